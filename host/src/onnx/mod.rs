@@ -1,0 +1,6 @@
+//! ONNX files: bytes to and from a typed graph.
+
+pub mod model;
+pub mod proto;
+
+pub use model::{Attribute, Data, Dimension, Graph, Model, Node, OnnxError, Tensor, ValueInfo};

@@ -1,0 +1,17 @@
+//! The `no_std` core of Goldcrest: what the host and the firmware must agree on, bit for bit.
+//!
+//! * [`requantize`]: the int8 arithmetic contract.
+//! * [`shape`]: shapes and sliding windows.
+//! * [`quantize`] (feature `quantize`, needs `alloc`): the float graph, the quantizer, the memory
+//!   planner and the packer.
+#![cfg_attr(not(test), no_std)]
+#![deny(missing_docs)]
+#![deny(unsafe_code)]
+
+#[cfg(feature = "quantize")]
+extern crate alloc;
+
+#[cfg(feature = "quantize")]
+pub mod quantize;
+pub mod requantize;
+pub mod shape;
