@@ -7,5 +7,6 @@ pub mod check;
 pub mod graph;
 pub mod infer;
 pub mod reference;
+pub mod simplify;
 
 pub use graph::{FloatGraph, QuantizedGraph};
