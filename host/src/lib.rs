@@ -4,3 +4,4 @@
 pub mod cli;
 pub mod onnx;
 pub mod runtime;
+pub mod training;
