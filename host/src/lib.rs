@@ -2,4 +2,5 @@
 //! the data's way.
 
 pub mod cli;
+pub mod dataset;
 pub mod onnx;
