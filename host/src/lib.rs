@@ -4,3 +4,4 @@
 pub mod architecture;
 pub mod cli;
 pub mod onnx;
+pub mod runtime;
