@@ -1,5 +1,9 @@
 //! The host side of Goldcrest: all that needs an operating system. Folders stand in the order of
 //! the data's way.
 
+pub mod architecture;
 pub mod cli;
+pub mod dataset;
 pub mod onnx;
+pub mod runtime;
+pub mod training;

@@ -5,5 +5,6 @@ pub mod import;
 pub mod info;
 pub mod model;
 pub mod proto;
+pub mod shape_inference;
 
 pub use model::{Attribute, Data, Dimension, Graph, Model, Node, OnnxError, Tensor, ValueInfo};
