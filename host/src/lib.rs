@@ -2,8 +2,10 @@
 //! the data's way.
 
 pub mod architecture;
+pub mod calibrate;
 pub mod cli;
 pub mod dataset;
 pub mod onnx;
 pub mod runtime;
 pub mod training;
+pub mod verify;
