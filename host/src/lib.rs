@@ -2,5 +2,6 @@
 //! the data's way.
 
 pub mod cli;
+pub mod doctor;
 pub mod onnx;
 pub mod runtime;

@@ -14,5 +14,5 @@ fn check() -> Check {
 }
 
 fn fix() -> Result<(), String> {
-    runtime::install().map(drop).map_err(|error| error.to_string())
+    runtime::install(&mut |line| eprintln!("{line}")).map(drop).map_err(|error| error.to_string())
 }
