@@ -2,6 +2,7 @@
 //! the data's way.
 
 pub mod cli;
+pub mod dataset;
 pub mod doctor;
 pub mod onnx;
 pub mod runtime;

@@ -21,7 +21,10 @@ fn unknown_subcommands_and_flags_are_wrong_usage() {
 fn a_missing_data_set_is_named() {
     in_folder(|folder| {
         let out = folder.join("run");
-        goldcrest_fails(&["train", "lenet5", "--data", "no/such/folder", "--out", text(&out)], "no/such/folder");
+        goldcrest_fails(
+            &["train", "lenet5", "--data", "no/such/folder", "--out", text(&out)],
+            "no/such/folder",
+        );
         assert!(!out.exists(), "nothing is written before the data is found");
     });
 }
@@ -30,7 +33,8 @@ fn a_missing_data_set_is_named() {
 fn an_unknown_architecture_lists_the_known_ones() {
     in_folder(|folder| {
         let out = folder.join("run");
-        let message = goldcrest_fails(&["train", "lenet6", "--data", "glyphs", "--out", text(&out)], "lenet6");
+        let message =
+            goldcrest_fails(&["train", "lenet6", "--data", "glyphs", "--out", text(&out)], "lenet6");
         assert!(message.contains("lenet5"), "{message}");
     });
 }
@@ -92,7 +96,17 @@ fn a_corrupt_device_image_is_refused() {
         for bytes in [&b""[..], b"GCI", &[0u8; 4096], &[0xa5; 4096]] {
             fs::write(&image, bytes).expect("written");
             goldcrest_fails(
-                &["emulate", "--board", "mps2-an386", "--model", text(&image), "--data", "glyphs", "--count", "1"],
+                &[
+                    "emulate",
+                    "--board",
+                    "mps2-an386",
+                    "--model",
+                    text(&image),
+                    "--data",
+                    "glyphs",
+                    "--count",
+                    "1",
+                ],
                 "model.gci",
             );
         }

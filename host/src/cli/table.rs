@@ -23,10 +23,18 @@ impl std::fmt::Display for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns)
-            .map(|column| self.rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max().unwrap_or(0))
+            .map(|column| {
+                self.rows
+                    .iter()
+                    .filter_map(|row| row.get(column))
+                    .map(|c| c.chars().count())
+                    .max()
+                    .unwrap_or(0)
+            })
             .collect();
         for (index, row) in self.rows.iter().enumerate() {
-            let line: Vec<String> = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+            let line: Vec<String> =
+                row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
             writeln!(f, "{}", line.join("  ").trim_end())?;
             if index == 0 {
                 let rule: Vec<String> = widths.iter().map(|&width| "-".repeat(width)).collect();

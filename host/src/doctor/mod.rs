@@ -79,8 +79,12 @@ fn first_line(program: &str, arguments: &[&str]) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    const PRESENT: Part =
-        Part { name: "p", purpose: "tests", check: || Ok("1.0".into()), fix: || panic!("must not be installed") };
+    const PRESENT: Part = Part {
+        name: "p",
+        purpose: "tests",
+        check: || Ok("1.0".into()),
+        fix: || panic!("must not be installed"),
+    };
     const STUBBORN: Part = Part {
         name: "s",
         purpose: "tests",

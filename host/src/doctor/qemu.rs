@@ -4,8 +4,12 @@ use std::process::Command;
 
 use super::{Check, Part, first_line};
 
-pub(super) const ARM: Part =
-    Part { name: "QEMU (Arm)", purpose: "running firmware on emulated Cortex-M boards", check: check_arm, fix: fix_arm };
+pub(super) const ARM: Part = Part {
+    name: "QEMU (Arm)",
+    purpose: "running firmware on emulated Cortex-M boards",
+    check: check_arm,
+    fix: fix_arm,
+};
 
 pub(super) const RISCV: Part = Part {
     name: "QEMU (RISC-V)",
