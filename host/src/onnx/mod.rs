@@ -2,5 +2,6 @@
 
 pub mod model;
 pub mod proto;
+pub mod shape_inference;
 
 pub use model::{Attribute, Data, Dimension, Graph, Model, Node, OnnxError, Tensor, ValueInfo};
