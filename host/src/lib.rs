@@ -7,3 +7,4 @@ pub mod dataset;
 pub mod doctor;
 pub mod onnx;
 pub mod runtime;
+pub mod training;

@@ -1,0 +1,11 @@
+//! Training: a training graph and batches become weights, metrics and checkpoints.
+
+pub mod checkpoint;
+pub mod metrics;
+pub mod optimizer;
+pub mod recipe;
+#[cfg(test)]
+mod reference;
+pub mod run;
+pub mod schedule;
+pub mod session;
