@@ -4,6 +4,7 @@
 pub mod architecture;
 pub mod cli;
 pub mod dataset;
+pub mod doctor;
 pub mod onnx;
 pub mod runtime;
 pub mod training;
