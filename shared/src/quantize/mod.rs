@@ -6,6 +6,9 @@
 pub mod check;
 pub mod graph;
 pub mod infer;
+pub mod pack;
+pub mod planner;
+pub mod random;
 pub mod reference;
 
 pub use graph::{FloatGraph, QuantizedGraph};
