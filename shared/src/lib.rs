@@ -2,6 +2,8 @@
 //!
 //! * [`requantize`]: the int8 arithmetic contract.
 //! * [`shape`]: shapes and sliding windows.
+//! * [`image`]: the device image, checked once before it is trusted.
+//! * [`engine`] and [`kernels`]: inference over one arena.
 //! * [`quantize`] (feature `quantize`, needs `alloc`): the float graph, the quantizer, the memory
 //!   planner and the packer.
 #![cfg_attr(not(test), no_std)]
@@ -11,6 +13,9 @@
 #[cfg(feature = "quantize")]
 extern crate alloc;
 
+pub mod engine;
+pub mod image;
+pub mod kernels;
 #[cfg(feature = "quantize")]
 pub mod quantize;
 pub mod requantize;
