@@ -1,6 +1,7 @@
 //! The `no_std` core of Goldcrest: what the host and the firmware must agree on, bit for bit.
 //!
 //! * [`requantize`]: the int8 arithmetic contract.
+//! * [`link`]: the serial protocol between host and board.
 //! * [`shape`]: shapes and sliding windows.
 //! * [`quantize`] (feature `quantize`, needs `alloc`): the float graph, the quantizer, the memory
 //!   planner and the packer.
@@ -11,6 +12,7 @@
 #[cfg(feature = "quantize")]
 extern crate alloc;
 
+pub mod link;
 #[cfg(feature = "quantize")]
 pub mod quantize;
 pub mod requantize;
