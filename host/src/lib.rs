@@ -3,8 +3,10 @@
 
 pub mod architecture;
 pub mod calibrate;
+pub mod autodiff;
 pub mod cli;
 pub mod dataset;
+pub mod doctor;
 pub mod onnx;
 pub mod runtime;
 pub mod training;

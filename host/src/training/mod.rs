@@ -1,6 +1,7 @@
 //! Training: a training graph and batches become weights, metrics and checkpoints.
 
 pub mod checkpoint;
+pub mod export;
 pub mod metrics;
 pub mod optimizer;
 pub mod recipe;

@@ -17,13 +17,13 @@ pub const MICROSOFT: &str = "com.microsoft";
 
 /// Builds `optimizer_model.onnx`. Names and order of the inputs are fixed by the training API.
 pub fn model() -> Model {
-    let tensor = |name: &str, element: i32, shape: &[Dimension]| ValueInfo {
+    let tensor = |name: &str, element: i32, shape: Option<Vec<Dimension>>| ValueInfo {
         name: name.into(),
         element,
-        shape: Some(shape.to_vec()),
+        shape,
         sequence: false,
     };
-    let one = [Dimension::Fixed(1)];
+    let one = Some(vec![Dimension::Fixed(1)]);
     let sequence =
         |name: &str| ValueInfo { name: name.into(), element: data_type::FLOAT, shape: None, sequence: true };
     let step = Node::new("SGDOptimizerV2", &["learning_rate", "params", "gradients"], &["update_completed"])
@@ -33,14 +33,16 @@ pub fn model() -> Model {
             name: "optimizer".into(),
             nodes: vec![step],
             inputs: vec![
-                tensor("learning_rate", data_type::FLOAT, &one),
-                tensor("step", data_type::INT64, &one),
+                tensor("learning_rate", data_type::FLOAT, one.clone()),
+                tensor("step", data_type::INT64, one.clone()),
                 sequence("params"),
                 sequence("gradients"),
                 // Part of the API's signature; no node reads it.
                 sequence("first_order_moments"),
             ],
-            outputs: vec![tensor("update_completed", data_type::BOOL, &[])],
+            // The operator's inferred shape is a scalar's, its value has one element: saying so here
+            // spares a warning in every step.
+            outputs: vec![tensor("update_completed", data_type::BOOL, one)],
             ..Graph::default()
         },
         opset: OPSET,

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::ptr::{self, NonNull};
 
 use ort::AsPointer;
+use ort::logging::LogLevel;
 use ort::memory::Allocator;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::training::{Checkpoint, Trainer, training_api};
@@ -47,8 +48,8 @@ pub enum SessionError {
     #[error("ONNX Runtime: {action}: {source}")]
     Ort { action: &'static str, source: ort::Error },
     /// The graph's outputs are not the ones expected.
-    #[error("the {graph} graph gave {found} outputs, expected {expected}")]
-    Outputs { graph: &'static str, found: usize, expected: usize },
+    #[error("the {graph} graph gave {found} outputs, expected the loss and the logits at least")]
+    Outputs { graph: &'static str, found: usize },
 }
 
 /// Adds what was being done to an error of ONNX Runtime.
@@ -88,11 +89,14 @@ pub struct TrainingSession {
     allocator: Allocator,
     /// Names and shapes of all parameters; the session holds the values.
     layout: State,
+    /// Number of outputs of the training and the evaluation graph.
+    outputs: [usize; 2],
 }
 
 impl TrainingSession {
     /// Writes the artifacts into `folder` and opens a session over them with `threads` threads per
-    /// operator. Both graphs take the images and the labels and give the loss and the logits.
+    /// operator. Both graphs take the images and the labels and give the loss, the logits, and
+    /// whatever else, which is not looked at.
     pub fn new(
         folder: &Path,
         training: &Model,
@@ -124,7 +128,8 @@ impl TrainingSession {
             folder.join(artifact::OPTIMIZER),
         )
         .doing("opening the training session")?;
-        Ok(Self { trainer, allocator, layout: state })
+        let outputs = [training.graph.outputs.len(), evaluation.graph.outputs.len()];
+        Ok(Self { trainer, allocator, layout: state, outputs })
     }
 
     /// One step: gradients of the batch, then the optimizer with this learning rate.
@@ -165,12 +170,12 @@ impl TrainingSession {
         let labels =
             TensorRef::from_array_view(([feed.labels.len()], feed.labels)).doing("passing the labels")?;
         let inputs = [images.ptr(), labels.ptr()];
-        let mut outputs = [ptr::null_mut(); OUTPUTS];
         let api = training_api().map_err(|_| SessionError::NoTraining)?;
-        let function = match graph {
-            Graph::Training => api.TrainStep,
-            Graph::Evaluation => api.EvalStep,
+        let (function, count) = match graph {
+            Graph::Training => (api.TrainStep, self.outputs[0]),
+            Graph::Evaluation => (api.EvalStep, self.outputs[1]),
         };
+        let mut outputs = vec![ptr::null_mut(); count];
         // SAFETY: the session and the input values live through the call; the arrays have the
         // lengths passed with them, and the API checks those against the graph. A session runs one
         // call at a time: it is not `Sync`, as `Trainer` is not.
@@ -193,9 +198,8 @@ impl TrainingSession {
             // the default one, which it came from.
             .map(|value| unsafe { DynValue::from_ptr(value, Some(&self.allocator)) })
             .collect();
-        let [loss, logits] = values.as_slice() else {
-            let (found, expected) = (values.len(), OUTPUTS);
-            return Err(SessionError::Outputs { graph: graph.name(), found, expected });
+        let [loss, logits, ..] = values.as_slice() else {
+            return Err(SessionError::Outputs { graph: graph.name(), found: values.len() });
         };
         let (_, loss) = loss.try_extract_tensor::<f32>().doing("reading the loss")?;
         let (_, logits) = logits.try_extract_tensor::<f32>().doing("reading the logits")?;
@@ -205,9 +209,6 @@ impl TrainingSession {
         })
     }
 }
-
-/// Loss and logits.
-const OUTPUTS: usize = 2;
 
 #[derive(Clone, Copy)]
 enum Graph {
@@ -239,6 +240,8 @@ fn options(builder: SessionBuilder, threads: usize) -> Result<SessionBuilder, Se
         .with_intra_threads(threads)
         .doing(action)?
         .with_inter_threads(1)
+        .doing(action)?
+        .with_log_level(LogLevel::Error)
         .doing(action)
 }
 
