@@ -2,11 +2,12 @@
 //! the data's way.
 
 pub mod architecture;
-pub mod calibrate;
 pub mod autodiff;
+pub mod calibrate;
 pub mod cli;
 pub mod dataset;
 pub mod doctor;
+pub mod evaluate;
 pub mod onnx;
 pub mod runtime;
 pub mod training;

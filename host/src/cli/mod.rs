@@ -3,8 +3,13 @@
 //! Exit codes: 0 done (and equal, for `verify` and `emulate`), 1 a difference or a failed run,
 //! 2 wrong usage or a missing part.
 
+mod data;
 pub mod doctor;
+pub mod eval;
+mod progress;
+pub mod quantize;
 pub mod table;
+pub mod verify;
 
 use std::process::ExitCode;
 
@@ -23,6 +28,9 @@ pub struct Cli {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Doctor(doctor::Args),
+    Quantize(quantize::Args),
+    Verify(verify::Args),
+    Eval(eval::Args),
 }
 
 impl Cli {
@@ -30,6 +38,9 @@ impl Cli {
     pub fn run(&self) -> ExitCode {
         let outcome = match &self.command {
             Command::Doctor(args) => doctor::run(args, self.output),
+            Command::Quantize(args) => quantize::run(args, self.output),
+            Command::Verify(args) => verify::run(args, self.output),
+            Command::Eval(args) => eval::run(args, self.output),
         };
         outcome.unwrap_or_else(|error| {
             eprintln!("error: {error:#}");
