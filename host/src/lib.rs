@@ -2,6 +2,7 @@
 //! the data's way.
 
 pub mod architecture;
+pub mod calibrate;
 pub mod autodiff;
 pub mod cli;
 pub mod dataset;
@@ -9,3 +10,4 @@ pub mod doctor;
 pub mod onnx;
 pub mod runtime;
 pub mod training;
+pub mod verify;

@@ -3,6 +3,7 @@
 pub mod float_export;
 pub mod import;
 pub mod info;
+pub mod int8;
 pub mod model;
 pub mod proto;
 pub mod shape_inference;
