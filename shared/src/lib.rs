@@ -3,6 +3,8 @@
 //! * [`requantize`]: the int8 arithmetic contract.
 //! * [`link`]: the serial protocol between host and board.
 //! * [`shape`]: shapes and sliding windows.
+//! * [`image`]: the device image, checked once before it is trusted.
+//! * [`engine`] and [`kernels`]: inference over one arena.
 //! * [`quantize`] (feature `quantize`, needs `alloc`): the float graph, the quantizer, the memory
 //!   planner and the packer.
 #![cfg_attr(not(test), no_std)]
@@ -13,6 +15,9 @@
 extern crate alloc;
 
 pub mod link;
+pub mod engine;
+pub mod image;
+pub mod kernels;
 #[cfg(feature = "quantize")]
 pub mod quantize;
 pub mod requantize;
