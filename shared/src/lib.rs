@@ -14,10 +14,10 @@
 #[cfg(feature = "quantize")]
 extern crate alloc;
 
-pub mod link;
 pub mod engine;
 pub mod image;
 pub mod kernels;
+pub mod link;
 #[cfg(feature = "quantize")]
 pub mod quantize;
 pub mod requantize;

@@ -79,10 +79,11 @@ impl<T: Transport> Client<T> {
         // A board that is starting loses bytes, so hellos are short and many.
         let pause = Duration::from_millis(100);
         let attempts = (patience.boot.as_millis() / pause.as_millis()).max(1) as u32;
-        let (version, frame_bytes) = conversation.ask(&hello, pause, attempts, |response| match *response {
-            Response::Hello { version, frame_bytes } => Outcome::Done((version, frame_bytes)),
-            _ => Outcome::Unexpected,
-        })?;
+        let (version, frame_bytes) =
+            conversation.ask(&hello, pause, attempts, |response| match *response {
+                Response::Hello { version, frame_bytes } => Outcome::Done((version, frame_bytes)),
+                _ => Outcome::Unexpected,
+            })?;
         if version != VERSION {
             return Err(LinkError::Version { board: version, host: VERSION });
         }
@@ -107,14 +108,17 @@ impl<T: Transport> Client<T> {
 
     /// Classifies an image: u8 pixels, HWC.
     pub fn infer(&mut self, pixels: &[u8]) -> Result<Classification, LinkError> {
-        self.run(pixels, Report::Answer, &mut || (), &mut |(), _| Outcome::Unexpected).map(|(answer, ())| answer)
+        self.run(pixels, Report::Answer, &mut || (), &mut |(), _| Outcome::Unexpected)
+            .map(|(answer, ())| answer)
     }
 
     /// Classifies an image and returns every layer's output too: index of the layer, values HWC.
     /// Layers that write only a part of a tensor are not among them.
     pub fn trace(&mut self, pixels: &[u8]) -> Result<(Classification, Vec<(usize, Vec<i8>)>), LinkError> {
         self.run(pixels, Report::Trace, &mut Vec::<(usize, Vec<i8>)>::new, &mut |layers, response| {
-            let &Response::Layer { layer, offset, length, values } = response else { return Outcome::Unexpected };
+            let &Response::Layer { layer, offset, length, values } = response else {
+                return Outcome::Unexpected;
+            };
             if offset == 0 {
                 layers.push((layer.into(), Vec::with_capacity(length.min(1 << 20) as usize)));
             }
@@ -170,18 +174,19 @@ impl<T: Transport> Client<T> {
             // report gets one transmission per load, and an answer as many as it takes.
             let transmissions = if report == Report::Answer { attempts } else { 1 };
             let request = Request::Run { transfer, crc, report };
-            let answer = self.conversation.ask(&request, inference, transmissions, |response| match response {
-                Response::Answer { transfer: of, class, ticks, logits } if *of == transfer => {
-                    let logits = logits.iter().collect();
-                    Outcome::Done(Classification { class: usize::from(*class), logits, ticks: *ticks })
-                }
-                other => match collect(&mut collected, other) {
-                    Outcome::More => Outcome::More,
-                    Outcome::Gap => Outcome::Gap,
-                    Outcome::Unexpected => Outcome::Unexpected,
-                    Outcome::Done(never) => match never {},
-                },
-            });
+            let answer =
+                self.conversation.ask(&request, inference, transmissions, |response| match response {
+                    Response::Answer { transfer: of, class, ticks, logits } if *of == transfer => {
+                        let logits = logits.iter().collect();
+                        Outcome::Done(Classification { class: usize::from(*class), logits, ticks: *ticks })
+                    }
+                    other => match collect(&mut collected, other) {
+                        Outcome::More => Outcome::More,
+                        Outcome::Gap => Outcome::Gap,
+                        Outcome::Unexpected => Outcome::Unexpected,
+                        Outcome::Done(never) => match never {},
+                    },
+                });
             match answer {
                 Ok(answer) => return Ok((answer, collected)),
                 Err(error) if error.is_worth_a_reload() => last = error,
@@ -200,7 +205,9 @@ impl<T: Transport> Client<T> {
             let end = pixels.len().min(received + self.piece);
             let request = Request::Load { transfer, offset: received as u32, pixels: &pixels[received..end] };
             let result = self.conversation.ask(&request, answer, 1, |response| match *response {
-                Response::Loaded { transfer: of, received } if of == transfer => Outcome::Done(received as usize),
+                Response::Loaded { transfer: of, received } if of == transfer => {
+                    Outcome::Done(received as usize)
+                }
                 _ => Outcome::Unexpected,
             });
             match result {
@@ -217,9 +224,9 @@ impl<T: Transport> Client<T> {
                     received = (known as usize).min(pixels.len());
                     failures += 1;
                 }
-                Err(LinkError::Refused(Refusal::TooLong { expected } | Refusal::Incomplete { expected, .. }))
-                    if expected as usize != pixels.len() =>
-                {
+                Err(LinkError::Refused(
+                    Refusal::TooLong { expected } | Refusal::Incomplete { expected, .. },
+                )) if expected as usize != pixels.len() => {
                     return Err(LinkError::Pixels { given: pixels.len(), expected: expected as usize });
                 }
                 Err(error) if error.is_loss() && failures + 1 < attempts.saturating_mul(4) => {

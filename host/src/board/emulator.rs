@@ -44,7 +44,9 @@ pub enum EmulatorError {
     #[error(transparent)]
     Qemu(#[from] QemuError),
     /// The device image is larger than its place.
-    #[error("device image of {image} bytes, but {board} keeps {slot} bytes of flash for it; pack it with --optimize flash or choose a larger board")]
+    #[error(
+        "device image of {image} bytes, but {board} keeps {slot} bytes of flash for it; pack it with --optimize flash or choose a larger board"
+    )]
     ImageTooLarge {
         /// The board.
         board: &'static str,
@@ -120,7 +122,8 @@ impl Emulator {
             return Err(EmulatorError::ImageTooLarge { board: board.name, image, slot });
         }
         let io = |what| move |error| EmulatorError::Io { what, error };
-        let folder = tempfile::Builder::new().prefix("goldcrest-").tempdir().map_err(io("a temporary folder"))?;
+        let folder =
+            tempfile::Builder::new().prefix("goldcrest-").tempdir().map_err(io("a temporary folder"))?;
         let file = folder.path().join("model.gci");
         std::fs::write(&file, image).map_err(io("writing the device image"))?;
         let socket = folder.path().join("serial");
@@ -237,7 +240,9 @@ impl Process {
                     }
                     std::thread::sleep(Duration::from_millis(5));
                 }
-                Err(error) => return Err(EmulatorError::Io { what: "waiting for QEMU to open the serial line", error }),
+                Err(error) => {
+                    return Err(EmulatorError::Io { what: "waiting for QEMU to open the serial line", error });
+                }
             }
         }
     }

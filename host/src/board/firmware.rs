@@ -37,7 +37,9 @@ pub enum BuildError {
     #[error("GOLDCREST_ROOT is {}, where firmware/Cargo.toml is missing; it must name the folder of Goldcrest's Cargo.toml", .0.display())]
     WrongRoot(PathBuf),
     /// No cargo.
-    #[error("cargo could not be started ({0}); the firmware is built with it: install Rust from https://rustup.rs")]
+    #[error(
+        "cargo could not be started ({0}); the firmware is built with it: install Rust from https://rustup.rs"
+    )]
     NoCargo(io::Error),
     /// The compiler's target is not installed.
     #[error("the compiler has no target {target}; run: rustup target add {target}")]
@@ -109,7 +111,8 @@ fn executable(messages: &[u8], name: &str) -> Option<PathBuf> {
 /// The workspace: `GOLDCREST_ROOT`, else the current folder or one above it, else where this
 /// program was compiled.
 fn root() -> Result<PathBuf, BuildError> {
-    let is_root = |path: &Path| path.join("firmware/Cargo.toml").is_file() && path.join("shared/src/link").is_dir();
+    let is_root =
+        |path: &Path| path.join("firmware/Cargo.toml").is_file() && path.join("shared/src/link").is_dir();
     if let Some(root) = env::var_os("GOLDCREST_ROOT").map(PathBuf::from) {
         return if is_root(&root) { Ok(root) } else { Err(BuildError::WrongRoot(root)) };
     }
@@ -124,7 +127,8 @@ impl Firmware {
     pub fn open(path: &Path) -> Result<Self, BuildError> {
         let problem = |problem: String| BuildError::Elf { path: path.to_path_buf(), problem };
         let bytes = fs::read(path).map_err(|error| problem(error.to_string()))?;
-        let elf = ElfFile32::<object::Endianness>::parse(&*bytes).map_err(|error| problem(error.to_string()))?;
+        let elf =
+            ElfFile32::<object::Endianness>::parse(&*bytes).map_err(|error| problem(error.to_string()))?;
         let symbol = |name: &str| {
             let found = elf.symbols().find(|symbol| symbol.name() == Ok(name));
             found.map(|symbol| symbol.address()).ok_or_else(|| problem(format!("has no symbol {name}")))

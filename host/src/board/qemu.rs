@@ -85,7 +85,12 @@ pub fn check(board: &'static Board) -> Result<(), QemuError> {
 }
 
 /// Starts QEMU: serial line at a Unix socket that already listens, logs on its standard output.
-pub fn start(board: &'static Board, firmware: &Firmware, image: &Path, socket: &Path) -> Result<Child, QemuError> {
+pub fn start(
+    board: &'static Board,
+    firmware: &Firmware,
+    image: &Path,
+    socket: &Path,
+) -> Result<Child, QemuError> {
     let Machine { program, arguments, .. } = board.machine;
     // A comma ends an option's value; doubled, it belongs to it.
     let quote = |path: &Path| path.display().to_string().replace(',', ",,");
@@ -98,7 +103,10 @@ pub fn start(board: &'static Board, firmware: &Firmware, image: &Path, socket: &
         .args(["-serial", &format!("unix:{}", quote(socket))])
         .arg("-kernel")
         .arg(&firmware.elf)
-        .args(["-device", &format!("loader,file={},addr={:#x},force-raw=on", quote(image), firmware.slot_start)])
+        .args([
+            "-device",
+            &format!("loader,file={},addr={:#x},force-raw=on", quote(image), firmware.slot_start),
+        ])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -115,7 +123,9 @@ mod tests {
         assert_eq!(parse_version(text), Some(vec![10, 0, 2]));
         assert_eq!(parse_version("QEMU emulator version 7.2"), Some(vec![7, 2]));
         assert_eq!(parse_version("bash: no such thing"), None);
-        assert!(vec![7, 2, 22].as_slice() >= [7u32, 2].as_slice() && vec![6, 9].as_slice() < [7u32, 0].as_slice());
+        assert!(
+            vec![7, 2, 22].as_slice() >= [7u32, 2].as_slice() && vec![6, 9].as_slice() < [7u32, 0].as_slice()
+        );
     }
 
     #[test]

@@ -221,7 +221,10 @@ mod tests {
         wire
     }
 
-    fn decode<B: AsRef<[u8]> + AsMut<[u8]>>(decoder: &mut Decoder<B>, wire: &[u8]) -> Vec<Result<Vec<u8>, FrameError>> {
+    fn decode<B: AsRef<[u8]> + AsMut<[u8]>>(
+        decoder: &mut Decoder<B>,
+        wire: &[u8],
+    ) -> Vec<Result<Vec<u8>, FrameError>> {
         wire.iter().filter_map(|&byte| decoder.push(byte).map(|end| end.map(<[u8]>::to_vec))).collect()
     }
 

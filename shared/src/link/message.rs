@@ -334,10 +334,7 @@ mod tests {
         let mut longer = payload.clone();
         longer.push(0);
         assert_eq!(decode::<Request>(&longer), Err(Malformed { sequence: Some(5) }));
-        assert_eq!(
-            decode::<Request>(&payload[..payload.len() - 1]),
-            Err(Malformed { sequence: Some(5) })
-        );
+        assert_eq!(decode::<Request>(&payload[..payload.len() - 1]), Err(Malformed { sequence: Some(5) }));
         assert_eq!(decode::<Request>(&[]), Err(Malformed { sequence: None }));
         assert_eq!(decode::<Request>(&[5, 99]), Err(Malformed { sequence: Some(5) }));
     }

@@ -67,7 +67,9 @@ impl<T: Transport> Conversation<T> {
         for _ in 0..attempts {
             self.transport.send(&frame.0).map_err(LinkError::Line)?;
             match self.listen(sequence, timeout, &mut judge) {
-                Err(LinkError::Silent { .. }) => last = LinkError::Silent { attempts, waited: start.elapsed() },
+                Err(LinkError::Silent { .. }) => {
+                    last = LinkError::Silent { attempts, waited: start.elapsed() }
+                }
                 Err(error) if error.is_loss() => last = error,
                 other => return other,
             }

@@ -90,12 +90,15 @@ pub(crate) fn model_fault(fault: &ModelFault) -> String {
     match fault {
         ModelFault::Absent => "the model's slot holds no device image; flash one".to_string(),
         ModelFault::Version => {
-            "the device image is of another format version than the firmware; pack it again with this program".to_string()
+            "the device image is of another format version than the firmware; pack it again with this program"
+                .to_string()
         }
         ModelFault::Damaged => "the device image is damaged or cut short; flash it again".to_string(),
         ModelFault::Invalid => "the device image breaks the rules of its format; pack it again".to_string(),
         ModelFault::Arena { needed } => {
-            format!("the model takes {needed} bytes of RAM, more than the board has; pack it with --optimize ram")
+            format!(
+                "the model takes {needed} bytes of RAM, more than the board has; pack it with --optimize ram"
+            )
         }
         other => format!("{other:?}"),
     }
