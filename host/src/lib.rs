@@ -3,4 +3,5 @@
 
 pub mod board;
 pub mod cli;
+pub mod dataset;
 pub mod onnx;
