@@ -2,6 +2,13 @@
 //! the data's way.
 
 pub mod board;
+pub mod architecture;
+pub mod calibrate;
+pub mod autodiff;
 pub mod cli;
 pub mod dataset;
+pub mod doctor;
 pub mod onnx;
+pub mod runtime;
+pub mod training;
+pub mod verify;
