@@ -298,7 +298,7 @@ mod tests {
     }
 
     fn payload(wire: &[u8]) -> Vec<u8> {
-        let mut decoder = Decoder::<8192>::new();
+        let mut decoder = Decoder::new([0; 8192]);
         let mut frames: Vec<_> =
             wire.iter().filter_map(|&byte| decoder.push(byte).map(|end| end.unwrap().to_vec())).collect();
         assert_eq!(frames.len(), 1);
@@ -334,10 +334,7 @@ mod tests {
         let mut longer = payload.clone();
         longer.push(0);
         assert_eq!(decode::<Request>(&longer), Err(Malformed { sequence: Some(5) }));
-        assert_eq!(
-            decode::<Request>(&payload[..payload.len() - 1]),
-            Err(Malformed { sequence: Some(5) })
-        );
+        assert_eq!(decode::<Request>(&payload[..payload.len() - 1]), Err(Malformed { sequence: Some(5) }));
         assert_eq!(decode::<Request>(&[]), Err(Malformed { sequence: None }));
         assert_eq!(decode::<Request>(&[5, 99]), Err(Malformed { sequence: Some(5) }));
     }
