@@ -2,6 +2,7 @@
 //! the data's way.
 
 pub mod architecture;
+pub mod autodiff;
 pub mod cli;
 pub mod dataset;
 pub mod doctor;

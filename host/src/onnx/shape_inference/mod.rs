@@ -280,6 +280,7 @@ fn infer(site: &Site<'_>) -> Result<Vec<TensorType>, ShapeError> {
         ("", "Gather") => layout::gather(site),
         ("", "ScatterElements") => Ok(vec![site.input(0)?.clone()]),
         ("", "Shape") => layout::shape(site),
+        ("", "Size") => Ok(vec![TensorType { element: data_type::INT64, shape: Vec::new() }]),
         ("", "ConstantOfShape") => layout::constant_of_shape(site),
         ("", "Constant") => match site.node.attributes.get("value") {
             Some(Attribute::Tensor(tensor)) => Ok(vec![TensorType::of(tensor)]),

@@ -1,0 +1,266 @@
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::gradient_check::{distance, run, session};
+use super::*;
+use crate::architecture::{self, Architecture};
+use crate::onnx::{Attribute, Data, Graph, Node, ValueInfo};
+use goldcrest_shared::shape::Shape;
+
+const BATCH: usize = 3;
+
+/// Random images and labels, then the parameters of a graph, as its inputs are named.
+fn feeds(model: &Model, parameters: &[Parameter], classes: i64) -> Vec<(String, Tensor)> {
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    let mut images = vec![BATCH];
+    for dimension in &model.graph.inputs[0].shape.as_ref().unwrap()[1..] {
+        let crate::onnx::Dimension::Fixed(size) = dimension else { panic!("{dimension:?}") };
+        images.push(*size as usize);
+    }
+    let pixels = (0..images.iter().product()).map(|_| random.random_range(-1f32..1.0)).collect();
+    let labels = (0..BATCH).map(|_| random.random_range(0..classes)).collect();
+    let mut feeds = vec![
+        (model.graph.inputs[0].name.clone(), Tensor::f32(&images, pixels)),
+        (model.graph.inputs[1].name.clone(), Tensor::new(&[BATCH], Data::I64(labels))),
+    ];
+    feeds.extend(parameters.iter().map(|p| (p.name.clone(), p.initial.clone())));
+    feeds
+}
+
+fn floats(tensor: &mut Tensor) -> &mut Vec<f32> {
+    match &mut tensor.data {
+        Data::F32(values) => values,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn options(dialect: Dialect) -> Options {
+    Options { dialect, ..Options::default() }
+}
+
+#[test]
+fn dialects_agree_on_every_architecture() {
+    for (name, _) in &architecture::BUILT_IN[..1] {
+        let model = architecture::load(name).unwrap().build(Shape::new(32, 32, 3), 10, 1).unwrap();
+        let results = [Dialect::Training, Dialect::Standard].map(|dialect| {
+            let options = Options { label_smoothing: 0.1, ..options(dialect) };
+            let graph = gradient_graph(&model, &options).unwrap();
+            let outputs = run(&mut session(&graph.model), &feeds(&graph.model, &graph.parameters, 10));
+            (graph, outputs)
+        });
+        let [(training, ours), (standard, theirs)] = &results;
+        assert_eq!(training.eval_model, standard.eval_model);
+        assert!(standard.model.domains.is_empty());
+        assert_eq!(ours.len(), training.model.graph.outputs.len());
+        for ((output, ours), theirs) in training.model.graph.outputs.iter().zip(ours).zip(theirs) {
+            let distance = distance(ours, theirs);
+            println!("{name} {}: {distance:.1e}", output.name);
+            assert!(distance < 1e-4, "{name} {}: {distance}", output.name);
+        }
+    }
+}
+
+/// A network of one matrix, whose gradient is that of the loss.
+fn linear(classes: usize) -> Model {
+    let text =
+        "name = \"linear\"\nlayers = [\"flatten\", { linear = { features = \"$classes\", bias = false } }]";
+    Architecture::parse("linear", text).unwrap().build(Shape::new(2, 1, 2), classes, 3).unwrap()
+}
+
+#[test]
+fn gradient_of_the_loss_is_that_of_finite_differences() {
+    for smoothing in [0.0, 0.2] {
+        for dialect in [Dialect::Training, Dialect::Standard] {
+            let graph =
+                gradient_graph(&linear(4), &Options { label_smoothing: smoothing, ..options(dialect) })
+                    .unwrap();
+            let mut session = session(&graph.model);
+            let mut feeds = feeds(&graph.model, &graph.parameters, 4);
+            let found = run(&mut session, &feeds)[2].clone();
+            let mut slopes = Vec::new();
+            for element in 0..found.len() {
+                let mut loss = |step: f32| {
+                    floats(&mut feeds[2].1)[element] += step;
+                    let loss = run(&mut session, &feeds)[0][0];
+                    floats(&mut feeds[2].1)[element] -= step;
+                    loss
+                };
+                slopes.push((loss(0.0625) - loss(-0.0625)) / 0.125);
+            }
+            let distance = distance(&found, &slopes);
+            assert!(distance < 1e-3, "{dialect:?}, smoothing {smoothing}: {distance}");
+        }
+    }
+}
+
+#[test]
+fn loss_is_that_of_its_definition() {
+    for dialect in [Dialect::Training, Dialect::Standard] {
+        let graph =
+            gradient_graph(&linear(4), &Options { label_smoothing: 0.2, ..options(dialect) }).unwrap();
+        let feeds = feeds(&graph.model, &graph.parameters, 4);
+        let outputs = run(&mut session(&graph.model), &feeds);
+        let labels = feeds[1].1.as_i64().unwrap();
+        let mut expected = 0.0;
+        for (scores, &label) in outputs[1].chunks(4).zip(labels) {
+            let log_sum = scores.iter().map(|score| score.exp()).sum::<f64>().ln();
+            let even: f64 = scores.iter().map(|score| log_sum - score).sum::<f64>() / 4.0;
+            expected += (0.8 * (log_sum - scores[label as usize]) + 0.2 * even) / BATCH as f64;
+        }
+        assert!((outputs[0][0] - expected).abs() < 1e-5, "{dialect:?}: {} {expected}", outputs[0][0]);
+    }
+}
+
+#[test]
+fn evaluation_takes_the_same_parameters() {
+    let model = architecture::load("lenet5").unwrap().build(Shape::new(32, 32, 3), 10, 1).unwrap();
+    let momentum = Some(Momentum::default());
+    let graph = training_graph(&model, &Options { momentum, ..Options::default() }).unwrap();
+    let names = |model: &Model| model.graph.inputs.iter().map(|input| input.name.clone()).collect::<Vec<_>>();
+    let (training, evaluation) = (names(&graph.training_model), names(&graph.eval_model));
+    assert_eq!(training[..evaluation.len()], evaluation);
+    assert_eq!(training[2], "conv1.weight");
+    assert_eq!(training.last().unwrap(), "lazy_reset_grad");
+    assert_eq!(graph.parameters.len(), 20);
+    assert_eq!(training.len(), 2 + 20 + 10 + 1);
+    assert_eq!(training[2 + 20], "conv1.weight_grad.accumulation.buffer");
+    let outputs = run(&mut session(&graph.eval_model), &feeds(&graph.eval_model, &graph.parameters, 10));
+    assert_eq!(outputs.iter().map(Vec::len).collect::<Vec<_>>(), [1, 10 * BATCH]);
+}
+
+/// Steps of `torch.optim.SGD` in double precision; the gradients come from the graph without momentum.
+#[test]
+fn momentum_follows_its_definition() {
+    for (nesterov, decoupled) in [(false, false), (true, false), (false, true), (true, true)] {
+        let momentum = Momentum { momentum: 0.9, nesterov, weight_decay: 0.1, decoupled, decay_all: false };
+        let with = Options { momentum: Some(momentum), ..Options::default() };
+        let plain = gradient_graph(&linear(4), &Options::default()).unwrap();
+        let graph = gradient_graph(&linear(4), &with).unwrap();
+        assert_eq!(graph.parameters[1].name, "linear1.weight.mom");
+        let (mut plain_session, mut session) = (session(&plain.model), session(&graph.model));
+        let mut state = feeds(&graph.model, &graph.parameters, 4);
+        let mut velocity = vec![0.0; 16];
+        for _ in 0..3 {
+            let gradient = run(&mut plain_session, &state[..3])[2].clone();
+            let outputs = run(&mut session, &state);
+            let weights: Vec<f64> = floats(&mut state[2].1).iter().map(|&w| f64::from(w)).collect();
+            let mut direction = Vec::new();
+            for element in 0..16 {
+                let pull = 0.1 * weights[element];
+                let g = gradient[element] + if decoupled { 0.0 } else { pull };
+                velocity[element] = 0.9 * velocity[element] + g;
+                let step = if nesterov { g + 0.9 * velocity[element] } else { velocity[element] };
+                direction.push(step + if decoupled { pull } else { 0.0 });
+            }
+            assert!(distance(&outputs[2], &direction) < 1e-5, "{nesterov} {decoupled}");
+            assert!(distance(&outputs[3], &velocity) < 1e-5, "{nesterov} {decoupled}");
+            for element in 0..16 {
+                floats(&mut state[2].1)[element] -= 0.5 * outputs[2][element] as f32;
+                floats(&mut state[3].1)[element] = outputs[3][element] as f32;
+            }
+        }
+    }
+}
+
+#[test]
+fn clipping_bounds_the_norm_over_all_parameters() {
+    let model = architecture::load("lenet5").unwrap().build(Shape::new(32, 32, 3), 10, 1).unwrap();
+    let norm = |clip_norm| {
+        let graph = gradient_graph(&model, &Options { clip_norm, ..Options::default() }).unwrap();
+        let outputs = run(&mut session(&graph.model), &feeds(&graph.model, &graph.parameters, 10));
+        outputs[2..].iter().flatten().map(|g| g * g).sum::<f64>().sqrt()
+    };
+    let free = norm(None);
+    assert!((norm(Some(0.1)) - 0.1).abs() < 1e-5);
+    assert!((norm(Some(1e3)) - free).abs() < 1e-6 * free);
+}
+
+#[test]
+fn frozen_parameters_have_no_gradient() {
+    let model = architecture::load("lenet5").unwrap().build(Shape::new(32, 32, 3), 10, 1).unwrap();
+    let frozen = vec!["conv".into(), "linear1".into()];
+    let graph = gradient_graph(&model, &Options { frozen, ..Options::default() }).unwrap();
+    let trainable: Vec<_> = graph.parameters.iter().filter(|p| p.is_trainable()).map(|p| &p.name).collect();
+    assert_eq!(trainable, ["linear2.weight", "linear2.bias", "linear3.weight", "linear3.bias"]);
+    assert!(graph.model.graph.nodes.iter().all(|node| node.op != "ConvGrad"));
+    assert_eq!(graph.model.graph.outputs.len(), 6);
+}
+
+#[test]
+fn a_training_step_leaves_its_gradients_in_the_buffers() {
+    let graph = training_graph(&linear(4), &Options::default()).unwrap();
+    let plain = gradient_graph(&linear(4), &Options::default()).unwrap();
+    let values = feeds(&graph.training_model, &graph.parameters, 4);
+    let gradient = run(&mut session(&plain.model), &values)[2].clone();
+
+    let mut session = session(&graph.training_model);
+    let float = |tensor: &Tensor| {
+        ort::value::Tensor::from_array((tensor.shape.clone(), tensor.as_f32().unwrap().to_vec())).unwrap()
+    };
+    let (images, weights) = (float(&values[0].1), float(&values[2].1));
+    let labels = values[1].1.as_i64().unwrap().to_vec();
+    let labels = ort::value::Tensor::from_array((vec![BATCH], labels)).unwrap();
+    let buffer = ort::value::Tensor::from_array((vec![4usize, 4], vec![7f32; 16])).unwrap();
+    for (reset, times) in [(true, 1.0), (false, 2.0), (false, 3.0), (true, 1.0)] {
+        let reset = ort::value::Tensor::from_array((vec![1usize], vec![reset])).unwrap();
+        session.run(ort::inputs![&images, &labels, &weights, &buffer, &reset]).unwrap();
+        let left: Vec<f64> = buffer.extract_tensor().1.iter().map(|&v| f64::from(v)).collect();
+        let expected: Vec<f64> = gradient.iter().map(|g| g * times).collect();
+        assert!(distance(&left, &expected) < 1e-5, "{times}");
+    }
+}
+
+fn graph_of(nodes: Vec<Node>, constants: &[(&str, Tensor)], output: &str) -> Model {
+    let graph = Graph {
+        nodes,
+        inputs: vec![ValueInfo::float("x", &[-1, 3, 4, 4])],
+        outputs: vec![ValueInfo::float(output, &[])],
+        initializers: constants.iter().map(|(name, tensor)| ((*name).into(), tensor.clone())).collect(),
+        ..Graph::default()
+    };
+    Model { graph, opset: 17, ..Model::default() }
+}
+
+fn gemm(input: &str) -> Node {
+    Node::new("Gemm", &[input, "w"], &["logits"])
+}
+
+fn weights(rows: usize) -> (&'static str, Tensor) {
+    ("w", Tensor::f32(&[rows, 5], vec![0.1; rows * 5]))
+}
+
+#[test]
+fn wrong_models_are_refused_with_the_reason() {
+    let flatten = |from: &str| Node::new("Flatten", &[from], &["f"]);
+    let refused = |model: &Model| gradient_graph(model, &Options::default()).unwrap_err().to_string();
+    let good = graph_of(vec![flatten("x"), gemm("f")], &[weights(48)], "logits");
+    gradient_graph(&good, &Options::default()).unwrap();
+
+    let conv = Node::new("Conv", &["x", "k"], &["c"]);
+    let kernel = ("k", Tensor::f32(&[3, 3, 1, 1], vec![0.1; 9]));
+    let einsum = Node::new("Einsum", &["c"], &["e"]);
+    let model = graph_of(vec![conv, einsum, flatten("e"), gemm("f")], &[weights(48), kernel], "logits");
+    let error = refused(&model);
+    assert!(error.contains("`e`") && error.contains("Einsum"), "{error}");
+
+    let error = refused(&graph_of(vec![flatten("x"), gemm("f")], &[weights(47)], "logits"));
+    assert!(error.contains("node `logits` (Gemm)") && error.contains("47"), "{error}");
+
+    let softmax = Node::new("Softmax", &["logits"], &["p"]).with("axis", Attribute::Int(1));
+    let error = refused(&graph_of(vec![flatten("x"), gemm("f"), softmax], &[weights(48)], "p"));
+    assert!(error.contains("softmax itself"), "{error}");
+
+    let error = refused(&graph_of(vec![Node::new("Relu", &["x"], &["y"])], &[], "y"));
+    assert!(error.contains("[N, 3, 4, 4], logits are [N, classes]"), "{error}");
+
+    let error = refused(&Model { opset: 9, ..good.clone() });
+    assert!(error.contains("opset 9"), "{error}");
+
+    let option = |options: Options| gradient_graph(&good, &options).unwrap_err().to_string();
+    assert!(
+        option(Options { frozen: vec!["w".into()], ..Options::default() }).contains("no parameter is left")
+    );
+    assert!(option(Options { frozen: vec!["z".into()], ..Options::default() }).contains("`z`"));
+    assert!(option(Options { label_smoothing: 1.0, ..Options::default() }).contains("label_smoothing = 1"));
+    assert!(option(Options { clip_norm: Some(f32::NAN), ..Options::default() }).contains("clip_norm = NaN"));
+}
