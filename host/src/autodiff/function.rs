@@ -24,7 +24,7 @@ pub fn gradient_graph(model: &Model, options: &Options) -> Result<GradientGraph,
 
     let mut inputs = graph.clone();
     inputs.inputs.push(ValueInfo::new(&labels, data_type::INT64, &[-1]));
-    let mut tape = Tape::new(options.dialect, &inputs, &all, trainable.clone())?;
+    let mut tape = Tape::new(options.dialect, &inputs, &all, trainable.clone(), options.seed)?;
     forward_pass(&mut tape, &graph.nodes)?;
     tape.enter("loss".into());
     let (loss, gradient) = loss::softmax_cross_entropy(&mut tape, &logits, &labels, options.label_smoothing)?;

@@ -57,6 +57,9 @@ pub struct Options {
     pub clip_norm: Option<f32>,
     /// Momentum and weight decay inside the graph.
     pub momentum: Option<Momentum>,
+    /// Seeds dropout. ONNX Runtime keeps the state of its generator in the session: the same steps
+    /// from a fresh session draw the same masks.
+    pub seed: i64,
 }
 
 /// A tensor that training keeps between steps.

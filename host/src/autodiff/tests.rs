@@ -40,7 +40,7 @@ fn options(dialect: Dialect) -> Options {
 
 #[test]
 fn dialects_agree_on_every_architecture() {
-    for (name, _) in &architecture::BUILT_IN[..1] {
+    for (name, _) in architecture::BUILT_IN {
         let model = architecture::load(name).unwrap().build(Shape::new(32, 32, 3), 10, 1).unwrap();
         let results = [Dialect::Training, Dialect::Standard].map(|dialect| {
             let options = Options { label_smoothing: 0.1, ..options(dialect) };
