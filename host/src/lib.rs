@@ -3,9 +3,12 @@
 
 pub mod architecture;
 pub mod autodiff;
+pub mod board;
+pub mod calibrate;
 pub mod cli;
 pub mod dataset;
 pub mod doctor;
 pub mod onnx;
 pub mod runtime;
 pub mod training;
+pub mod verify;

@@ -1,7 +1,10 @@
 //! The `no_std` core of Goldcrest: what the host and the firmware must agree on, bit for bit.
 //!
 //! * [`requantize`]: the int8 arithmetic contract.
+//! * [`link`]: the serial protocol between host and board.
 //! * [`shape`]: shapes and sliding windows.
+//! * [`image`]: the device image, checked once before it is trusted.
+//! * [`engine`] and [`kernels`]: inference over one arena.
 //! * [`quantize`] (feature `quantize`, needs `alloc`): the float graph, the quantizer, the memory
 //!   planner and the packer.
 #![cfg_attr(not(test), no_std)]
@@ -11,6 +14,10 @@
 #[cfg(feature = "quantize")]
 extern crate alloc;
 
+pub mod engine;
+pub mod image;
+pub mod kernels;
+pub mod link;
 #[cfg(feature = "quantize")]
 pub mod quantize;
 pub mod requantize;

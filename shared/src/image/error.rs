@@ -1,0 +1,113 @@
+//! Why bytes are not a device image.
+
+/// Why [`Image::new_checked`](super::Image::new_checked) refuses bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ImageError {
+    /// Fewer bytes than the header, or than the header promises.
+    Truncated {
+        /// Bytes given.
+        found: usize,
+        /// Bytes needed.
+        expected: usize,
+    },
+    /// The first four bytes are not those of an image.
+    Magic([u8; 4]),
+    /// Another format version.
+    Version(u16),
+    /// The checksum does not match the bytes: the image is damaged.
+    Checksum {
+        /// Checksum of the bytes.
+        found: u32,
+        /// Checksum in the header.
+        expected: u32,
+    },
+    /// The bytes do not start at a multiple of [`ALIGNMENT`](super::ALIGNMENT) in memory.
+    Misaligned,
+    /// A block lies outside the image or is not aligned.
+    Block {
+        /// What the block holds.
+        block: &'static str,
+        /// Its offset.
+        offset: u32,
+        /// Its bytes.
+        bytes: u64,
+    },
+    /// The input or output tensor does not fit the arena or does not match the pixels and labels.
+    Tensor(&'static str),
+    /// A label is not UTF-8.
+    Label(u16),
+    /// A layer is wrong.
+    Layer {
+        /// Which, counted from 0.
+        layer: u16,
+        /// What is wrong.
+        problem: LayerError,
+    },
+}
+
+/// What is wrong with a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum LayerError {
+    /// No kernel of this firmware has this number.
+    Kernel(u8),
+    /// The shapes do not belong to the operator.
+    Shape,
+    /// A tensor or the scratch memory lies outside the arena, or is not aligned.
+    Arena,
+    /// Weights or channel constants lie outside the image, are not aligned, or have another length
+    /// than the kernel reads.
+    Constants,
+}
+
+impl core::fmt::Display for ImageError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match *self {
+            Self::Truncated { found, expected } => {
+                write!(f, "device image: {found} bytes, but {expected} are needed; it is truncated")
+            }
+            Self::Magic(found) => {
+                write!(f, "not a device image: it starts with {found:02x?}, expected {:02x?}", super::MAGIC)
+            }
+            Self::Version(found) => write!(
+                f,
+                "device image of format {found}, but this program reads format {}; pack the model again",
+                super::VERSION
+            ),
+            Self::Checksum { found, expected } => write!(
+                f,
+                "device image: checksum {found:#010x}, but the header says {expected:#010x}; it is damaged"
+            ),
+            Self::Misaligned => write!(
+                f,
+                "device image: its address is not a multiple of {}; place it aligned",
+                super::ALIGNMENT
+            ),
+            Self::Block { block, offset, bytes } => {
+                write!(f, "device image: {block} ({bytes} bytes at {offset:#x}) not inside it or not aligned")
+            }
+            Self::Tensor(which) => {
+                write!(f, "device image: the {which} tensor does not fit the arena, the pixels or the labels")
+            }
+            Self::Label(label) => write!(f, "device image: label {label} is not UTF-8"),
+            Self::Layer { layer, problem } => write!(f, "device image: layer {layer}: {problem}"),
+        }
+    }
+}
+
+impl core::fmt::Display for LayerError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Kernel(id) => write!(f, "this engine has no kernel {id}; pack the model for its core"),
+            Self::Shape => write!(f, "its shapes do not belong to its operator"),
+            Self::Arena => write!(f, "a tensor or its scratch memory is not inside the arena"),
+            Self::Constants => write!(f, "its weights or channel constants are not what the kernel reads"),
+        }
+    }
+}
+
+impl core::error::Error for ImageError {}
+impl core::error::Error for LayerError {}

@@ -1,0 +1,41 @@
+//! Mean over a window; padding counts as zero. One channel constant: the multiplier.
+
+use super::output::Output;
+use super::taps::Taps;
+use super::{Needs, window_fits};
+use crate::engine::{Arena, part};
+use crate::image::{Channel, Layer, Record};
+
+pub fn needs(record: &Record) -> Option<Needs> {
+    let same = record.input.shape.channels == record.output.shape.channels;
+    (same && window_fits(record)).then_some(Needs { channels: 1, ..Needs::default() })
+}
+
+pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+    let record = &layer.record;
+    let output = record.output.shape;
+    let input = arena.values(record.input.offset, record.input.shape.len());
+    let target = arena.values(record.output.offset, output.len());
+    let Some(&Channel { multiplier, .. }) = layer.channels.first() else { return };
+    let last = Output::new(record);
+    let zero = i32::from(record.input_zero);
+    let mut at = 0;
+    for y in 0..output.height {
+        for x in 0..output.width {
+            let taps = Taps::new(record, y, x);
+            let bias = zero.wrapping_mul(-((taps.rows * taps.columns) as i32));
+            for (channel, value) in part(target, at, output.channels).iter().enumerate() {
+                let mut sum = bias;
+                for row in 0..taps.rows {
+                    let mut source = taps.first + channel + row * taps.row_step;
+                    for _ in 0..taps.columns {
+                        sum = sum.wrapping_add(input.get(source).map_or(0, |value| i32::from(value.get())));
+                        source += taps.column_step;
+                    }
+                }
+                value.set(last.value(sum, multiplier));
+            }
+            at += output.channels;
+        }
+    }
+}

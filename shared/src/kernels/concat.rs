@@ -1,0 +1,25 @@
+//! One part of a concatenation along channels: the input becomes the output's channels from
+//! `first_channel` on.
+
+use super::Needs;
+use crate::engine::{Arena, part};
+use crate::image::{Layer, Record};
+
+pub fn needs(record: &Record) -> Option<Needs> {
+    let (input, output) = (record.input.shape, record.output.shape);
+    let fits = (input.height, input.width) == (output.height, output.width)
+        && record.first_channel + input.channels <= output.channels;
+    fits.then_some(Needs::default())
+}
+
+pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+    let record = &layer.record;
+    let (shape, pitch) = (record.input.shape, record.output.shape.channels);
+    let input = arena.values(record.input.offset, shape.len());
+    let target = arena.values(record.output.offset, record.output.shape.len());
+    for pixel in 0..shape.height * shape.width {
+        let from = part(input, pixel * shape.channels, shape.channels);
+        let to = part(target, pixel * pitch + record.first_channel, shape.channels);
+        to.iter().zip(from).for_each(|(to, from)| to.set(from.get()));
+    }
+}

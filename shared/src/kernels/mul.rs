@@ -1,0 +1,32 @@
+//! Product of two tensors; the second may be `1 x 1 x channels`. One channel constant: the
+//! multiplier.
+
+use super::Needs;
+use super::output::Output;
+use crate::engine::{Arena, part};
+use crate::image::{Channel, Layer, Record};
+
+pub fn needs(record: &Record) -> Option<Needs> {
+    let (shape, second) = (record.output.shape, record.second.shape);
+    let single = (second.height, second.width, second.channels) == (1, 1, shape.channels);
+    let fits = record.input.shape == shape && (second == shape || single);
+    fits.then_some(Needs { channels: 1, ..Needs::default() })
+}
+
+pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+    let record = &layer.record;
+    let shape = record.output.shape;
+    let [a, b] = [record.input, record.second].map(|slot| arena.values(slot.offset, slot.shape.len()));
+    let target = arena.values(record.output.offset, shape.len());
+    let Some(&Channel { multiplier, .. }) = layer.channels.first() else { return };
+    let last = Output::new(record);
+    let (za, zb) = (i32::from(record.input_zero), i32::from(record.second_zero));
+    let (mut at, step) = (0, record.second.shape.len());
+    while at < shape.len() {
+        for ((value, a), b) in part(target, at, step).iter().zip(part(a, at, step)).zip(b) {
+            let product = (i32::from(a.get()) - za) * (i32::from(b.get()) - zb);
+            value.set(last.value(product, multiplier));
+        }
+        at += step;
+    }
+}

@@ -1,0 +1,27 @@
+//! Rows and columns of the zero point around the input.
+
+use super::Needs;
+use crate::engine::{Arena, part};
+use crate::image::{Layer, Record};
+
+pub fn needs(record: &Record) -> Option<Needs> {
+    let (input, output, padding) = (record.input.shape, record.output.shape, record.window.padding);
+    let fits = output.height == input.height + padding.top + padding.bottom
+        && output.width == input.width + padding.left + padding.right
+        && output.channels == input.channels;
+    fits.then_some(Needs::default())
+}
+
+pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+    let record = &layer.record;
+    let (shape, output, padding) = (record.input.shape, record.output.shape, record.window.padding);
+    let input = arena.values(record.input.offset, shape.len());
+    let target = arena.values(record.output.offset, output.len());
+    target.iter().for_each(|value| value.set(record.output_zero));
+    let bytes = shape.width * shape.channels;
+    for row in 0..shape.height {
+        let start = ((row + padding.top) * output.width + padding.left) * output.channels;
+        let (to, from) = (part(target, start, bytes), part(input, row * bytes, bytes));
+        to.iter().zip(from).for_each(|(to, from)| to.set(from.get()));
+    }
+}

@@ -1,0 +1,122 @@
+//! The last input rows of a sliding window, copied into scratch memory and padded.
+//!
+//! A convolution that reads its input only through here may write its output over it: a row is
+//! copied before the first output row that needs it is written. It also meets no border: padding
+//! is in the copy.
+
+use core::cell::Cell;
+
+use super::product;
+use crate::engine::part;
+use crate::image::Record;
+use crate::shape::{Shape, Window};
+
+/// Bytes behind each row that word-wise readers may read and ignore.
+const SLACK: usize = 4;
+
+/// A ring of padded rows. Row `v` counts in the padded input: 0 is the first row of padding.
+#[derive(Debug)]
+pub struct Rows<'a> {
+    ring: &'a [Cell<i8>],
+    input: &'a [Cell<i8>],
+    shape: Shape,
+    window: Window,
+    zero: i8,
+    /// Rows in the ring.
+    count: usize,
+    /// Bytes from one row of the ring to the next.
+    pitch: usize,
+    /// Rows copied so far.
+    loaded: usize,
+    /// Where in the ring row `loaded` goes.
+    slot: usize,
+    /// Where in the ring the first row of the current output row stands.
+    first: usize,
+    /// The first row of the current output row.
+    top: usize,
+}
+
+/// Rows a window covers.
+fn reach(window: &Window) -> usize {
+    window.kernel[0].saturating_sub(1).saturating_mul(window.dilation[0]).saturating_add(1)
+}
+
+/// Bytes of one padded row with its slack, a multiple of 4.
+fn pitch(input: Shape, window: &Window) -> u64 {
+    let columns = input.width as u64 + window.padding.left as u64 + window.padding.right as u64;
+    columns.saturating_mul(input.channels as u64).saturating_add(SLACK as u64).next_multiple_of(4)
+}
+
+/// Scratch bytes of the ring.
+pub fn scratch_bytes(record: &Record) -> u64 {
+    pitch(record.input.shape, &record.window).saturating_mul(reach(&record.window) as u64)
+}
+
+/// Bytes of the input that are copied before output row `row` is written.
+#[cfg(feature = "quantize")]
+pub fn loaded_bytes(record: &Record, row: usize) -> usize {
+    let (input, window) = (record.input.shape, &record.window);
+    let rows = (row * window.stride[0] + reach(window)).saturating_sub(window.padding.top);
+    product([rows.min(input.height), input.width, input.channels]) as usize
+}
+
+impl<'a> Rows<'a> {
+    /// An empty ring in scratch memory of [`scratch_bytes`].
+    pub fn new(record: &Record, scratch: &'a [Cell<i8>], input: &'a [Cell<i8>]) -> Self {
+        let (shape, window) = (record.input.shape, record.window);
+        let (count, pitch) = (reach(&window), pitch(shape, &window) as usize);
+        let ring = part(scratch, 0, count * pitch);
+        ring.iter().for_each(|value| value.set(record.input_zero));
+        let zero = record.input_zero;
+        Self { ring, input, shape, window, zero, count, pitch, loaded: 0, slot: 0, first: 0, top: 0 }
+    }
+
+    /// Copies the rows that an output row needs; to be called with 0, 1, 2, ...
+    pub fn load(&mut self, output_row: usize) {
+        let top = output_row * self.window.stride[0];
+        self.first += top - self.top;
+        self.top = top;
+        // A stride beyond the window skips rows, which then are never copied.
+        if self.loaded < top {
+            self.slot += top - self.loaded;
+            self.loaded = top;
+        }
+        self.first = wrap(self.first, self.count);
+        self.slot = wrap(self.slot, self.count);
+        while self.loaded < top + self.count {
+            self.copy();
+        }
+    }
+
+    fn copy(&mut self) {
+        let bytes = product([self.shape.width, self.shape.channels]) as usize;
+        let margin = self.window.padding.left * self.shape.channels;
+        let target = part(self.ring, self.slot * self.pitch + margin, bytes);
+        match self.loaded.checked_sub(self.window.padding.top) {
+            Some(row) if row < self.shape.height => {
+                let source = part(self.input, row * bytes, bytes);
+                target.iter().zip(source).for_each(|(to, from)| to.set(from.get()));
+            }
+            _ => target.iter().for_each(|to| to.set(self.zero)),
+        }
+        self.loaded += 1;
+        self.slot = wrap(self.slot + 1, self.count);
+    }
+
+    /// The padded row that row `tap` of the kernel sees at the current output row.
+    #[inline]
+    pub fn row(&self, tap: usize) -> &'a [Cell<i8>] {
+        let slot = wrap(self.first + tap * self.window.dilation[0], self.count);
+        part(self.ring, slot * self.pitch, self.pitch)
+    }
+}
+
+/// `slot` modulo `count`, for a slot that is rarely beyond twice the count: cores without a divider
+/// subtract faster.
+#[inline]
+fn wrap(mut slot: usize, count: usize) -> usize {
+    while slot >= count && count > 0 {
+        slot -= count;
+    }
+    slot
+}

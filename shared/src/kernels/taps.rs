@@ -1,0 +1,62 @@
+//! The part of a sliding window that lies inside its input: pools skip padding.
+
+use crate::image::Record;
+
+/// The input values under a window at one output position, for one channel after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Taps {
+    /// Rows inside the input.
+    pub rows: usize,
+    /// Columns inside the input.
+    pub columns: usize,
+    /// First value, at channel 0.
+    pub first: usize,
+    /// Values from one row of the window to the next.
+    pub row_step: usize,
+    /// Values from one column of the window to the next.
+    pub column_step: usize,
+}
+
+impl Taps {
+    /// The taps of output position `(y, x)`.
+    #[inline]
+    pub fn new(record: &Record, y: usize, x: usize) -> Self {
+        let (input, window) = (record.input.shape, &record.window);
+        let (row, rows) = inside(
+            y * window.stride[0],
+            window.padding.top,
+            window.kernel[0],
+            window.dilation[0],
+            input.height,
+        );
+        let (column, columns) = inside(
+            x * window.stride[1],
+            window.padding.left,
+            window.kernel[1],
+            window.dilation[1],
+            input.width,
+        );
+        Self {
+            rows,
+            columns,
+            first: (row * input.width + column) * input.channels,
+            row_step: window.dilation[0] * input.width * input.channels,
+            column_step: window.dilation[1] * input.channels,
+        }
+    }
+}
+
+/// First coordinate inside the input and how many taps are inside.
+fn inside(start: usize, padding: usize, taps: usize, dilation: usize, size: usize) -> (usize, usize) {
+    let (mut position, mut left) = (start, taps);
+    while position < padding && left > 0 {
+        position += dilation;
+        left -= 1;
+    }
+    let position = position.saturating_sub(padding);
+    let mut count = 0;
+    while count < left && position + count * dilation < size {
+        count += 1;
+    }
+    (if count == 0 { 0 } else { position }, count)
+}

@@ -1,0 +1,29 @@
+//! Every value repeated to 2 x 2.
+
+use super::Needs;
+use crate::engine::{Arena, part};
+use crate::image::{Layer, Record};
+
+pub fn needs(record: &Record) -> Option<Needs> {
+    let (input, output) = (record.input.shape, record.output.shape);
+    let fits = output.height == 2 * input.height
+        && output.width == 2 * input.width
+        && output.channels == input.channels;
+    fits.then_some(Needs::default())
+}
+
+pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+    let record = &layer.record;
+    let (shape, output) = (record.input.shape, record.output.shape);
+    let input = arena.values(record.input.offset, shape.len());
+    let target = arena.values(record.output.offset, output.len());
+    let mut at = 0;
+    for row in 0..output.height {
+        for column in 0..output.width {
+            let source = ((row / 2) * shape.width + column / 2) * shape.channels;
+            let (to, from) = (part(target, at, shape.channels), part(input, source, shape.channels));
+            to.iter().zip(from).for_each(|(to, from)| to.set(from.get()));
+            at += shape.channels;
+        }
+    }
+}

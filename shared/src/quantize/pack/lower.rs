@@ -1,0 +1,199 @@
+//! From the nodes of an int8 graph to layers: the kernel, its numbers and its constants.
+
+use alloc::{string::String, vec, vec::Vec};
+
+use super::weights;
+use super::{PackError, PackOptions, PackedLayer};
+use crate::image::{Channel, Record, Slot};
+use crate::kernels::{self, id};
+use crate::quantize::check::accumulator_range;
+use crate::quantize::graph::{Node, QuantizedConv, QuantizedGraph, QuantizedOp, TensorId};
+use crate::requantize::Multiplier;
+use crate::shape::{Padding, Window};
+
+/// A layer before it has its places in arena and image.
+pub struct Step {
+    /// Its position in the layer table.
+    pub index: usize,
+    /// Name of the node.
+    pub name: String,
+    /// Tensors read.
+    pub inputs: Vec<TensorId>,
+    /// Tensor written.
+    pub output: TensorId,
+    /// Shapes, lengths and parameters; offsets are 0.
+    pub record: Record,
+    /// Weights in the kernel's order.
+    pub weights: Vec<i8>,
+    /// Channel constants.
+    pub channels: Vec<Channel>,
+    /// Multiply-accumulates.
+    macs: u64,
+}
+
+impl Step {
+    /// Bytes of weights and channel constants.
+    pub fn constant_bytes(&self) -> usize {
+        self.weights.len() + self.channels.len() * Channel::BYTES
+    }
+
+    /// What the packer tells of the layer.
+    pub fn summary(self) -> PackedLayer {
+        PackedLayer {
+            weight_bytes: self.constant_bytes(),
+            name: self.name,
+            output: self.output,
+            partial: self.record.partial,
+            kernel: kernels::find(self.record.kernel).map_or("", |kernel| kernel.name),
+            macs: self.macs,
+            outputs: self.record.output.shape.len(),
+            scratch_bytes: self.record.scratch.1,
+        }
+    }
+}
+
+/// The layers of a graph that passed its check.
+pub fn lower(graph: &QuantizedGraph, options: &PackOptions) -> Result<Vec<Step>, PackError> {
+    let mut steps = Vec::new();
+    for node in &graph.nodes {
+        for mut step in lower_node(graph, node) {
+            let refused = || PackError::Kernel { layer: node.name.clone(), family: options.family };
+            let kernel = kernels::find(step.record.kernel).ok_or_else(refused)?;
+            let needs = (kernel.needs)(&step.record).ok_or_else(refused)?;
+            step.record.scratch.1 = usize::try_from(needs.scratch)
+                .map_err(|_| PackError::Field { layer: node.name.clone(), what: "scratch memory" })?;
+            step.record.weights.1 = step.weights.len();
+            step.record.channels.1 = step.channels.len();
+            step.index = steps.len();
+            steps.push(step);
+        }
+    }
+    Ok(steps)
+}
+
+fn lower_node(graph: &QuantizedGraph, node: &Node<QuantizedOp>) -> Vec<Step> {
+    let tensor = |at: usize| node.inputs.get(at).map(|&id| graph.tensor(id));
+    let (input, output) = (graph.tensor(node.inputs[0]), graph.tensor(node.output));
+    let at = |shape| Slot { offset: 0, shape };
+    let record = Record {
+        input_zero: input.info.zero_point,
+        second_zero: tensor(1).map_or(0, |second| second.info.zero_point),
+        output_zero: output.info.zero_point,
+        input: at(input.shape),
+        second: tensor(1).map_or(Slot::default(), |second| at(second.shape)),
+        output: at(output.shape),
+        ..Record::default()
+    };
+    let step = Step {
+        index: 0,
+        name: node.name.clone(),
+        inputs: node.inputs.clone(),
+        output: node.output,
+        record,
+        weights: Vec::new(),
+        channels: Vec::new(),
+        macs: 0,
+    };
+    match &node.op {
+        QuantizedOp::Conv(conv) => vec![convolution(step, conv)],
+        QuantizedOp::MaxPool(window) => vec![with(step, id::MAX_POOL, *window, &[])],
+        QuantizedOp::AveragePool { window, multiplier } => {
+            let mut step = with(step, id::AVERAGE_POOL, *window, &[*multiplier]);
+            let taps = (window.kernel[0] * window.kernel[1]) as i64;
+            step.record.wide = is_wide(255 * taps, *multiplier);
+            vec![step]
+        }
+        QuantizedOp::Add { multipliers, clamp } => {
+            let mut step = with(step, id::ADD, record.window, multipliers);
+            (step.record.low, step.record.high) = (clamp.low, clamp.high);
+            vec![step]
+        }
+        QuantizedOp::Mul { multiplier } => {
+            let mut step = with(step, id::MUL, record.window, &[*multiplier]);
+            step.record.wide = is_wide(255 * 255, *multiplier);
+            vec![step]
+        }
+        QuantizedOp::Lookup(table) => {
+            let mut step = with(step, id::LOOKUP, record.window, &[]);
+            step.weights = table.to_vec();
+            vec![step]
+        }
+        QuantizedOp::Concat => concatenation(graph, &step),
+        QuantizedOp::Pad(padding) => vec![with(step, id::PAD, padded(*padding), &[])],
+        QuantizedOp::UpsampleNearest2 => vec![with(step, id::UPSAMPLE, record.window, &[])],
+    }
+}
+
+fn padded(padding: Padding) -> Window {
+    Window { padding, ..Window::new([1, 1], [1, 1]) }
+}
+
+fn with(step: Step, kernel: u8, window: Window, multipliers: &[Multiplier]) -> Step {
+    let constants = multipliers.iter().map(|&multiplier| channel(0, multiplier));
+    let record = Record { kernel, window, ..step.record };
+    Step { record, channels: constants.collect(), ..step }
+}
+
+/// A [`Multiplier`] is at most `i32::MAX`.
+fn channel(bias: i32, multiplier: Multiplier) -> Channel {
+    Channel { bias, multiplier: multiplier.k() as i32 }
+}
+
+/// Whether `accumulator * k`, rounded, may leave 32 bits.
+fn is_wide(accumulator: i64, multiplier: Multiplier) -> bool {
+    accumulator.saturating_mul(i64::from(multiplier.k())) >= (1 << 31) - (1 << 16)
+}
+
+fn convolution(step: Step, conv: &QuantizedConv) -> Step {
+    let (input, output) = (step.record.input.shape, step.record.output.shape);
+    let Window { kernel, padding, .. } = conv.window;
+    let whole = kernel == [input.height, input.width] && padding == Padding::default() && conv.groups == 1;
+    let number = match () {
+        () if whole => id::FULLY_CONNECTED,
+        () if conv.groups > 1 && conv.groups == input.channels => id::DEPTHWISE,
+        () => id::CONV,
+    };
+    let each = conv.weights.len() / output.channels;
+    let zero = i32::from(step.record.input_zero);
+    let constants = (0..output.channels).map(|o| {
+        // Kernels sum over `x`, not `x - zx`, and padding holds `zx`.
+        let sum: i32 = conv.weights[o * each..][..each].iter().map(|&weight| i32::from(weight)).sum();
+        channel(conv.bias[o].wrapping_sub(zero.wrapping_mul(sum)), conv.multipliers[o])
+    });
+    let largest = |o| {
+        let (low, high) = accumulator_range(conv, o, step.record.input_zero);
+        is_wide(high.max(-low), conv.multipliers[o])
+    };
+    let record = Record {
+        kernel: number,
+        window: conv.window,
+        groups: conv.groups,
+        low: conv.clamp.low,
+        high: conv.clamp.high,
+        wide: (0..output.channels).any(largest),
+        ..step.record
+    };
+    let macs = (output.height * output.width * conv.weights.len()) as u64;
+    Step { record, weights: weights::order(number, conv), channels: constants.collect(), macs, ..step }
+}
+
+/// One layer per input.
+fn concatenation(graph: &QuantizedGraph, step: &Step) -> Vec<Step> {
+    let mut first_channel = 0;
+    let count = step.inputs.len();
+    let part = |(index, &input): (usize, &TensorId)| {
+        let shape = graph.tensor(input).shape;
+        let record = Record {
+            kernel: id::CONCAT,
+            input: Slot { offset: 0, shape },
+            second: Slot::default(),
+            first_channel,
+            partial: index + 1 < count,
+            ..step.record
+        };
+        first_channel += shape.channels;
+        let (weights, channels) = (Vec::new(), Vec::new());
+        Step { name: step.name.clone(), inputs: vec![input], record, weights, channels, ..*step }
+    };
+    step.inputs.iter().enumerate().map(part).collect()
+}

@@ -1,0 +1,215 @@
+//! The packer: from an int8 model to a device image.
+//!
+//! Each node becomes a layer ([`lower`]) with a kernel of the chosen family and weights in that
+//! kernel's order ([`weights`]); the planner gives every activation its place; [`write`] lays the
+//! bytes out as `docs/device-image.md` specifies.
+
+mod error;
+mod lower;
+mod weights;
+mod write;
+
+use alloc::{format, string::String, vec, vec::Vec};
+
+pub use error::PackError;
+use lower::Step;
+
+use super::check::check;
+use super::graph::{QuantizedModel, TensorId};
+use super::planner::{self, Block, Overlap, Plan};
+use crate::engine::{self, Engine, values_mut};
+use crate::image::Image;
+use crate::kernels::Family;
+
+/// How to pack.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PackOptions {
+    /// The kernel family of the core that will run the image.
+    pub family: Family,
+    /// What to spend the core's resources on.
+    pub optimize: Optimize,
+    /// Pictures (u8, HWC) to store with the logits they give, for the device's self-test.
+    pub golden: Vec<Vec<u8>>,
+    /// The most arena bytes allowed.
+    pub ram_budget: Option<usize>,
+    /// The most image bytes allowed.
+    pub flash_budget: Option<usize>,
+}
+
+/// What the packer prefers where it has a choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Optimize {
+    /// Few instructions.
+    #[default]
+    Speed,
+    /// A small arena.
+    Ram,
+    /// Little code and small weights.
+    Flash,
+}
+
+/// A packed model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Packed {
+    /// The device image.
+    pub bytes: Vec<u8>,
+    /// What is in it, layer by layer; the indices are those of
+    /// [`Engine::run_traced`](crate::engine::Engine::run_traced).
+    pub layers: Vec<PackedLayer>,
+    /// Bytes of arena that inference needs.
+    pub arena_bytes: usize,
+    /// No plan of these layers needs less.
+    pub arena_lower_bound: usize,
+    /// Bytes of weights and channel constants.
+    pub weight_bytes: usize,
+    /// Every block of the arena.
+    pub memory: Vec<MemoryBlock>,
+}
+
+/// One layer of a packed model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PackedLayer {
+    /// Name of the node it comes from.
+    pub name: String,
+    /// The tensor it writes.
+    pub output: TensorId,
+    /// Whether it writes only a part of that tensor (all but the last part of a concatenation).
+    pub partial: bool,
+    /// Name of its kernel.
+    pub kernel: &'static str,
+    /// Multiply-accumulates, counted without padding.
+    pub macs: u64,
+    /// Values it writes.
+    pub outputs: usize,
+    /// Bytes of weights and channel constants.
+    pub weight_bytes: usize,
+    /// Bytes of scratch memory.
+    pub scratch_bytes: usize,
+}
+
+/// A block of the arena and when it is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryBlock {
+    /// The block, its size and its first and last layer.
+    pub block: Block,
+    /// Its first byte.
+    pub offset: usize,
+}
+
+/// Packs a model.
+///
+/// # Errors
+/// When the model breaks a rule of its graph, does not fit the format, or does not fit a budget.
+pub fn pack(model: &QuantizedModel, options: &PackOptions) -> Result<Packed, PackError> {
+    check(model)?;
+    let mut steps = lower::lower(&model.graph, options)?;
+    let Lifetimes { blocks, overlaps, of_tensor, scratch_of_step } = lifetimes(model, &steps);
+    let plan = planner::plan(&blocks, &overlaps);
+    within_ram(options, &steps, &blocks, &plan)?;
+    let place = |id: TensorId| of_tensor[id.0].map_or(0, |block| plan.offsets[block]);
+    for step in &mut steps {
+        step.record.input.offset = place(step.inputs[0]);
+        if let Some(&second) = step.inputs.get(1) {
+            step.record.second.offset = place(second);
+        }
+        step.record.output.offset = place(step.output);
+        step.record.scratch.0 = scratch_of_step[step.index].map_or(0, |block| plan.offsets[block]);
+    }
+    let arena_bytes = plan.peak.next_multiple_of(crate::image::ALIGNMENT);
+    let (input, output) = (place(model.graph.input), place(model.graph.output));
+    let contents =
+        write::Contents { model, family: options.family, steps: &steps, arena_bytes, input, output };
+    let golden = expected_logits(&contents.write(&[])?, &options.golden)?;
+    let bytes = contents.write(&golden)?;
+    if let Some(budget) = options.flash_budget.filter(|&budget| bytes.len() > budget) {
+        return Err(PackError::flash(bytes.len(), budget, &steps));
+    }
+    let memory = blocks.into_iter().zip(&plan.offsets);
+    Ok(Packed {
+        bytes,
+        weight_bytes: steps.iter().map(Step::constant_bytes).sum(),
+        layers: steps.into_iter().map(Step::summary).collect(),
+        arena_bytes,
+        arena_lower_bound: plan.lower_bound,
+        memory: memory.map(|(block, &offset)| MemoryBlock { block, offset }).collect(),
+    })
+}
+
+/// What must be in the arena when.
+struct Lifetimes {
+    blocks: Vec<Block>,
+    overlaps: Vec<Overlap>,
+    /// The block of each tensor.
+    of_tensor: Vec<Option<usize>>,
+    /// The block of each layer's scratch memory.
+    scratch_of_step: Vec<Option<usize>>,
+}
+
+fn lifetimes(model: &QuantizedModel, steps: &[Step]) -> Lifetimes {
+    let graph = &model.graph;
+    let mut blocks = Vec::new();
+    let mut of_tensor = vec![None; graph.tensors.len()];
+    let written = steps.iter().map(|step| (step.index, step.output));
+    for (first, id) in core::iter::once((0, graph.input)).chain(written) {
+        if of_tensor[id.0].is_none() {
+            let readers = steps.iter().filter(|step| step.inputs.contains(&id)).map(|step| step.index);
+            let last = if id == graph.output { steps.len() } else { readers.max().unwrap_or(first) };
+            let tensor = graph.tensor(id);
+            of_tensor[id.0] = Some(blocks.len());
+            blocks.push(Block { name: tensor.name.clone(), bytes: tensor.shape.len(), first, last });
+        }
+    }
+    let mut scratch_of_step = vec![None; steps.len()];
+    for step in steps.iter().filter(|step| step.record.scratch.1 > 0) {
+        let (name, bytes, at) = (format!("scratch of {}", step.name), step.record.scratch.1, step.index);
+        scratch_of_step[at] = Some(blocks.len());
+        blocks.push(Block { name, bytes, first: at, last: at });
+    }
+    let overlaps = steps.iter().flat_map(|step| overlaps(step, &blocks, &of_tensor)).collect();
+    Lifetimes { blocks, overlaps, of_tensor, scratch_of_step }
+}
+
+/// The inputs of a layer that its output may stand over.
+fn overlaps(step: &Step, blocks: &[Block], of_tensor: &[Option<usize>]) -> Vec<Overlap> {
+    let Some(output) = of_tensor[step.output.0] else { return Vec::new() };
+    let overlap = |(which, id): (usize, &TensorId)| {
+        let input = of_tensor[id.0]?;
+        let dies = blocks[input].last == step.index && blocks[output].first == step.index;
+        // A tensor read twice would have to allow it both ways.
+        let once = step.inputs.iter().filter(|other| *other == id).count() == 1;
+        let distance = planner::distance(&step.record, which)?;
+        (dies && once).then_some(Overlap { input, output, distance })
+    };
+    step.inputs.iter().enumerate().filter_map(overlap).collect()
+}
+
+fn within_ram(options: &PackOptions, steps: &[Step], blocks: &[Block], plan: &Plan) -> Result<(), PackError> {
+    let Some(budget) = options.ram_budget.filter(|&budget| plan.peak > budget) else { return Ok(()) };
+    // The layer during which the highest block is alive.
+    let highest = blocks.iter().zip(&plan.offsets).max_by_key(|(block, offset)| *offset + block.bytes);
+    let layer = highest.and_then(|(block, _)| steps.get(block.first)).map_or("", |step| &step.name);
+    Err(PackError::Ram { layer: layer.into(), needed: plan.peak, budget, missing: plan.peak - budget })
+}
+
+/// The logits that the image itself gives for the golden pictures.
+fn expected_logits(bytes: &[u8], pictures: &[Vec<u8>]) -> Result<Vec<(Vec<u8>, Vec<i8>)>, PackError> {
+    // A vector of bytes need not be aligned as an image must be.
+    let mut words = vec![0; bytes.len().div_ceil(4)];
+    values_mut(&mut words).iter_mut().zip(bytes).for_each(|(to, &from)| *to = from as i8);
+    let image = Image::new_checked(engine::bytes(&words))?;
+    let mut arena = vec![0; Engine::words(&image)];
+    let mut run = |(index, pixels): (usize, &Vec<u8>)| {
+        let mut engine = Engine::new(&image, &mut arena).map_err(|_| PackError::Golden {
+            index,
+            found: 0,
+            expected: 0,
+        })?;
+        engine.load_pixels(pixels).map_err(|error| PackError::Golden {
+            index,
+            found: error.found,
+            expected: error.expected,
+        })?;
+        Ok((pixels.clone(), engine.run().to_vec()))
+    };
+    pictures.iter().enumerate().map(&mut run).collect()
+}
