@@ -46,7 +46,6 @@ use std::{
     time::Duration,
 };
 
-use fast_image_resize::Resizer;
 use goldcrest_shared::shape::Shape;
 use rayon::prelude::*;
 
@@ -222,12 +221,9 @@ fn resized(dataset: Dataset, options: &Options) -> Result<Dataset, DatasetError>
     decode::check_memory(&dataset.name, dataset.train.len() + dataset.test.len(), shape, options)?;
     let split = |split: &Split| {
         let mut pixels = vec![0; split.len() * shape.len()];
-        pixels.par_chunks_exact_mut(shape.len()).enumerate().for_each_init(
-            Resizer::new,
-            |resizer, (index, to)| {
-                decode::resize(split.image(index), split.shape(), to, size, resizer);
-            },
-        );
+        pixels.par_chunks_exact_mut(shape.len()).enumerate().for_each(|(index, to)| {
+            decode::resize(split.image(index), split.shape(), to, size);
+        });
         Split::new(shape, pixels, split.labels().to_vec())
     };
     Ok(Dataset { train: split(&dataset.train), test: split(&dataset.test), shape, ..dataset })
