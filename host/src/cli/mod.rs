@@ -5,6 +5,7 @@
 
 pub mod doctor;
 pub mod table;
+pub mod train;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ pub struct Cli {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Doctor(doctor::Args),
+    Train(Box<train::Args>),
 }
 
 impl Cli {
@@ -30,6 +32,7 @@ impl Cli {
     pub fn run(&self) -> ExitCode {
         let outcome = match &self.command {
             Command::Doctor(args) => doctor::run(args, self.output),
+            Command::Train(args) => train::run(args, self.output),
         };
         outcome.unwrap_or_else(|error| {
             eprintln!("error: {error:#}");
