@@ -1,10 +1,10 @@
 //! The host side of Goldcrest: all that needs an operating system. Folders stand in the order of
 //! the data's way.
 
-pub mod board;
 pub mod architecture;
-pub mod calibrate;
 pub mod autodiff;
+pub mod board;
+pub mod calibrate;
 pub mod cli;
 pub mod dataset;
 pub mod doctor;

@@ -241,7 +241,10 @@ impl Process {
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 Err(error) => {
-                    return Err(EmulatorError::Io { what: "waiting for QEMU to open the serial line", error });
+                    return Err(EmulatorError::Io {
+                        what: "waiting for QEMU to open the serial line",
+                        error,
+                    });
                 }
             }
         }
