@@ -4,6 +4,7 @@
 //! 2 wrong usage or a missing part.
 
 pub mod doctor;
+pub mod emulate;
 pub mod table;
 
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ pub struct Cli {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Doctor(doctor::Args),
+    Emulate(emulate::Args),
 }
 
 impl Cli {
@@ -30,6 +32,7 @@ impl Cli {
     pub fn run(&self) -> ExitCode {
         let outcome = match &self.command {
             Command::Doctor(args) => doctor::run(args, self.output),
+            Command::Emulate(args) => emulate::run(args, self.output),
         };
         outcome.unwrap_or_else(|error| {
             eprintln!("error: {error:#}");
