@@ -4,6 +4,7 @@
 //! 2 wrong usage or a missing part.
 
 pub mod doctor;
+pub mod emulate;
 pub mod table;
 pub mod train;
 
@@ -25,6 +26,7 @@ pub struct Cli {
 enum Command {
     Doctor(doctor::Args),
     Train(Box<train::Args>),
+    Emulate(emulate::Args),
 }
 
 impl Cli {
@@ -33,6 +35,7 @@ impl Cli {
         let outcome = match &self.command {
             Command::Doctor(args) => doctor::run(args, self.output),
             Command::Train(args) => train::run(args, self.output),
+            Command::Emulate(args) => emulate::run(args, self.output),
         };
         outcome.unwrap_or_else(|error| {
             eprintln!("error: {error:#}");
