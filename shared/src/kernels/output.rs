@@ -39,6 +39,18 @@ impl Output {
         self.bounded(t.wrapping_add(0x7fff).wrapping_add((t >> 16) & 1) >> 16)
     }
 
+    /// Whether the output needs neither 64 bits nor bounds beyond saturation.
+    #[cfg(goldcrest_dsp)]
+    pub fn is_plain(&self) -> bool {
+        !self.wide && self.low == i32::from(i8::MIN) && self.high == i32::from(i8::MAX)
+    }
+
+    /// Zero point, smallest and largest value.
+    #[cfg(goldcrest_dsp)]
+    pub fn bounds(&self) -> [i32; 3] {
+        [self.zero, self.low, self.high]
+    }
+
     #[inline]
     fn bounded(&self, rounded: i32) -> i8 {
         rounded.wrapping_add(self.zero).min(self.high).max(self.low) as i8
