@@ -22,6 +22,7 @@ mod mul;
 mod output;
 mod pad;
 mod rows;
+mod simd;
 mod taps;
 mod upsample;
 

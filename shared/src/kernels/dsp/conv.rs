@@ -10,9 +10,10 @@ use super::patch::{PIXELS, Patch};
 use crate::engine::{Arena, part};
 use crate::image::{Layer, Record};
 
-/// Bytes for the outputs of a tile with fewer than four pixels.
+/// Bytes for the outputs of a tile where the rows have fewer than four pixels.
 fn staging_bytes(record: &Record) -> u64 {
-    product([PIXELS, record.output.shape.channels]).next_multiple_of(4)
+    let output = record.output.shape;
+    if output.width < PIXELS { product([PIXELS, output.channels]).next_multiple_of(4) } else { 0 }
 }
 
 pub fn needs(record: &Record) -> Option<Needs> {
@@ -41,22 +42,23 @@ pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
     let ring = arena.values(scratch + tile_bytes + staging_bytes, rows::scratch_bytes(record) as usize);
     let mut rows = Rows::new(record, ring, arena.values(record.input.offset, input.len()));
     let multiply = Multiply::new(layer, &Output::new(record), patch.quads() as usize, output.channels);
-    let mut at = 0;
+    let bytes = output.width * output.channels;
     for y in 0..output.height {
         rows.load(y);
+        let row = part(target, y * bytes, bytes);
+        if output.width < PIXELS {
+            patch.fill(tile, &rows, 0, output.width);
+            multiply.run(tile, staging);
+            rows::copy(staging, row);
+            continue;
+        }
         let mut x = 0;
         while x < output.width {
-            let count = (output.width - x).min(PIXELS);
-            patch.fill(tile, &rows, x, count);
-            let bytes = count * output.channels;
-            let pixels = part(target, at, bytes);
-            if count == PIXELS {
-                multiply.run(tile, pixels);
-            } else {
-                multiply.run(tile, staging);
-                rows::copy(staging, pixels);
-            }
-            (x, at) = (x + count, at + bytes);
+            // The last tile of a row may repeat pixels: their patches are still in the ring.
+            x = x.min(output.width - PIXELS);
+            patch.fill(tile, &rows, x, PIXELS);
+            multiply.run(tile, part(row, x * output.channels, PIXELS * output.channels));
+            x += PIXELS;
         }
     }
 }

@@ -7,8 +7,8 @@ use core::cell::Cell;
 
 use super::super::fully_connected as plain;
 use super::super::output::Output;
+use super::super::simd::{even, multiply_add, odd};
 use super::super::{Needs, product};
-use super::simd::{even, multiply_add, odd};
 use crate::engine::{Arena, part};
 use crate::image::{Channel, Layer, Record};
 

@@ -14,7 +14,6 @@ pub mod conv;
 pub mod fully_connected;
 mod multiply;
 mod patch;
-mod simd;
 
 /// Largest magnitude of an accumulator that two channels in one word allow.
 #[cfg(feature = "quantize")]

@@ -49,7 +49,7 @@ impl<'a> Multiply<'a> {
     /// `count` pairs from pair `first` on, into the channels from `channel` on.
     #[cfg(not(goldcrest_dsp))]
     fn pairs(&self, tile: &[Cell<u32>], outputs: &[Cell<i8>], first: usize, count: usize, channel: usize) {
-        use super::simd::{even, multiply_add};
+        use super::super::simd::{even, multiply_add};
         for pair in 0..count {
             let weights = part(self.weights, (first + pair) * self.quads * 8, self.quads * 8);
             let channels = part(self.channels, (first + pair) * 2, 2);

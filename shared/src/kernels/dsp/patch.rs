@@ -10,7 +10,7 @@ use core::cell::Cell;
 
 use super::super::product;
 use super::super::rows::Rows;
-use super::simd::{even, odd};
+use super::super::simd::{even, odd};
 use crate::engine::part;
 use crate::image::Record;
 
@@ -58,8 +58,8 @@ impl Patch {
         self.quads().saturating_mul((8 * PIXELS) as u64)
     }
 
-    /// Fills a tile with the patches of output pixels `first` and the three after it; beyond `count`
-    /// pixels the tile keeps what it held.
+    /// Fills a tile with the patches of `count` output pixels from `first` on; the words of other pixels keep
+    /// what they held.
     pub fn fill(&self, tile: &[Cell<u32>], rows: &Rows<'_>, first: usize, count: usize) {
         let words = 2 * PIXELS * self.quads;
         let mut run_start = 0;
@@ -67,13 +67,64 @@ impl Patch {
             let row = rows.row(tap);
             for run in 0..self.runs {
                 let target = part(tile, run_start, words);
-                for pixel in 0..count.min(PIXELS) {
-                    let start = (first + pixel) * self.pixel_step + run * self.run_step;
-                    widen(part(row, start, 4 * self.quads), target, pixel);
-                }
                 run_start += words;
+                let start = first * self.pixel_step + run * self.run_step;
+                if count == PIXELS {
+                    widen_four(part(row, start, 3 * self.pixel_step + 4 * self.quads), target, self);
+                    continue;
+                }
+                for pixel in 0..count.min(PIXELS) {
+                    widen(part(row, start + pixel * self.pixel_step, 4 * self.quads), target, pixel);
+                }
             }
         }
+    }
+}
+
+/// Widens the runs of four pixels, `pixel_step` apart, into a tile.
+#[inline]
+fn widen_four(bytes: &[Cell<i8>], tile: &[Cell<u32>], patch: &Patch) {
+    #[cfg(goldcrest_dsp)]
+    {
+        let (quads, step) = (patch.quads, patch.pixel_step);
+        if bytes.len() < 3 * step + 4 * quads || tile.len() < 2 * PIXELS * quads || quads == 0 {
+            return;
+        }
+        // SAFETY: four runs of `quads` groups of 4 bytes, `step` apart, are in `bytes`; `quads` groups of
+        // 8 words are in `tile`; cells may be written through shared references.
+        unsafe {
+            core::arch::asm!(
+                "2:",
+                "ldr r8, [{source}]",
+                "ldr r9, [{source}, {step}]",
+                "ldr r10, [{source}, {step}, lsl #1]",
+                "ldr r11, [{source}, {three}]",
+                "add {source}, #4",
+                "sxtb16 r2, r8",
+                "sxtb16 r3, r9",
+                "sxtb16 r4, r10",
+                "sxtb16 r5, r11",
+                "sxtb16 r8, r8, ror #8",
+                "sxtb16 r9, r9, ror #8",
+                "sxtb16 r10, r10, ror #8",
+                "sxtb16 r11, r11, ror #8",
+                "subs {quads}, #1",
+                "stm {target}!, {{r2, r3, r4, r5, r8, r9, r10, r11}}",
+                "bne 2b",
+                source = inout(reg) bytes.as_ptr() => _,
+                target = inout(reg) tile.as_ptr() => _,
+                quads = inout(reg) quads => _,
+                step = in(reg) step,
+                three = in(reg) 3 * step,
+                out("r2") _, out("r3") _, out("r4") _, out("r5") _,
+                out("r8") _, out("r9") _, out("r10") _, out("r11") _,
+                options(nostack),
+            );
+        }
+    }
+    #[cfg(not(goldcrest_dsp))]
+    for pixel in 0..PIXELS {
+        widen(part(bytes, pixel * patch.pixel_step, 4 * patch.quads), tile, pixel);
     }
 }
 
