@@ -3,6 +3,7 @@
 
 pub mod architecture;
 pub mod autodiff;
+pub mod board;
 pub mod calibrate;
 pub mod cli;
 pub mod dataset;

@@ -10,6 +10,9 @@ mod progress;
 pub mod quantize;
 pub mod table;
 pub mod verify;
+pub mod emulate;
+pub mod table;
+pub mod train;
 
 use std::process::ExitCode;
 
@@ -31,6 +34,8 @@ enum Command {
     Quantize(quantize::Args),
     Verify(verify::Args),
     Eval(eval::Args),
+    Train(Box<train::Args>),
+    Emulate(emulate::Args),
 }
 
 impl Cli {
@@ -41,6 +46,8 @@ impl Cli {
             Command::Quantize(args) => quantize::run(args, self.output),
             Command::Verify(args) => verify::run(args, self.output),
             Command::Eval(args) => eval::run(args, self.output),
+            Command::Train(args) => train::run(args, self.output),
+            Command::Emulate(args) => emulate::run(args, self.output),
         };
         outcome.unwrap_or_else(|error| {
             eprintln!("error: {error:#}");

@@ -2,12 +2,9 @@
 
 use std::{borrow::Cow, io::Cursor, path::PathBuf};
 
-use fast_image_resize::{
-    PixelType, Resizer,
-    images::{Image, ImageRef},
-};
 use goldcrest_shared::shape::Shape;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::imageops::{self, FilterType};
+use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader, Limits, Luma, Pixel, Rgb};
 use rayon::prelude::*;
 
 use super::{
@@ -60,7 +57,7 @@ pub(super) fn decode<L: Bytes>(
     let outcomes: Vec<Result<Tone, DatasetError>> = pixels
         .par_chunks_exact_mut(shape.len())
         .zip(&all)
-        .map_init(Resizer::new, |resizer, (to, one)| {
+        .map(|(to, one)| {
             let outcome = open(one).and_then(|opened| {
                 if options.resize.is_none() && opened.size != size {
                     return Err(DatasetError::WrongSize {
@@ -71,7 +68,7 @@ pub(super) fn decode<L: Bytes>(
                         others: 0,
                     });
                 }
-                opened.write(to, size, resizer)
+                opened.write(to, size)
             });
             bar.inc(1);
             outcome
@@ -172,7 +169,7 @@ impl Opened<'_> {
     }
 
     /// Decodes into RGB pixels of the given size; gray is repeated. Transparency is dropped.
-    fn write(&self, to: &mut [u8], size: [usize; 2], resizer: &mut Resizer) -> Result<Tone, DatasetError> {
+    fn write(&self, to: &mut [u8], size: [usize; 2]) -> Result<Tone, DatasetError> {
         let mut decoder = self.decoder()?;
         let orientation = if has_exif(&self.bytes) { decoder.orientation().ok() } else { None };
         let mut image = DynamicImage::from_decoder(decoder).map_err(|error| self.broken(&error))?;
@@ -182,24 +179,27 @@ impl Opened<'_> {
         let tone = if image.color().has_color() { Tone::Colour } else { Tone::Gray };
         let rgb = image.into_rgb8();
         let from = Shape::new(rgb.height() as usize, rgb.width() as usize, 3);
-        resize(rgb.as_raw(), from, to, size, resizer);
+        resize(rgb.as_raw(), from, to, size);
         Ok(tone)
     }
 }
 
 /// Resizes one image (Lanczos, 3 lobes, the aspect ratio is not kept) or copies it when it has the
 /// size already.
-pub(super) fn resize(from: &[u8], shape: Shape, to: &mut [u8], size: [usize; 2], resizer: &mut Resizer) {
+pub(super) fn resize(from: &[u8], shape: Shape, to: &mut [u8], size: [usize; 2]) {
     if [shape.height, shape.width] == size {
-        return to.copy_from_slice(from);
+        to.copy_from_slice(from);
+    } else if shape.channels == 1 {
+        to.copy_from_slice(&resized::<Luma<u8>>(from, shape, size));
+    } else {
+        to.copy_from_slice(&resized::<Rgb<u8>>(from, shape, size));
     }
-    let kind = if shape.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
-    let source = ImageRef::new(shape.width as u32, shape.height as u32, from, kind);
-    let target = Image::from_slice_u8(size[1] as u32, size[0] as u32, to, kind);
-    let (Ok(source), Ok(mut target)) = (source, target) else {
-        unreachable!("both buffers have the size of their shapes")
-    };
-    resizer.resize(&source, &mut target, None).expect("source and target have one pixel type");
+}
+
+fn resized<P: Pixel<Subpixel = u8> + 'static>(from: &[u8], shape: Shape, size: [usize; 2]) -> Vec<u8> {
+    let image = ImageBuffer::<P, &[u8]>::from_raw(shape.width as u32, shape.height as u32, from)
+        .expect("the buffer has the size of its shape");
+    imageops::resize(&image, size[1] as u32, size[0] as u32, FilterType::Lanczos3).into_raw()
 }
 
 /// The decoder fills missing rows with gray and says nothing, so look for the end marker: within

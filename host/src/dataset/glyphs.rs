@@ -52,7 +52,7 @@ type Rgb = [f32; 3];
 /// Draws one sign in linear steps from back to front.
 fn draw_one(class: usize, random: &mut Random, image: &mut [u8]) {
     let mut canvas = [[0.0f32; 3]; SIDE * SIDE];
-    let backdrop = colour(random);
+    let backdrop = colour(random, 0.1, 0.7);
     background(&mut canvas, backdrop, random);
     sign(&mut canvas, class, backdrop, random);
     light(&mut canvas, random);
@@ -68,9 +68,10 @@ fn draw_one(class: usize, random: &mut Random, image: &mut [u8]) {
     }
 }
 
-/// A colour of any hue, from pastel to saturated and from dark to light.
-fn colour(random: &mut Random) -> Rgb {
-    let (hue, saturation, value) = (random.range(0.0, 6.0), random.range(0.0, 0.9), random.range(0.15, 1.0));
+/// A colour of any hue between two brightnesses, from pastel to saturated.
+fn colour(random: &mut Random, darkest: f32, lightest: f32) -> Rgb {
+    let (hue, saturation) = (random.range(0.0, 6.0), random.range(0.0, 0.9));
+    let value = random.range(darkest, lightest);
     [5.0, 3.0, 1.0].map(|offset: f32| {
         let k = (offset + hue) % 6.0;
         value - value * saturation * k.min(4.0 - k).clamp(0.0, 1.0)
@@ -85,22 +86,21 @@ fn mix(from: Rgb, to: Rgb, share: f32) -> Rgb {
     [0, 1, 2].map(|channel| from[channel] + (to[channel] - from[channel]) * share)
 }
 
-/// A colour that can be told from another one: the contrast a sign is made for.
-fn contrasting(other: Rgb, least: f32, random: &mut Random) -> Rgb {
-    let mut best = colour(random);
-    for _ in 0..12 {
-        if (luminance(best) - luminance(other)).abs() >= least {
-            return best;
+/// A light colour that stands out from a darker one: the contrast a sign is made for.
+fn lighter(other: Rgb, least: f32, random: &mut Random) -> Rgb {
+    for _ in 0..8 {
+        let found = colour(random, 0.6, 1.0);
+        if luminance(found) >= luminance(other) + least {
+            return found;
         }
-        best = colour(random);
     }
-    // Rare: the other colour is in the middle of the range.
-    if luminance(other) > 0.5 { [0.05; 3] } else { [0.95; 3] }
+    // Rare: the other colour is light itself.
+    [1.0; 3]
 }
 
 /// A gradient with a few soft blobs and streaks on it.
 fn background(canvas: &mut [Rgb], base: Rgb, random: &mut Random) {
-    let far = mix(base, colour(random), random.range(0.0, 0.35));
+    let far = mix(base, colour(random, 0.1, 0.9), random.range(0.0, 0.4));
     let (sin, cos) = random.range(0.0, std::f32::consts::TAU).sin_cos();
     for (index, pixel) in canvas.iter_mut().enumerate() {
         let (x, y) = centred(index);
@@ -113,7 +113,7 @@ fn background(canvas: &mut [Rgb], base: Rgb, random: &mut Random) {
 
 /// A blob, a box or a streak of another colour.
 fn clutter(canvas: &mut [Rgb], base: Rgb, random: &mut Random) {
-    let ink = mix(base, colour(random), random.range(0.2, 0.6));
+    let ink = mix(base, colour(random, 0.1, 1.0), random.range(0.2, 0.6));
     let (x0, y0) = (random.range(-1.1, 1.1), random.range(-1.1, 1.1));
     let (sin, cos) = random.range(0.0, std::f32::consts::TAU).sin_cos();
     let (long, wide) = (random.range(0.1, 0.9), random.range(0.05, 0.3));
@@ -138,8 +138,8 @@ fn centred(index: usize) -> (f32, f32) {
 
 /// Draws the sign of a class under a random affine map.
 fn sign(canvas: &mut [Rgb], class: usize, backdrop: Rgb, random: &mut Random) {
-    let face = contrasting(backdrop, 0.22, random);
-    let mark = contrasting(face, 0.3, random);
+    let face = lighter(backdrop, 0.25, random);
+    let mark = colour(random, 0.0, 0.4);
     let size = random.range(0.52, 0.85);
     let aspect = random.range(0.88, 1.14);
     let slant = random.range(-0.15, 0.15);

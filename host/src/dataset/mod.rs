@@ -24,24 +24,35 @@
 //! the pixels for the next time.
 
 mod archive;
+pub mod augment;
+mod batches;
+mod cache;
 mod cifar_binary;
 mod decode;
+pub mod download;
 mod error;
 mod folder;
 pub mod glyphs;
 mod layout;
+pub mod normalization;
 mod progress;
 pub mod random;
 mod spec;
 mod split;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use fast_image_resize::Resizer;
 use goldcrest_shared::shape::Shape;
 use rayon::prelude::*;
 
+pub use augment::{AugmentRecipe, RecipeError};
+pub use batches::{Batch, BatchOptions, Batches};
 pub use error::DatasetError;
+pub use normalization::Normalization;
 pub use spec::{Spec, SpecError};
 pub use split::Split;
 
@@ -76,11 +87,34 @@ pub struct Options {
     pub progress: bool,
     /// Most bytes of pixels to hold in memory, and most bytes an archive may expand to.
     pub memory_limit: u64,
+    /// Where decoded images and downloads are kept.
+    pub cache: Cache,
+    /// The most time a download may take; what has arrived by then is kept for the next time.
+    pub patience: Option<Duration>,
+}
+
+/// Where decoded images and downloads are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Cache {
+    /// In the user's cache folder.
+    #[default]
+    User,
+    /// In this folder.
+    Folder(PathBuf),
+    /// Decode every time. Downloads still go to the user's cache folder.
+    Off,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 0, resize: None, progress: false, memory_limit: 8 << 30 }
+        Self {
+            seed: 0,
+            resize: None,
+            progress: false,
+            memory_limit: 8 << 30,
+            cache: Cache::User,
+            patience: None,
+        }
     }
 }
 
@@ -99,7 +133,10 @@ impl Dataset {
         }
         match spec {
             Spec::Glyphs { train, test } => resized(glyphs::draw(*train, *test, options.seed), options),
-            Spec::Cifar10 => Err(DatasetError::NoCacheFolder),
+            Spec::Cifar10 => {
+                let path = download::fetch(&download::cifar10(), options)?;
+                Ok(Self { name: "cifar10".to_owned(), ..open_archive(&path, options)? })
+            }
             Spec::Path(path) => {
                 let found = fs::metadata(path).map_err(DatasetError::io(path))?;
                 if found.is_dir() { open_folder(path, options) } else { open_archive(path, options) }
@@ -115,10 +152,31 @@ fn open_folder(path: &Path, options: &Options) -> Result<Dataset, DatasetError> 
     }
     let arranged = folder::layout(path)?.arrange()?;
     let name = announce(name, arranged.invented_test, options);
-    decode::decode(&place, name, &arranged, options)
+    let files = arranged.train.iter().chain(&arranged.test).map(|one| one.locator.as_path());
+    kept(cache::Slot::new(path, files, options), options, || decode::decode(&place, name, &arranged, options))
 }
 
 fn open_archive(path: &Path, options: &Options) -> Result<Dataset, DatasetError> {
+    kept(cache::Slot::new(path, [path], options), options, || decode_archive(path, options))
+}
+
+/// What the cache has, else what `decode` makes, for the cache too.
+fn kept(
+    slot: Option<cache::Slot>,
+    options: &Options,
+    decode: impl FnOnce() -> Result<Dataset, DatasetError>,
+) -> Result<Dataset, DatasetError> {
+    if let Some(dataset) = slot.as_ref().and_then(|slot| slot.load(options)) {
+        return Ok(dataset);
+    }
+    let dataset = decode()?;
+    if let Some(slot) = slot {
+        slot.store(&dataset, options);
+    }
+    Ok(dataset)
+}
+
+fn decode_archive(path: &Path, options: &Options) -> Result<Dataset, DatasetError> {
     let (place, name) = (path.display().to_string(), name_of(path));
     let archive = archive::Archive::read(path, options.memory_limit)?;
     match archive.contents() {
@@ -163,12 +221,9 @@ fn resized(dataset: Dataset, options: &Options) -> Result<Dataset, DatasetError>
     decode::check_memory(&dataset.name, dataset.train.len() + dataset.test.len(), shape, options)?;
     let split = |split: &Split| {
         let mut pixels = vec![0; split.len() * shape.len()];
-        pixels.par_chunks_exact_mut(shape.len()).enumerate().for_each_init(
-            Resizer::new,
-            |resizer, (index, to)| {
-                decode::resize(split.image(index), split.shape(), to, size, resizer);
-            },
-        );
+        pixels.par_chunks_exact_mut(shape.len()).enumerate().for_each(|(index, to)| {
+            decode::resize(split.image(index), split.shape(), to, size);
+        });
         Split::new(shape, pixels, split.labels().to_vec())
     };
     Ok(Dataset { train: split(&dataset.train), test: split(&dataset.test), shape, ..dataset })

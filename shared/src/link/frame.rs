@@ -4,7 +4,7 @@
 //! bytes, so a zero always ends a frame and a receiver that lost its place finds it again at the
 //! next one. Overhead: 4 bytes CRC, 1 byte end, 1 byte per 254.
 
-use super::CRC;
+use super::{CRC, Digest};
 
 /// Bytes of the CRC at the end of each payload.
 const CRC_BYTES: usize = 4;
@@ -38,10 +38,11 @@ impl core::fmt::Display for FrameError {
 
 impl core::error::Error for FrameError {}
 
-/// Turns received bytes into payloads, in place, in a buffer of `N` bytes (payload + CRC).
+/// Turns received bytes into payloads, in place, in a buffer `B` (an array, a slice, a `Vec`) as
+/// long as the longest payload and its CRC.
 #[derive(Debug)]
-pub struct Decoder<const N: usize> {
-    buffer: [u8; N],
+pub struct Decoder<B> {
+    buffer: B,
     length: usize,
     /// The code of the current block; 0 before the first.
     code: u8,
@@ -60,10 +61,15 @@ enum State {
     Skipping,
 }
 
-impl<const N: usize> Decoder<N> {
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     /// A decoder that waits for a frame's first byte.
-    pub const fn new() -> Self {
-        Self { buffer: [0; N], length: 0, code: 0, remaining: 0, state: State::Collecting }
+    pub const fn new(buffer: B) -> Self {
+        Self { buffer, length: 0, code: 0, remaining: 0, state: State::Collecting }
+    }
+
+    /// Bytes of the longest payload and its CRC.
+    pub fn capacity(&self) -> usize {
+        self.buffer.as_ref().len()
     }
 
     /// Takes one byte from the line. Returns the payload (without its CRC) with the last byte of a
@@ -102,7 +108,7 @@ impl<const N: usize> Decoder<N> {
     }
 
     fn store(&mut self, byte: u8) {
-        match self.buffer.get_mut(self.length) {
+        match self.buffer.as_mut().get_mut(self.length) {
             Some(place) => {
                 *place = byte;
                 self.length += 1;
@@ -125,23 +131,18 @@ impl<const N: usize> Decoder<N> {
         if truncated {
             return Some(Err(FrameError::Truncated));
         }
-        Some(match self.buffer[..self.length].split_last_chunk::<CRC_BYTES>() {
+        let frame = self.buffer.as_ref().get(..self.length).unwrap_or_default();
+        Some(match frame.split_last_chunk::<CRC_BYTES>() {
             Some((payload, crc)) if CRC.checksum(payload) == u32::from_le_bytes(*crc) => Ok(payload),
             _ => Err(FrameError::Corrupt),
         })
     }
 }
 
-impl<const N: usize> Default for Decoder<N> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// Turns payload bytes into a frame while they are produced: no buffer but one COBS block.
 pub struct Encoder<'a, S: ?Sized> {
     sink: &'a mut S,
-    digest: crc::Digest<'static, u32>,
+    digest: Digest,
     /// Code byte, then the bytes of the block.
     block: [u8; 1 + BLOCK],
     length: usize,
@@ -220,7 +221,10 @@ mod tests {
         wire
     }
 
-    fn decode<const N: usize>(decoder: &mut Decoder<N>, wire: &[u8]) -> Vec<Result<Vec<u8>, FrameError>> {
+    fn decode<B: AsRef<[u8]> + AsMut<[u8]>>(
+        decoder: &mut Decoder<B>,
+        wire: &[u8],
+    ) -> Vec<Result<Vec<u8>, FrameError>> {
         wire.iter().filter_map(|&byte| decoder.push(byte).map(|end| end.map(<[u8]>::to_vec))).collect()
     }
 
@@ -247,14 +251,14 @@ mod tests {
             let wire = encode(&payload);
             prop_assert!(wire == expected || expected[..expected.len() - 2] == wire[..wire.len() - 1]);
             prop_assert!(!wire[..wire.len() - 1].contains(&0));
-            let mut decoder = Decoder::<1024>::new();
+            let mut decoder = Decoder::new([0; 1024]);
             prop_assert_eq!(decode(&mut decoder, &wire), vec![Ok(payload.clone())]);
             prop_assert_eq!(decode(&mut decoder, &expected), vec![Ok(payload)]);
         }
 
         #[test]
         fn any_bytes_are_survived_and_the_next_frame_is_read(noise in prop::collection::vec(any::<u8>(), 0..3000), payload in payload()) {
-            let mut decoder = Decoder::<1024>::new();
+            let mut decoder = Decoder::new([0; 1024]);
             decode(&mut decoder, &noise);
             decode(&mut decoder, &[0]);
             prop_assert_eq!(decode(&mut decoder, &encode(&payload)), vec![Ok(payload)]);
@@ -269,14 +273,14 @@ mod tests {
                 1 => { wire.remove(place); }
                 _ => wire.insert(place, wire[place]),
             }
-            let frames = decode(&mut Decoder::<1024>::new(), &wire);
+            let frames = decode(&mut Decoder::new([0; 1024]), &wire);
             prop_assert!(frames.iter().all(|frame| frame.as_ref().map_or(true, |got| *got == payload)), "{:?}", frames);
         }
     }
 
     #[test]
     fn an_overlong_frame_is_named_and_skipped() {
-        let mut decoder = Decoder::<16>::new();
+        let mut decoder = Decoder::new([0; 16]);
         assert_eq!(decode(&mut decoder, &encode(&[7; 13])), [Err(FrameError::TooLong)]);
         assert_eq!(decode(&mut decoder, &encode(&[7; 12])), [Ok(vec![7; 12])]);
         let mut overlong = encode(&[0; 40]);
@@ -289,8 +293,8 @@ mod tests {
         let mut wire = encode(b"goldcrest");
         wire.truncate(5);
         wire.push(0);
-        assert_eq!(decode(&mut Decoder::<32>::new(), &wire), [Err(FrameError::Truncated)]);
+        assert_eq!(decode(&mut Decoder::new([0; 32]), &wire), [Err(FrameError::Truncated)]);
         // A frame too short to hold a CRC.
-        assert_eq!(decode(&mut Decoder::<32>::new(), &[2, 9, 0]), [Err(FrameError::Corrupt)]);
+        assert_eq!(decode(&mut Decoder::new([0; 32]), &[2, 9, 0]), [Err(FrameError::Corrupt)]);
     }
 }

@@ -298,7 +298,7 @@ mod tests {
     }
 
     fn payload(wire: &[u8]) -> Vec<u8> {
-        let mut decoder = Decoder::<8192>::new();
+        let mut decoder = Decoder::new([0; 8192]);
         let mut frames: Vec<_> =
             wire.iter().filter_map(|&byte| decoder.push(byte).map(|end| end.unwrap().to_vec())).collect();
         assert_eq!(frames.len(), 1);

@@ -12,6 +12,8 @@
 pub mod frame;
 pub mod message;
 pub mod values;
+#[cfg(test)]
+mod vectors;
 
 pub use frame::{Decoder, FrameError};
 pub use message::{Info, ModelInfo, Refusal, Report, Request, Response};
@@ -24,3 +26,6 @@ pub const VERSION: u16 = 1;
 /// CRC-32 as in Ethernet and zip (polynomial 0x04C11DB7 reflected, initial value and final xor
 /// `0xffff_ffff`); guards every frame and names the pixels of a transfer.
 pub static CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+
+/// A [`CRC`] of bytes that come in pieces.
+pub type Digest = crc::Digest<'static, u32>;
