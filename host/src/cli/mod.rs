@@ -5,14 +5,13 @@
 
 mod data;
 pub mod doctor;
+pub mod emulate;
 pub mod eval;
 mod progress;
 pub mod quantize;
 pub mod table;
-pub mod verify;
-pub mod emulate;
-pub mod table;
 pub mod train;
+pub mod verify;
 
 use std::process::ExitCode;
 
