@@ -13,6 +13,7 @@ use super::{Comparison, Participant, Runner, compare};
 use crate::architecture;
 use crate::calibrate::quantize_model;
 use crate::dataset::{Dataset, Spec};
+use crate::onnx::import::samples::every_operator;
 use crate::onnx::int8;
 
 fn pictures() -> Dataset {
@@ -23,7 +24,10 @@ fn pictures() -> Dataset {
 }
 
 fn quantized(name: &str, data: &Dataset) -> QuantizedModel {
-    let model = architecture::load(name).unwrap().build(Shape::new(32, 32, 3), 10, 3).unwrap();
+    let model = match name {
+        "every operator" => every_operator(),
+        name => architecture::load(name).unwrap().build(Shape::new(32, 32, 3), 10, 3).unwrap(),
+    };
     quantize_model(&model, &data.train, &Options::default(), &|_| {}).unwrap().model
 }
 
@@ -49,7 +53,7 @@ fn compared(model: &QuantizedModel, file: &QuantizedModel, data: &Dataset, image
 #[test]
 fn every_runner_computes_every_layer_alike() {
     let data = pictures();
-    for name in ["lenet5", "resnet8", "mobilenetv1-025"] {
+    for name in ["lenet5", "resnet8", "mobilenetv1-025", "every operator"] {
         let model = quantized(name, &data);
         let comparison = compared(&model, &model, &data, 12);
         assert_eq!(comparison.first.as_ref().map(ToString::to_string), None, "{name}");

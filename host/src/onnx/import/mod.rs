@@ -434,4 +434,6 @@ fn format_op(node: &Node) -> String {
 }
 
 #[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
 mod tests;
