@@ -168,6 +168,23 @@ fn jpeg_is_close_to_what_was_encoded() {
     assert!(total / 768 < 8, "mean error {}", total / 768);
 }
 
+/// A camera held upright writes a sideways picture and says so in EXIF.
+#[test]
+fn pictures_are_turned_upright() {
+    let mut files = good();
+    let grows_down = RgbImage::from_fn(4, 6, |_, y| image::Rgb([40 * y as u8; 3]));
+    let sideways = encode(grows_down.into(), ImageFormat::Jpeg);
+    // APP1 with a TIFF header and one entry: tag 0x0112 (orientation), type short, value 6.
+    let exif = b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    files[1].1 = [&sideways[..2], exif, &sideways[2..]].concat();
+    let dataset = open(folder(&files).path()).unwrap();
+    // After a quarter turn clockwise it grows to the left.
+    let row: Vec<u8> = (0..6).map(|column| dataset.train.image(2)[column * 3]).collect();
+    assert!(row.windows(2).all(|pair| pair[0] > pair[1] + 20), "{row:?}");
+    files[1].1 = sideways;
+    assert!(complaint(folder(&files).path()).starts_with("train/cat/1.png: 4x6 image"));
+}
+
 #[test]
 fn sizes_must_agree_unless_resized() {
     let root = folder(&good());
