@@ -8,6 +8,7 @@ pub mod calibrate;
 pub mod cli;
 pub mod dataset;
 pub mod doctor;
+pub mod evaluate;
 pub mod onnx;
 pub mod runtime;
 pub mod training;

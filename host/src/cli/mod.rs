@@ -3,9 +3,16 @@
 //! Exit codes: 0 done (and equal, for `verify` and `emulate`), 1 a difference or a failed run,
 //! 2 wrong usage or a missing part.
 
+mod data;
 pub mod doctor;
+pub mod eval;
+mod progress;
+pub mod quantize;
+pub mod table;
+pub mod verify;
 pub mod emulate;
 pub mod table;
+pub mod train;
 
 use std::process::ExitCode;
 
@@ -24,6 +31,10 @@ pub struct Cli {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Doctor(doctor::Args),
+    Quantize(quantize::Args),
+    Verify(verify::Args),
+    Eval(eval::Args),
+    Train(Box<train::Args>),
     Emulate(emulate::Args),
 }
 
@@ -32,6 +43,10 @@ impl Cli {
     pub fn run(&self) -> ExitCode {
         let outcome = match &self.command {
             Command::Doctor(args) => doctor::run(args, self.output),
+            Command::Quantize(args) => quantize::run(args, self.output),
+            Command::Verify(args) => verify::run(args, self.output),
+            Command::Eval(args) => eval::run(args, self.output),
+            Command::Train(args) => train::run(args, self.output),
             Command::Emulate(args) => emulate::run(args, self.output),
         };
         outcome.unwrap_or_else(|error| {
