@@ -78,10 +78,12 @@ impl<'m, W: Stopwatch, S: Stack> Service<'m, W, S> {
                 let info = self.info();
                 reply.send(&Response::Info(info))
             }
-            Request::Load { transfer, offset, pixels } => match self.load(transfer, offset as usize, pixels) {
-                Ok(received) => reply.send(&Response::Loaded { transfer, received: received as u32 }),
-                Err(refusal) => reply.send(&Response::Refused(refusal)),
-            },
+            Request::Load { transfer, offset, pixels } => {
+                match self.load(transfer, offset as usize, pixels) {
+                    Ok(received) => reply.send(&Response::Loaded { transfer, received: received as u32 }),
+                    Err(refusal) => reply.send(&Response::Refused(refusal)),
+                }
+            }
             Request::Run { transfer, crc, report } => self.run(transfer, crc, report, reply),
             Request::SelfTest => match self.self_test() {
                 Ok((vectors, failed)) => reply.send(&Response::SelfTest { vectors, failed }),
@@ -230,7 +232,8 @@ fn find<'m>(slot: &'m [u8], arena: &[u32]) -> Result<Image<'m>, ModelFault> {
 }
 
 fn engine<'e>(image: &Image<'e>, arena: &'e mut [u32]) -> Result<Engine<'e>, Refusal> {
-    let fault = |small: goldcrest_shared::engine::ArenaTooSmall| ModelFault::Arena { needed: small.expected as u32 };
+    let fault =
+        |small: goldcrest_shared::engine::ArenaTooSmall| ModelFault::Arena { needed: small.expected as u32 };
     Engine::new(image, arena).map_err(|small| Refusal::NoModel(fault(small)))
 }
 

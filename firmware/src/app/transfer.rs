@@ -1,7 +1,7 @@
 //! Which pixels the arena holds: the bookkeeping that makes requests safe to repeat.
 
-use goldcrest_shared::link::{CRC, Digest};
 use goldcrest_shared::link::message::Refusal;
+use goldcrest_shared::link::{CRC, Digest};
 
 /// One image on its way from the line through the engine.
 pub struct Transfer {

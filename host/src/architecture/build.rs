@@ -127,7 +127,7 @@ impl Builder<'_> {
                 origin: builder.architecture.origin.clone(),
                 line: builder.architecture.line(layer.span().start),
                 layer: name,
-                problem,
+                problem: Box::new(problem),
             };
             let layer_name = |builder: &mut Self, kind: &str| {
                 let count = builder.counters.entry(format!("{prefix}{kind}")).or_default();

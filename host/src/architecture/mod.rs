@@ -66,7 +66,7 @@ pub enum ArchitectureError {
     Parse { origin: String, source: Box<toml::de::Error> },
     /// A layer cannot be built.
     #[error("{origin}, line {line}: layer `{layer}`: {problem}")]
-    Layer { origin: String, line: usize, layer: String, problem: LayerError },
+    Layer { origin: String, line: usize, layer: String, problem: Box<LayerError> },
     /// The network as a whole is no classifier.
     #[error("{origin}: {problem}")]
     Network { origin: String, problem: String },

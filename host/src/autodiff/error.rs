@@ -21,9 +21,9 @@ pub enum AutodiffError {
     Shape(#[from] ShapeError),
     /// The operator set is too old or too new.
     #[error(
-        "the model uses ONNX opset {found}, training takes 13 to 17; convert it with onnx.version_converter"
+        "the model uses ONNX opset {found}, training takes {oldest} to {newest}; export it with another opset"
     )]
-    Opset { found: i64 },
+    Opset { found: i64, oldest: i64, newest: i64 },
     /// The graph has not one image going in and one row of logits coming out.
     #[error("the model does not fit a classifier: {0}")]
     Signature(String),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::forward::{Forward, forward};
+use super::forward::forward_model;
 use super::parameters::{Parameters, parameters};
 use super::rule::rule_of;
 use super::tape::Tape;
@@ -17,14 +17,16 @@ use crate::onnx::{Attribute, Graph, Model, Node, ValueInfo};
 /// The node, parameter or option that stands in the way, see [`AutodiffError`].
 pub fn gradient_graph(model: &Model, options: &Options) -> Result<GradientGraph, AutodiffError> {
     check(options)?;
-    let Forward { graph, logits } = forward(model)?;
-    let Parameters { names, trainable } = parameters(&graph, &options.frozen)?;
+    let forward_model = forward_model(model)?;
+    let graph = &forward_model.graph;
+    let logits = graph.outputs[0].name.clone();
+    let Parameters { names, trainable } = parameters(graph, &options.frozen)?;
     let all: BTreeSet<String> = names.iter().cloned().collect();
-    let labels = labels_name(&graph);
+    let labels = labels_name(graph);
 
     let mut inputs = graph.clone();
     inputs.inputs.push(ValueInfo::new(&labels, data_type::INT64, &[-1]));
-    let mut tape = Tape::new(options.dialect, &inputs, &all, trainable.clone())?;
+    let mut tape = Tape::new(options.dialect, &inputs, &all, trainable.clone(), options.seed)?;
     forward_pass(&mut tape, &graph.nodes)?;
     tape.enter("loss".into());
     let (loss, gradient) = loss::softmax_cross_entropy(&mut tape, &logits, &labels, options.label_smoothing)?;
@@ -68,9 +70,9 @@ pub fn gradient_graph(model: &Model, options: &Options) -> Result<GradientGraph,
     }
     parameters.append(&mut velocities);
     separate_outputs(&mut tape, &mut parameters)?;
-    let eval_model = eval_model(&graph, &logits, &labels, &parameters)?;
-    let model = function(tape, &graph, [&loss, &logits], &labels, &parameters)?;
-    Ok(GradientGraph { model, eval_model, parameters })
+    let eval_model = eval_model(graph, &logits, &labels, &parameters)?;
+    let model = function(tape, graph, [&loss, &logits], &labels, &parameters)?;
+    Ok(GradientGraph { model, eval_model, forward_model, parameters })
 }
 
 /// Appends the nodes as training runs them.

@@ -68,6 +68,12 @@ impl GradientCheck {
         self
     }
 
+    /// A differentiable input with these values.
+    pub fn input_of(mut self, name: &str, tensor: Tensor) -> Self {
+        self.inputs.push((name.into(), tensor));
+        self
+    }
+
     /// A constant input.
     pub fn constant(mut self, name: &str, tensor: Tensor) -> Self {
         self.constants.insert(name.into(), tensor);
@@ -97,9 +103,24 @@ impl GradientCheck {
         }
     }
 
+    /// One run of a node with one input: `x`, `y`, `dy`, `dx`.
+    pub fn one_run(self, dialect: Dialect) -> [Vec<f64>; 4] {
+        let mut model = self.pullback(dialect).unwrap();
+        let y = &self.node.outputs[0];
+        let (at, _) = model.graph.values.iter().enumerate().find(|(_, info)| info.name == *y).unwrap();
+        let info = model.graph.values.remove(at);
+        model.graph.outputs.push(info);
+        let doubles = |tensor: &Tensor| tensor.as_f32().unwrap().iter().map(|&v| f64::from(v)).collect();
+        let (x, dy) = (self.inputs[0].clone(), self.projection());
+        let (x_values, dy_values) = (doubles(&x.1), doubles(&dy));
+        let mut outputs = run(&mut session(&model), &[x, ("dy".into(), dy)]);
+        let (y, dx) = (outputs.pop().unwrap(), outputs.pop().unwrap());
+        [x_values, y, dy_values, dx]
+    }
+
     /// The gradients of all inputs in one dialect.
     fn gradients(&mut self, dialect: Dialect) -> Vec<Vec<f64>> {
-        let (model, _) = self.pullback(dialect).unwrap();
+        let model = self.pullback(dialect).unwrap();
         let dy = self.projection();
         let mut feeds = self.inputs.clone();
         feeds.push(("dy".into(), dy));
@@ -107,13 +128,13 @@ impl GradientCheck {
     }
 
     /// A graph from the inputs and `dy` to the gradients of the inputs.
-    fn pullback(&self, dialect: Dialect) -> Result<(Model, Vec<String>), AutodiffError> {
+    fn pullback(&self, dialect: Dialect) -> Result<Model, AutodiffError> {
         let mut graph = self.forward_graph();
         let y = self.node.outputs[0].clone();
         let r#type = crate::onnx::shape_inference::Types::infer(&graph)?.get(&y).unwrap().clone();
         graph.inputs.push(r#type.info("dy"));
         let names: BTreeSet<String> = self.inputs.iter().map(|(name, _)| name.clone()).collect();
-        let mut tape = Tape::new(dialect, &graph, &BTreeSet::new(), names)?;
+        let mut tape = Tape::new(dialect, &graph, &BTreeSet::new(), names, 1)?;
         forward_pass(&mut tape, &graph.nodes)?;
         tape.add_gradient(&y, "dy".into());
         reverse_pass(&mut tape, &graph.nodes)?;
@@ -124,10 +145,11 @@ impl GradientCheck {
         }
         graph.outputs = outputs.iter().map(|output| tape.type_of(output).unwrap().info(output)).collect();
         graph.values = tape.values()?;
+        graph.values.retain(|info| !outputs.contains(&info.name));
         graph.initializers = tape.constants;
         graph.nodes = tape.nodes;
         let domains = vec![("com.microsoft".to_owned(), 1)];
-        Ok((Model { graph, opset: 17, domains, ..Model::default() }, outputs))
+        Ok(Model { graph, opset: 17, domains, ..Model::default() })
     }
 
     /// The node alone.
@@ -154,14 +176,8 @@ impl GradientCheck {
     /// The gradients of all inputs by central differences.
     fn differences(&mut self) -> Vec<Vec<f64>> {
         let mut graph = self.forward_graph();
-        let names = BTreeSet::new();
-        let mut tape = Tape::new(
-            Dialect::Standard,
-            &graph,
-            &names,
-            self.inputs.iter().map(|(n, _)| n.clone()).collect(),
-        )
-        .unwrap();
+        let names = self.inputs.iter().map(|(name, _)| name.clone()).collect();
+        let mut tape = Tape::new(Dialect::Standard, &graph, &BTreeSet::new(), names, 1).unwrap();
         forward_pass(&mut tape, &graph.nodes).unwrap();
         let y = &self.node.outputs[0];
         graph.outputs = vec![tape.type_of(y).unwrap().info(y)];

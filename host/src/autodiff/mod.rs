@@ -18,6 +18,7 @@ mod function;
 mod gradient_check;
 mod loss;
 mod momentum;
+mod opset;
 mod parameters;
 mod rule;
 mod rules;
@@ -57,6 +58,9 @@ pub struct Options {
     pub clip_norm: Option<f32>,
     /// Momentum and weight decay inside the graph.
     pub momentum: Option<Momentum>,
+    /// Seeds dropout. ONNX Runtime keeps the state of its generator in the session: the same steps
+    /// from a fresh session draw the same masks.
+    pub seed: i64,
 }
 
 /// A tensor that training keeps between steps.
@@ -104,6 +108,9 @@ pub struct GradientGraph {
     /// Inputs: the image, the labels, every parameter. Outputs: the loss, the logits. Runs as
     /// inference does: running statistics, no dropout, no label smoothing.
     pub eval_model: Model,
+    /// The model to put trained parameters into, by the names of its initializers: what the source
+    /// model computes, with opset 17 and any batch.
+    pub forward_model: Model,
     /// The parameters in the order of both models' inputs.
     pub parameters: Vec<Parameter>,
 }
@@ -117,6 +124,8 @@ pub struct TrainingGraph {
     pub training_model: Model,
     /// See [`GradientGraph::eval_model`].
     pub eval_model: Model,
+    /// See [`GradientGraph::forward_model`].
+    pub forward_model: Model,
     /// The parameters in the order of both models' inputs.
     pub parameters: Vec<Parameter>,
 }

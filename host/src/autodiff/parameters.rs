@@ -21,6 +21,10 @@ pub(super) fn parameters(graph: &Graph, frozen: &[String]) -> Result<Parameters,
     for node in &graph.nodes {
         let Ok(rule) = rule_of(node) else { continue };
         let positions = rule.parameters();
+        let follows = |op: &str| node.inputs.iter().any(|input| made_by(graph, input) == Some(op));
+        if positions.after.is_some_and(|op| !follows(op)) {
+            continue;
+        }
         for (position, input) in node.inputs.iter().enumerate() {
             let is_float = graph.initializers.get(input).is_some_and(|t| matches!(t.data, Data::F32(_)));
             let trained = positions.trainable.contains(&position);
@@ -43,4 +47,8 @@ pub(super) fn parameters(graph: &Graph, frozen: &[String]) -> Result<Parameters,
         return Err(AutodiffError::NothingToTrain { parameters: frozen, frozen });
     }
     Ok(Parameters { names, trainable })
+}
+
+fn made_by<'a>(graph: &'a Graph, value: &String) -> Option<&'a str> {
+    graph.nodes.iter().find(|node| node.outputs.contains(value)).map(|node| node.op.as_str())
 }

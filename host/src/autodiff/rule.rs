@@ -35,18 +35,40 @@ pub(super) struct Positions {
     pub trainable: &'static [usize],
     /// Tensors that the forward pass itself updates.
     pub statistics: &'static [usize],
+    /// Only where another input is this operator's output.
+    pub after: Option<&'static str>,
 }
 
 /// All rules, by operator.
 static RULES: &[&dyn Rule] = &[
+    &rules::add::Add,
+    &rules::add::Sub,
+    &rules::average_pool::AveragePool,
+    &rules::batch_normalization::BatchNormalization,
+    &rules::clip::Clip,
+    &rules::concat::Concat,
     &rules::conv::Conv,
+    &rules::div::Div,
+    &rules::dropout::Dropout,
     &rules::gemm::Gemm,
+    &rules::global_average_pool::GlobalAveragePool,
+    &rules::hard_sigmoid::HardSigmoid,
+    &rules::hard_swish::HardSwish,
+    &rules::identity::Identity,
+    &rules::leaky_relu::LeakyRelu,
+    &rules::mat_mul::MatMul,
     &rules::max_pool::MaxPool,
+    &rules::mul::Mul,
+    &rules::pad::Pad,
+    &rules::reduce_mean::ReduceMean,
     &rules::relu::Relu,
     &rules::reshape::Reshape("Flatten"),
     &rules::reshape::Reshape("Reshape"),
     &rules::reshape::Reshape("Squeeze"),
     &rules::reshape::Reshape("Unsqueeze"),
+    &rules::sigmoid::Sigmoid,
+    &rules::tanh::Tanh,
+    &rules::transpose::Transpose,
 ];
 
 /// The operators that can be trained.

@@ -24,15 +24,18 @@ pub(super) struct Tape {
     gradients: BTreeMap<String, Vec<String>>,
     /// Begins the names of new values.
     scope: String,
+    seed: i64,
 }
 
 impl Tape {
     /// A tape without nodes. `graph`'s initializers are constants, or `parameters`; its inputs are inputs.
+    /// Random nodes are seeded from `seed` on.
     pub fn new(
         dialect: Dialect,
         graph: &Graph,
         parameters: &BTreeSet<String>,
         trainable: BTreeSet<String>,
+        seed: i64,
     ) -> Result<Self, ShapeError> {
         let constants = graph.initializers.iter().filter(|(name, _)| !parameters.contains(*name));
         Ok(Self {
@@ -44,12 +47,19 @@ impl Tape {
             differentiable: trainable,
             gradients: BTreeMap::new(),
             scope: String::new(),
+            seed,
         })
     }
 
     /// New values are named after this from now on.
     pub fn enter(&mut self, scope: String) {
         self.scope = scope;
+    }
+
+    /// A seed for a node that draws random numbers, another one at every call.
+    pub fn next_seed(&mut self) -> i64 {
+        self.seed = self.seed.wrapping_add(1);
+        self.seed
     }
 
     /// The type of a value.

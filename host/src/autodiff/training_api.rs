@@ -19,7 +19,8 @@ const OVERWRITE: &str = "always_overwrite";
 /// # Errors
 /// See [`AutodiffError`].
 pub fn training_graph(model: &Model, options: &Options) -> Result<TrainingGraph, AutodiffError> {
-    let GradientGraph { model: mut training_model, eval_model, parameters } = gradient_graph(model, options)?;
+    let GradientGraph { model: mut training_model, eval_model, forward_model, parameters } =
+        gradient_graph(model, options)?;
     let graph = &mut training_model.graph;
     // Directions and next values stay inside: only the flags of the accumulators leave.
     graph.values.extend(graph.outputs.split_off(2));
@@ -46,7 +47,7 @@ pub fn training_graph(model: &Model, options: &Options) -> Result<TrainingGraph,
         graph.initializers.insert(OVERWRITE.into(), Tensor::new(&[1], Data::Bool(vec![true])));
     }
     training_model.domains = vec![("com.microsoft".into(), 1)];
-    Ok(TrainingGraph { training_model, eval_model, parameters })
+    Ok(TrainingGraph { training_model, eval_model, forward_model, parameters })
 }
 
 fn flag(name: &str) -> ValueInfo {

@@ -1,6 +1,7 @@
 //! Calibration: the float network on training images, in ONNX Runtime, watched at every layer.
 
 mod float;
+mod pipeline;
 mod sqnr;
 
 use goldcrest_shared::quantize::FloatGraph;
@@ -11,7 +12,8 @@ use rayon::prelude::*;
 use crate::dataset::Split;
 use crate::verify::RunnerError;
 
-pub use float::FloatNetwork;
+pub use float::{FloatNetwork, normalize};
+pub use pipeline::{Layer, PipelineError, Quantized, quantize_model};
 pub use sqnr::signal_to_noise;
 
 /// Images that a thread runs at once.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::FloatNetwork;
 use crate::dataset::Split;
 use crate::verify::layout::to_nchw;
-use crate::verify::{Runner, RunnerError};
+use crate::verify::{Pixels, Runner, RunnerError};
 
 /// Images that a thread runs at once.
 const CHUNK: usize = 4;
@@ -25,9 +25,7 @@ pub fn signal_to_noise(
     images: &Split,
 ) -> Result<Vec<f64>, RunnerError> {
     let network = FloatNetwork::load(float, &model.info)?;
-    let input = model.graph.tensor(model.graph.input);
-    let tables: Vec<[i8; 256]> =
-        (0..input.shape.channels).map(|channel| model.pixel_table(channel)).collect();
+    let pixels = Pixels::of(model);
     // The position of each float tensor among the outputs of the float network.
     let mut position = vec![None; float.tensors.len()];
     float.nodes.iter().enumerate().for_each(|(index, node)| position[node.output.0] = Some(index));
@@ -39,10 +37,8 @@ pub fn signal_to_noise(
             let count = CHUNK.min(images.len() - start);
             let pictures: Vec<&[u8]> = (start..start + count).map(|index| images.image(index)).collect();
             let exact = network.layers(&pictures)?;
-            let pixels = pictures.iter().flat_map(|picture| picture.iter().enumerate());
-            let quantized: Vec<i8> =
-                pixels.map(|(index, &pixel)| tables[index % tables.len()][usize::from(pixel)]).collect();
-            let found = runner.layers(&quantized)?;
+            let quantized: Vec<Vec<i8>> = pictures.iter().map(|picture| pixels.quantize(picture)).collect();
+            let found = runner.layers(&quantized.concat())?;
             let energy = |(index, values): (usize, &Vec<i8>)| {
                 let tensor = model.graph.tensor(model.graph.nodes[index].output);
                 let Some(position) = position[report.layers[index].float.0] else { return [0.0; 2] };

@@ -1,5 +1,7 @@
 //! The trained float model: the forward graph with the live parameters in it.
 
+use goldcrest_shared::quantize::graph::Normalization;
+
 use crate::onnx::Model;
 
 use super::checkpoint::State;
@@ -14,10 +16,8 @@ const NORMALIZATION: &str = "goldcrest.normalization";
 pub struct Description<'a> {
     /// In the order of the logits.
     pub labels: &'a [String],
-    /// Per channel, of pixels in 0..1.
-    pub mean: &'a [f32],
-    /// Per channel.
-    pub std: &'a [f32],
+    /// What training did to the pixels.
+    pub normalization: &'a Normalization,
 }
 
 /// `model` with the parameters of `state`, running statistics included, and its description in the
@@ -29,7 +29,7 @@ pub fn trained(model: &Model, state: &State, description: &Description) -> Model
             *tensor = live.clone();
         }
     }
-    let Description { labels, mean, std } = description;
+    let Description { labels, normalization: Normalization { mean, std } } = description;
     trained.metadata.insert(LABELS.into(), serde_json::json!(labels).to_string());
     trained
         .metadata

@@ -10,3 +10,8 @@ mod reference;
 pub mod run;
 pub mod schedule;
 pub mod session;
+mod train;
+
+pub use recipe::Recipe;
+pub use run::Run;
+pub use train::{Progress, Summary, TrainError, check, train};

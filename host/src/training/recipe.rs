@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::schedule::{Schedule, Shape};
+use crate::dataset::{AugmentRecipe, Normalization};
 
 /// The options of a run; what is `None` was not given.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
@@ -38,12 +39,10 @@ pub struct Options {
     /// Factor of a drop of the `step` schedule [default: 0.1]
     #[arg(long)]
     pub step_factor: Option<f32>,
-    /// Mirror half of the images left to right [default: true]
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub flip: Option<bool>,
-    /// Rotate each image by a random angle of at most so many degrees [default: 15]
-    #[arg(long)]
-    pub rotation: Option<f32>,
+    /// Random changes of the training images, as `flip,rotate=15,crop=4,cutout=8,jitter=0.2` or `none`
+    /// [default: flip,rotate=15]
+    #[arg(long, value_name = "STEPS")]
+    pub augment: Option<String>,
     /// Mean that is subtracted per channel, of pixels in 0..1; one value stands for all channels [default: 0.5]
     #[arg(long, value_delimiter = ',')]
     pub mean: Option<Vec<f32>>,
@@ -56,7 +55,7 @@ pub struct Options {
 }
 
 /// A complete recipe with values in range.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Recipe {
     pub epochs: usize,
     pub batch: usize,
@@ -68,9 +67,7 @@ pub struct Recipe {
     /// Epochs.
     pub step_every: usize,
     pub step_factor: f32,
-    pub flip: bool,
-    /// Degrees.
-    pub rotation: f32,
+    pub augment: AugmentRecipe,
     /// One value, or one per channel.
     pub mean: Vec<f32>,
     /// One value, or one per channel.
@@ -88,6 +85,9 @@ pub enum RecipeError {
     /// The file is no TOML of a recipe; the message shows the line.
     #[error("{path}: {source}")]
     Parse { path: PathBuf, source: toml::de::Error },
+    /// The augmentation is none.
+    #[error("`augment`: {0}")]
+    Augment(#[from] crate::dataset::RecipeError),
     /// A value makes no sense.
     #[error("`{key}` is {found}; expected {expected}")]
     Range { key: &'static str, found: String, expected: &'static str },
@@ -112,8 +112,7 @@ impl Options {
             warmup: self.warmup.or(others.warmup),
             step_every: self.step_every.or(others.step_every),
             step_factor: self.step_factor.or(others.step_factor),
-            flip: self.flip.or(others.flip),
-            rotation: self.rotation.or(others.rotation),
+            augment: self.augment.or(others.augment),
             mean: self.mean.or(others.mean),
             std: self.std.or(others.std),
             seed: self.seed.or(others.seed),
@@ -131,8 +130,7 @@ impl Options {
             warmup: self.warmup.unwrap_or(0.0),
             step_every: self.step_every.unwrap_or(10),
             step_factor: self.step_factor.unwrap_or(0.1),
-            flip: self.flip.unwrap_or(true),
-            rotation: self.rotation.unwrap_or(15.0),
+            augment: self.augment.as_deref().unwrap_or("flip,rotate=15").parse()?,
             mean: self.mean.unwrap_or_else(|| vec![0.5]),
             std: self.std.unwrap_or_else(|| vec![0.5]),
             seed: self.seed.unwrap_or(0),
@@ -162,7 +160,6 @@ impl Recipe {
         within("step-every", &self.step_every, "1 or more epochs", self.step_every > 0)?;
         let factor = self.step_factor;
         within("step-factor", &factor, "above 0 and at most 1", factor > 0.0 && factor <= 1.0)?;
-        within("rotation", &self.rotation, "0 to 180 degrees", (0.0..=180.0).contains(&self.rotation))?;
         let finite = self.mean.iter().all(|mean| mean.is_finite());
         within("mean", &self.mean, "one number, or one per channel", finite && !self.mean.is_empty())?;
         let positive = self.std.iter().all(|&std| std > 0.0 && std.is_finite());
@@ -180,8 +177,7 @@ impl Recipe {
             warmup: Some(self.warmup),
             step_every: Some(self.step_every),
             step_factor: Some(self.step_factor),
-            flip: Some(self.flip),
-            rotation: Some(self.rotation),
+            augment: Some(self.augment.to_string()),
             mean: Some(self.mean.clone()),
             std: Some(self.std.clone()),
             seed: Some(self.seed),
@@ -212,7 +208,7 @@ impl Recipe {
     }
 
     /// Mean and standard deviation, one per channel.
-    pub fn normalization(&self, channels: usize) -> Result<(Vec<f32>, Vec<f32>), RecipeError> {
+    pub fn normalization(&self, channels: usize) -> Result<Normalization, RecipeError> {
         let spread = |key, values: &[f32]| match values {
             [one] => Ok(vec![*one; channels]),
             _ if values.len() == channels => Ok(values.to_vec()),
@@ -222,7 +218,7 @@ impl Recipe {
                 expected: "one number, or one per channel of the images",
             }),
         };
-        Ok((spread("mean", &self.mean)?, spread("std", &self.std)?))
+        Ok(Normalization { mean: spread("mean", &self.mean)?, std: spread("std", &self.std)? })
     }
 }
 
@@ -242,16 +238,17 @@ mod tests {
         let error = read("epochs = 3\nlearnig-rate = 0.1\n").unwrap_err().to_string();
         assert!(error.contains("recipe.toml") && error.contains("line 2"), "{error}");
         assert!(error.contains("learnig-rate") && error.contains("learning-rate"), "{error}");
-        let error = read("epochs = 3\nflip = \"maybe\"\n").unwrap_err().to_string();
+        let error = read("epochs = 3\nbatch = \"many\"\n").unwrap_err().to_string();
         assert!(error.contains("line 2"), "{error}");
     }
 
     #[test]
     fn flags_win_over_the_file_and_the_file_over_the_defaults() {
-        let flags = Options { epochs: Some(8), flip: Some(false), ..Options::default() };
+        let flags = Options { epochs: Some(8), augment: Some("none".into()), ..Options::default() };
         let file = read("epochs = 3\nschedule = \"one-cycle\"\nmean = [0.4, 0.5, 0.6]\n").unwrap();
         let recipe = flags.or(file).resolve().unwrap();
-        assert_eq!((recipe.epochs, recipe.schedule, recipe.flip), (8, Shape::OneCycle, false));
+        assert_eq!((recipe.epochs, recipe.schedule), (8, Shape::OneCycle));
+        assert_eq!(recipe.augment.to_string(), "none");
         assert_eq!((recipe.batch, recipe.mean.len()), (64, 3));
     }
 
@@ -259,7 +256,7 @@ mod tests {
     fn the_saved_recipe_reads_back_the_same() {
         let recipe = Options { learning_rate: Some(0.01), ..Options::default() }.resolve().unwrap();
         let text = recipe.to_toml();
-        assert_eq!(read(&text).unwrap().resolve().unwrap(), recipe);
+        assert_eq!(read(&text).unwrap(), recipe.options());
         assert!(text.contains("learning-rate = 0.01\n"), "{text}");
     }
 
@@ -273,13 +270,13 @@ mod tests {
             ("momentum = 1.0", "momentum"),
             ("std = [0.0]", "std"),
             ("mean = []", "mean"),
-            ("rotation = 500.0", "rotation"),
+            ("augment = \"explode\"", "explode"),
         ] {
             let error = read(text).unwrap().resolve().unwrap_err().to_string();
             assert!(error.contains(key), "{text}: {error}");
         }
         let recipe = read("mean = [0.1, 0.2]").unwrap().resolve().unwrap();
         assert!(recipe.normalization(3).is_err());
-        assert_eq!(recipe.normalization(2).unwrap().1, [0.5, 0.5]);
+        assert_eq!(recipe.normalization(2).unwrap().std, [0.5, 0.5]);
     }
 }

@@ -46,7 +46,8 @@ pub struct Run {
 /// Bytes that must be free: the checkpoint and the models of a network for a microcontroller.
 const PROBE_BYTES: usize = 4 << 20;
 
-const RECIPE: &str = "recipe.toml";
+/// The effective recipe, in the run's folder.
+pub const RECIPE: &str = "recipe.toml";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINT: &str = "checkpoint";
 const MODEL: &str = "model.onnx";
@@ -151,7 +152,11 @@ fn remove(path: &Path) -> std::io::Result<()> {
 /// Writes a file so that under its name there is always a whole one, even after a power cut.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    // As any other new file, not private as a temporary one.
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;

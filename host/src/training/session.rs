@@ -89,7 +89,7 @@ pub struct TrainingSession {
     allocator: Allocator,
     /// Names and shapes of all parameters; the session holds the values.
     layout: State,
-    /// Number of outputs of the training and the evaluation graph.
+    /// Number of values that a training and an evaluation step return.
     outputs: [usize; 2],
 }
 
@@ -128,7 +128,19 @@ impl TrainingSession {
             folder.join(artifact::OPTIMIZER),
         )
         .doing("opening the training session")?;
-        let outputs = [training.graph.outputs.len(), evaluation.graph.outputs.len()];
+        // Not the graphs' own counts: the API keeps the flags of gradient buffers to itself.
+        let api = training_api().map_err(|_| SessionError::NoTraining)?;
+        let mut outputs = [0; 2];
+        for (function, count) in
+            [api.TrainingSessionGetTrainingModelOutputCount, api.TrainingSessionGetEvalModelOutputCount]
+                .into_iter()
+                .zip(&mut outputs)
+        {
+            // SAFETY: the session is open, and the API writes one number.
+            let status = unsafe { function(trainer.ptr(), count) };
+            // SAFETY: the status is the API's own and is given up here.
+            unsafe { ort::Error::result_from_status(status) }.doing("counting outputs")?;
+        }
         Ok(Self { trainer, allocator, layout: state, outputs })
     }
 

@@ -24,13 +24,29 @@ pub enum VerifyError {
     Runner(#[from] RunnerError),
 }
 
+/// A runner and how many of the images it computes: the slow ones need not see all.
+#[derive(Clone, Copy)]
+pub struct Participant<'a> {
+    /// The runner.
+    pub runner: &'a dyn Runner,
+    /// It computes the images before this one.
+    pub images: usize,
+}
+
+impl<'a> Participant<'a> {
+    /// A runner that computes all images.
+    pub fn all(runner: &'a dyn Runner) -> Self {
+        Self { runner, images: usize::MAX }
+    }
+}
+
 /// The result of comparing runners.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     /// Images compared.
     pub images: usize,
-    /// Names of the runners; all are compared with the first.
-    pub references: Vec<&'static str>,
+    /// The runners, with how many images each computed; all are compared with the first.
+    pub references: Vec<(&'static str, usize)>,
     /// One per node of the graph.
     pub layers: Vec<LayerComparison>,
     /// The first difference in the order of images, then layers.
@@ -42,7 +58,7 @@ pub struct Comparison {
 pub struct LayerComparison {
     /// The layer's name.
     pub name: String,
-    /// Values of the layer over all images.
+    /// Values of the layer over all images, each once however many runners computed it.
     pub values: u64,
     /// Values on which two runners differ, over all pairs with the first.
     pub mismatches: u64,
@@ -78,36 +94,41 @@ impl Comparison {
     }
 }
 
-/// Runs the images through all runners, in parallel, and compares every value with the first runner's.
+/// Runs the images through all runners, in parallel, and compares every value with the first runner's,
+/// which computes all images.
 /// `image` makes the int8 input (HWC) of an image; `done` is told how many images more are finished.
 ///
 /// # Errors
 /// When there are fewer than two runners, or one breaks down.
 pub fn compare(
     model: &QuantizedModel,
-    runners: &[&dyn Runner],
+    participants: &[Participant<'_>],
     images: usize,
     image: &(dyn Fn(usize) -> Vec<i8> + Sync),
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Comparison, VerifyError> {
     let graph = &model.graph;
-    let Some((first, others)) = runners.split_first().filter(|(_, others)| !others.is_empty()) else {
-        return Err(VerifyError::Runners(runners.len()));
+    let Some((first, others)) = participants.split_first().filter(|(_, others)| !others.is_empty()) else {
+        return Err(VerifyError::Runners(participants.len()));
     };
+    let first = first.runner;
     let totals = Mutex::new((vec![0u64; graph.nodes.len()], None::<Place>));
     let chunks: Vec<usize> = (0..images).step_by(CHUNK).collect();
     chunks.into_par_iter().try_for_each(|start| -> Result<(), VerifyError> {
         let count = CHUNK.min(images - start);
         let inputs: Vec<i8> = (start..start + count).flat_map(image).collect();
-        let expected = checked_layers(*first, graph, &inputs)?;
-        for other in others {
-            let found = checked_layers(*other, graph, &inputs)?;
+        let size = graph.tensor(graph.input).shape.len();
+        let expected = checked_layers(first, graph, &inputs)?;
+        for Participant { runner: other, images } in others.iter().filter(|other| other.images > start) {
+            let inputs = &inputs[..count.min(images - start) * size];
+            let found = checked_layers(*other, graph, inputs)?;
             for (layer, (a, b)) in expected.iter().zip(&found).enumerate() {
+                let a = &a[..b.len()];
                 if a == b {
                     continue;
                 }
                 let mismatches = a.iter().zip(b).filter(|(a, b)| a != b).count();
-                let size = a.len() / count;
+                let size = graph.tensor(graph.nodes[layer].output).shape.len();
                 let at = a.iter().zip(b).position(|(a, b)| a != b).unwrap_or_default();
                 let place = Place {
                     image: start + at / size,
@@ -132,7 +153,7 @@ pub fn compare(
     };
     Ok(Comparison {
         images,
-        references: runners.iter().map(|runner| runner.name()).collect(),
+        references: participants.iter().map(|p| (p.runner.name(), p.images.min(images))).collect(),
         layers: graph.nodes.iter().zip(&mismatches).map(layer).collect(),
         first: earliest.map(|place| explain(model, &place, &image(place.image))),
     })

@@ -2,11 +2,18 @@
 //! executable specification compute every layer of every image, and every value is compared.
 
 mod compare;
+pub mod emulator;
+pub mod engine;
 pub mod layout;
+mod model;
 pub mod onnxruntime;
 pub mod plain;
 pub mod runner;
 pub mod tract;
 
-pub use compare::{Comparison, Difference, LayerComparison, VerifyError, compare};
+#[cfg(test)]
+mod tests;
+
+pub use compare::{Comparison, Difference, LayerComparison, Participant, VerifyError, compare};
+pub use model::{Pixels, Scope, VerifyModelError, verify_model};
 pub use runner::{Runner, RunnerError};

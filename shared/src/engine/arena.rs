@@ -9,20 +9,30 @@ use core::cell::Cell;
 /// A shared view of the arena during one layer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arena<'a> {
-    values: &'a [Cell<i8>],
+    words: &'a [Cell<u32>],
 }
 
 impl<'a> Arena<'a> {
     /// The view of an arena.
     #[inline]
     pub fn new(words: &'a mut [u32]) -> Self {
-        Self { values: Cell::from_mut(values_mut(words)).as_slice_of_cells() }
+        Self { words: Cell::from_mut(words).as_slice_of_cells() }
     }
 
     /// The values of a tensor or of scratch memory.
     #[inline]
     pub fn values(self, offset: usize, length: usize) -> &'a [Cell<i8>] {
-        part(self.values, offset, length)
+        // SAFETY: the bytes of a u32 are valid i8 values of smaller alignment, and any i8 leaves valid
+        // u32s behind; cells of either type may be written through shared references.
+        let values =
+            unsafe { core::slice::from_raw_parts(self.words.as_ptr().cast(), size_of_val(self.words)) };
+        part(values, offset, length)
+    }
+
+    /// Scratch memory as words; offset and length in bytes, both multiples of 4.
+    #[inline]
+    pub fn words(self, offset: usize, length: usize) -> &'a [Cell<u32>] {
+        part(self.words, offset / 4, length / 4)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Needs;
 use super::output::Output;
+use super::simd::{pack, unpack};
 use crate::engine::Arena;
 use crate::image::{Layer, Record};
 
@@ -13,8 +14,9 @@ pub fn needs(record: &Record) -> Option<Needs> {
 
 pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
     let record = &layer.record;
-    let [a, b] = [record.input, record.second].map(|slot| arena.values(slot.offset, slot.shape.len()));
-    let target = arena.values(record.output.offset, record.output.shape.len());
+    let count = record.output.shape.len();
+    let [a, b] = [record.input, record.second].map(|slot| arena.values(slot.offset, count));
+    let target = arena.values(record.output.offset, count);
     let [ka, kb] = match layer.channels {
         [a, b, ..] => [a.multiplier, b.multiplier],
         _ => return,
@@ -23,9 +25,16 @@ pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
     let zeros = i32::from(record.input_zero)
         .wrapping_mul(ka)
         .wrapping_add(i32::from(record.second_zero).wrapping_mul(kb));
-    for ((value, a), b) in target.iter().zip(a).zip(b) {
-        let a = i32::from(a.get()).wrapping_mul(ka);
-        let b = i32::from(b.get()).wrapping_mul(kb);
-        value.set(last.finish(a.wrapping_add(b).wrapping_sub(zeros)));
+    let sum =
+        |a: i32, b: i32| last.finish(a.wrapping_mul(ka).wrapping_add(b.wrapping_mul(kb)).wrapping_sub(zeros));
+    let words = arena.words(record.output.offset, count & !3);
+    let [va, vb] = [record.input, record.second].map(|slot| arena.words(slot.offset, count & !3));
+    for ((target, a), b) in words.iter().zip(va).zip(vb) {
+        let ([a, c, e, g], [b, d, f, h]) = (unpack(a.get()), unpack(b.get()));
+        target.set(pack([sum(a, b), sum(c, d), sum(e, f), sum(g, h)]));
+    }
+    let rest = count & !3;
+    for ((value, a), b) in target.iter().zip(a).zip(b).skip(rest) {
+        value.set(sum(i32::from(a.get()), i32::from(b.get())));
     }
 }

@@ -2,6 +2,7 @@
 //! `first_channel` on.
 
 use super::Needs;
+use super::rows::copy;
 use crate::engine::{Arena, part};
 use crate::image::{Layer, Record};
 
@@ -20,6 +21,6 @@ pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
     for pixel in 0..shape.height * shape.width {
         let from = part(input, pixel * shape.channels, shape.channels);
         let to = part(target, pixel * pitch + record.first_channel, shape.channels);
-        to.iter().zip(from).for_each(|(to, from)| to.set(from.get()));
+        copy(from, to);
     }
 }

@@ -1,9 +1,13 @@
 //! Maximum over a window; padding never wins.
 
+use super::simd::{load, max, store};
 use super::taps::Taps;
 use super::{Needs, window_fits};
 use crate::engine::{Arena, part};
 use crate::image::{Layer, Record};
+
+/// Cores without byte-wise instructions are faster one by one.
+const FOUR_AT_ONCE: bool = cfg!(any(goldcrest_dsp, test));
 
 pub fn needs(record: &Record) -> Option<Needs> {
     let same = record.input.shape.channels == record.output.shape.channels;
@@ -19,16 +23,30 @@ pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
     for y in 0..output.height {
         for x in 0..output.width {
             let taps = Taps::new(record, y, x);
-            for (channel, value) in part(target, at, output.channels).iter().enumerate() {
-                let mut max = record.low;
+            let mut channel = 0;
+            while FOUR_AT_ONCE && channel + 4 <= output.channels {
+                let mut four = u32::from_le_bytes([i8::MIN as u8; 4]);
                 for row in 0..taps.rows {
                     let mut source = taps.first + channel + row * taps.row_step;
                     for _ in 0..taps.columns {
-                        max = max.max(input.get(source).map_or(i8::MIN, |value| value.get()));
+                        four = max(four, load(input, source));
                         source += taps.column_step;
                     }
                 }
-                value.set(max);
+                store(target, at + channel, four);
+                channel += 4;
+            }
+            let rest = part(target, at + channel, output.channels - channel);
+            for (channel, value) in (channel..).zip(rest) {
+                let mut largest = i8::MIN;
+                for row in 0..taps.rows {
+                    let mut source = taps.first + channel + row * taps.row_step;
+                    for _ in 0..taps.columns {
+                        largest = largest.max(input.get(source).map_or(i8::MIN, |value| value.get()));
+                        source += taps.column_step;
+                    }
+                }
+                value.set(largest);
             }
             at += output.channels;
         }

@@ -14,6 +14,7 @@ mod average_pool;
 mod concat;
 mod conv;
 mod depthwise;
+mod dsp;
 mod fully_connected;
 mod lookup;
 mod max_pool;
@@ -21,6 +22,7 @@ mod mul;
 mod output;
 mod pad;
 mod rows;
+mod simd;
 mod taps;
 mod upsample;
 
@@ -65,6 +67,8 @@ pub mod id {
     pub const CONCAT: u8 = 9;
     pub const PAD: u8 = 10;
     pub const UPSAMPLE: u8 = 11;
+    pub const DSP_CONV: u8 = 32;
+    pub const DSP_FULLY_CONNECTED: u8 = 33;
 }
 
 /// Every kernel of this build.
@@ -85,6 +89,13 @@ pub static TABLE: &[Kernel] = &[
     Kernel { id: id::CONCAT, name: "concat", needs: concat::needs, run: concat::run },
     Kernel { id: id::PAD, name: "pad", needs: pad::needs, run: pad::run },
     Kernel { id: id::UPSAMPLE, name: "upsample", needs: upsample::needs, run: upsample::run },
+    Kernel { id: id::DSP_CONV, name: "dsp-conv", needs: dsp::conv::needs, run: dsp::conv::run },
+    Kernel {
+        id: id::DSP_FULLY_CONNECTED,
+        name: "dsp-fully-connected",
+        needs: dsp::fully_connected::needs,
+        run: dsp::fully_connected::run,
+    },
 ];
 
 /// The kernel with a number, when this build has it.
@@ -105,6 +116,8 @@ pub enum Family {
     /// Plain Rust, for every core.
     #[default]
     Portable,
+    /// Armv7E-M and Armv8-M with DSP instructions.
+    Dsp,
 }
 
 impl Family {
@@ -112,20 +125,22 @@ impl Family {
     pub const fn code(self) -> u8 {
         match self {
             Self::Portable => 0,
+            Self::Dsp => 1,
         }
     }
 
     /// Every family.
-    pub const ALL: [Family; 1] = [Family::Portable];
+    pub const ALL: [Family; 2] = [Family::Portable, Family::Dsp];
 
     /// The fastest family that this build has.
-    pub const NATIVE: Family = Family::Portable;
+    pub const NATIVE: Family = if cfg!(goldcrest_dsp) { Family::Dsp } else { Family::Portable };
 }
 
 impl core::fmt::Display for Family {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::Portable => "portable",
+            Self::Dsp => "dsp",
         })
     }
 }
@@ -141,6 +156,8 @@ pub(crate) fn window_fits(record: &Record) -> bool {
     record.window.output(input.height, input.width) == Some([output.height, output.width])
 }
 
+#[cfg(feature = "quantize")]
+pub(crate) use dsp::ACCUMULATOR_LIMIT as DSP_ACCUMULATOR_LIMIT;
 #[cfg(feature = "quantize")]
 pub(crate) use rows::loaded_bytes;
 

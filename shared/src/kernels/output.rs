@@ -1,4 +1,5 @@
 //! From an accumulator to an int8 output: requantization, zero point, bounds.
+#![allow(unsafe_code)]
 
 use crate::image::Record;
 
@@ -9,18 +10,21 @@ pub struct Output {
     low: i32,
     high: i32,
     wide: bool,
+    /// No bounds beyond saturation.
+    saturates: bool,
 }
 
 impl Output {
     /// The last step of a layer, as its record describes it.
     #[inline]
     pub fn new(record: &Record) -> Self {
+        let saturates = record.low == i8::MIN && record.high == i8::MAX;
         let (low, high) = (i32::from(record.low), i32::from(record.high));
-        Self { zero: i32::from(record.output_zero), low, high, wide: record.wide }
+        Self { zero: i32::from(record.output_zero), low, high, wide: record.wide, saturates }
     }
 
     /// `clamp(saturate(round_half_even(acc * multiplier / 2^16) + zero))`.
-    #[inline]
+    #[inline(always)]
     pub fn value(&self, acc: i32, multiplier: i32) -> i8 {
         if self.wide { self.wide_value(acc, multiplier) } else { self.finish(acc.wrapping_mul(multiplier)) }
     }
@@ -34,14 +38,50 @@ impl Output {
     }
 
     /// The same for a product that the packer proved to fit 32 bits.
-    #[inline]
+    #[inline(always)]
     pub fn finish(&self, t: i32) -> i8 {
+        if self.saturates {
+            return saturated(t, 0x7fff + (self.zero << 16)) as i8;
+        }
         self.bounded(t.wrapping_add(0x7fff).wrapping_add((t >> 16) & 1) >> 16)
     }
 
-    #[inline]
+    /// Whether the output needs neither 64 bits nor bounds beyond saturation.
+    #[cfg(goldcrest_dsp)]
+    pub fn is_plain(&self) -> bool {
+        !self.wide && self.saturates
+    }
+
+    /// Zero point, smallest and largest value.
+    #[cfg(goldcrest_dsp)]
+    pub fn bounds(&self) -> [i32; 3] {
+        [self.zero, self.low, self.high]
+    }
+
+    #[inline(always)]
     fn bounded(&self, rounded: i32) -> i8 {
         rounded.wrapping_add(self.zero).min(self.high).max(self.low) as i8
+    }
+}
+
+/// `saturate((t + rounding + parity) >> 16)`, where the parity is bit 16 of `t`.
+#[inline(always)]
+fn saturated(t: i32, rounding: i32) -> i32 {
+    #[cfg(goldcrest_armv7)]
+    {
+        let result;
+        // SAFETY: reads and writes registers and flags only. The shift moves bit 16 into the carry.
+        unsafe {
+            core::arch::asm!(
+                "lsls {0}, {1}, #16", "adc {0}, {1}, {2}", "ssat {0}, #8, {0}, asr #16",
+                out(reg) result, in(reg) t, in(reg) rounding, options(pure, nomem, nostack)
+            );
+        }
+        result
+    }
+    #[cfg(not(goldcrest_armv7))]
+    {
+        (t.wrapping_add(rounding).wrapping_add((t >> 16) & 1) >> 16).clamp(-128, 127)
     }
 }
 
@@ -53,12 +93,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn narrow_and_wide_equal_the_contract(acc in -(1i32 << 24)..(1 << 24), k in 1u32..100_000, zero: i8, a: i8, b: i8) {
-            let record = Record { output_zero: zero, low: a.min(b), high: a.max(b), ..Record::default() };
-            let expected = requantize(acc, Multiplier::new(k).unwrap(), zero).clamp(a.min(b), a.max(b));
+        fn narrow_and_wide_equal_the_contract(acc in -(1i32 << 24)..(1 << 24), k in 1u32..100_000, zero: i8, a: i8, b: i8, bounds: bool) {
+            let (low, high) = if bounds { (a.min(b), a.max(b)) } else { (-128, 127) };
+            let record = Record { output_zero: zero, low, high, ..Record::default() };
+            let expected = requantize(acc, Multiplier::new(k).unwrap(), zero).clamp(low, high);
             let wide = Output::new(&Record { wide: true, ..record });
             prop_assert_eq!(wide.value(acc, k as i32), expected);
-            if (i64::from(acc) * i64::from(k)).abs() < (1 << 31) - 0x8000 {
+            if (i64::from(acc) * i64::from(k)).abs() < (1 << 31) - (1 << 24) {
                 prop_assert_eq!(Output::new(&record).value(acc, k as i32), expected);
             }
         }

@@ -1,6 +1,7 @@
 //! Rows and columns of the zero point around the input.
 
 use super::Needs;
+use super::rows::copy;
 use crate::engine::{Arena, part};
 use crate::image::{Layer, Record};
 
@@ -22,6 +23,6 @@ pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
     for row in 0..shape.height {
         let start = ((row + padding.top) * output.width + padding.left) * output.channels;
         let (to, from) = (part(target, start, bytes), part(input, row * bytes, bytes));
-        to.iter().zip(from).for_each(|(to, from)| to.set(from.get()));
+        copy(from, to);
     }
 }

@@ -3,6 +3,7 @@
 //! A convolution that reads its input only through here may write its output over it: a row is
 //! copied before the first output row that needs it is written. It also meets no border: padding
 //! is in the copy.
+#![allow(unsafe_code)]
 
 use core::cell::Cell;
 
@@ -94,8 +95,7 @@ impl<'a> Rows<'a> {
         let target = part(self.ring, self.slot * self.pitch + margin, bytes);
         match self.loaded.checked_sub(self.window.padding.top) {
             Some(row) if row < self.shape.height => {
-                let source = part(self.input, row * bytes, bytes);
-                target.iter().zip(source).for_each(|(to, from)| to.set(from.get()));
+                copy(part(self.input, row * bytes, bytes), target);
             }
             _ => target.iter().for_each(|to| to.set(self.zero)),
         }
@@ -109,6 +109,14 @@ impl<'a> Rows<'a> {
         let slot = wrap(self.first + tap * self.window.dilation[0], self.count);
         part(self.ring, slot * self.pitch, self.pitch)
     }
+}
+
+/// Copies as many values as both slices have, words at a time.
+pub fn copy(from: &[Cell<i8>], to: &[Cell<i8>]) {
+    let count = from.len().min(to.len());
+    // SAFETY: both slices hold `count` values; `copy` allows them to overlap, and cells may be written
+    // through shared references.
+    unsafe { core::ptr::copy(from.as_ptr().cast::<i8>(), to.as_ptr().cast_mut().cast::<i8>(), count) }
 }
 
 /// `slot` modulo `count`, for a slot that is rarely beyond twice the count: cores without a divider

@@ -1,6 +1,7 @@
 //! Every value repeated to 2 x 2.
 
 use super::Needs;
+use super::rows::copy;
 use crate::engine::{Arena, part};
 use crate::image::{Layer, Record};
 
@@ -22,7 +23,7 @@ pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
         for column in 0..output.width {
             let source = ((row / 2) * shape.width + column / 2) * shape.channels;
             let (to, from) = (part(target, at, shape.channels), part(input, source, shape.channels));
-            to.iter().zip(from).for_each(|(to, from)| to.set(from.get()));
+            copy(from, to);
             at += shape.channels;
         }
     }

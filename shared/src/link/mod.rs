@@ -12,6 +12,8 @@
 pub mod frame;
 pub mod message;
 pub mod values;
+#[cfg(test)]
+mod vectors;
 
 pub use frame::{Decoder, FrameError};
 pub use message::{Info, ModelInfo, Refusal, Report, Request, Response};

@@ -21,7 +21,7 @@ impl Rule for Conv {
     }
 
     fn parameters(&self) -> Positions {
-        Positions { trainable: &[1, 2], statistics: &[] }
+        Positions { trainable: &[1, 2], ..Positions::default() }
     }
 
     fn backward(&self, tape: &mut Tape, node: &Node, dy: &str) -> Result<(), AutodiffError> {

@@ -16,7 +16,7 @@ impl Rule for Gemm {
     }
 
     fn parameters(&self) -> Positions {
-        Positions { trainable: &[0, 1, 2], statistics: &[] }
+        Positions { trainable: &[0, 1, 2], ..Positions::default() }
     }
 
     fn backward(&self, tape: &mut Tape, node: &Node, dy: &str) -> Result<(), AutodiffError> {

@@ -152,7 +152,6 @@ enum Value {
 
 /// The import in progress.
 struct Importer<'a> {
-    opset: i64,
     batch: usize,
     outputs: Vec<&'a str>,
     values: HashMap<&'a str, Value>,
@@ -182,19 +181,69 @@ pub fn float_model(model: &Model) -> Result<(FloatGraph, ModelInfo), ImportError
     Ok((graph, info))
 }
 
+/// The image that a model takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageInput {
+    /// Name of the input.
+    pub name: String,
+    /// Its shape.
+    pub shape: Shape,
+    /// Whether the input is [batch, rows, columns, channels] instead of [batch, channels, rows, columns].
+    pub channels_last: bool,
+    /// The batch, where the model fixes it.
+    pub batch: Option<usize>,
+}
+
+impl ImageInput {
+    fn axes(&self) -> [Axis; 4] {
+        match self.channels_last {
+            true => [Axis::Batch, Axis::Row, Axis::Column, Axis::Channel],
+            false => Axis::IMAGE,
+        }
+    }
+}
+
+/// The one image input of a model.
+///
+/// # Errors
+/// When the inputs are not one image of a fixed size.
+pub fn image_input(model: &Model) -> Result<ImageInput, ImportError> {
+    let [input] = &*model.graph.inputs else {
+        let names: Vec<_> = model.graph.inputs.iter().map(|input| &*input.name).collect();
+        let problem = format!("the model has {} inputs [{}]", names.len(), names.join(", "));
+        return Err(ImportError::Input(problem));
+    };
+    let (name, shape) = (&input.name, input.shape.as_deref());
+    let fixed = |dimension: &Dimension| match *dimension {
+        Dimension::Fixed(size) => usize::try_from(size).ok().filter(|size| (1..=LIMIT).contains(size)),
+        Dimension::Named(_) => None,
+    };
+    let Some([batch, rest @ ..]) = shape.filter(|shape| shape.len() == 4) else {
+        let rank = shape.map_or("no".into(), |shape| shape.len().to_string());
+        return Err(ImportError::Input(format!("the input `{name}` has {rank} dimensions")));
+    };
+    let sizes: Option<Vec<usize>> = rest.iter().map(fixed).collect();
+    let Some(&[a, b, c]) = sizes.as_deref() else {
+        return Err(ImportError::Input(format!("the input `{name}` has no fixed size: {rest:?}")));
+    };
+    if a.saturating_mul(b).saturating_mul(c) > LIMIT {
+        return Err(ImportError::Input(format!("the input `{name}` holds more than {LIMIT} values")));
+    }
+    // Images have few channels, so the layout shows in the sizes.
+    let channels_last = c <= 4 && a > c;
+    let shape = if channels_last { Shape::new(a, b, c) } else { Shape::new(b, c, a) };
+    Ok(ImageInput { name: name.clone(), shape, channels_last, batch: fixed(batch) })
+}
+
 impl<'a> Importer<'a> {
     fn new(model: &'a Model) -> Result<Self, ImportError> {
-        let [input] = &*model.graph.inputs else {
-            let names: Vec<_> = model.graph.inputs.iter().map(|input| &*input.name).collect();
-            let problem = format!("the model has {} inputs [{}]", names.len(), names.join(", "));
-            return Err(ImportError::Input(problem));
-        };
+        let input = image_input(model)?;
         let [output] = &*model.graph.outputs else {
             let names: Vec<_> = model.graph.outputs.iter().map(|output| &*output.name).collect();
             let problem = format!("the model has {} outputs [{}]", names.len(), names.join(", "));
             return Err(ImportError::Output(problem));
         };
-        let (batch, axes, shape) = image(&input.name, input.shape.as_deref())?;
+        let (shape, batch) = (input.shape, input.batch.unwrap_or(1));
         let tensor = graph::Tensor { name: input.name.clone(), shape, info: () };
         let graph = FloatGraph {
             name: model.graph.name.clone(),
@@ -209,8 +258,9 @@ impl<'a> Importer<'a> {
             .iter()
             .map(|(name, tensor)| (&**name, Value::Constant(tensor.clone().into())))
             .collect();
-        values.insert(&input.name, Value::Activation(View::new(TensorId(0), &axes, shape, batch)));
-        Ok(Self { opset: model.opset, batch, outputs: vec![&output.name], values, graph })
+        let view = View::new(TensorId(0), &input.axes(), shape, batch);
+        values.insert(&model.graph.inputs[0].name, Value::Activation(view));
+        Ok(Self { batch, outputs: vec![&output.name], values, graph })
     }
 
     /// Imports one node; a node that cannot be is added to `failed`.
@@ -367,32 +417,6 @@ impl<'a> Importer<'a> {
         };
         node.inputs.iter().filter(|name| !name.is_empty()).map(shape).collect::<Vec<_>>().join(", ")
     }
-}
-
-/// Batch size, order of the axes and shape of the image that an input takes.
-fn image(name: &str, shape: Option<&[Dimension]>) -> Result<(usize, [Axis; 4], Shape), ImportError> {
-    let fixed = |dimension: &Dimension| match *dimension {
-        Dimension::Fixed(size) => usize::try_from(size).ok().filter(|size| (1..=LIMIT).contains(size)),
-        Dimension::Named(_) => None,
-    };
-    let Some([batch, rest @ ..]) = shape.filter(|shape| shape.len() == 4) else {
-        let rank = shape.map_or("no".into(), |shape| shape.len().to_string());
-        return Err(ImportError::Input(format!("the input `{name}` has {rank} dimensions")));
-    };
-    let sizes: Option<Vec<usize>> = rest.iter().map(fixed).collect();
-    let Some(&[a, b, c]) = sizes.as_deref() else {
-        return Err(ImportError::Input(format!("the input `{name}` has no fixed size: {rest:?}")));
-    };
-    // Images have few channels, so the layout shows in the sizes.
-    let channels_last = c <= 4 && a > c;
-    let (axes, shape) = match channels_last {
-        true => ([Axis::Batch, Axis::Row, Axis::Column, Axis::Channel], Shape::new(a, b, c)),
-        false => (Axis::IMAGE, Shape::new(b, c, a)),
-    };
-    if a.saturating_mul(b).saturating_mul(c) > LIMIT {
-        return Err(ImportError::Input(format!("the input `{name}` holds more than {LIMIT} values")));
-    }
-    Ok((fixed(batch).unwrap_or(1), axes, shape))
 }
 
 fn label(node: &Node) -> String {

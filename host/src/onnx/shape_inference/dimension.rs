@@ -31,7 +31,8 @@ pub fn product(dimensions: &[Dimension]) -> Dimension {
     if size == 0 || names.is_empty() {
         return Dimension::Fixed(size);
     }
-    if names.contains(&"") {
+    // A network multiplies its batch by numbers; squaring symbols again and again is no network.
+    if names.contains(&"") || names.len() > 4 {
         return Dimension::Named(String::new());
     }
     names.sort_unstable();

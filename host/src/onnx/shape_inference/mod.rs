@@ -122,8 +122,8 @@ impl Types {
             if input.element == 0 {
                 return Err(fail("element type"));
             }
-            if shape.iter().any(|d| matches!(d, Dimension::Fixed(size) if *size < 0)) {
-                return Err(fail("valid shape (a dimension is negative)"));
+            if !is_sane(&shape) {
+                return Err(fail("valid shape (a dimension is negative or above 2^31)"));
             }
             types.insert(&input.name, TensorType { element: input.element, shape });
         }
@@ -156,7 +156,11 @@ impl Types {
     /// # Errors
     /// See [`ShapeError`].
     pub fn apply(&mut self, node: &Node) -> Result<(), ShapeError> {
-        let outputs = infer(&Site { node, types: self })?;
+        let site = Site { node, types: self };
+        let outputs = infer(&site)?;
+        if let Some(output) = outputs.iter().find(|output| !is_sane(&output.shape)) {
+            return Err(site.fail(format!("its output would be {output}")));
+        }
         for (name, r#type) in node.outputs.iter().zip(outputs) {
             if !name.is_empty() {
                 self.insert(name, r#type);
@@ -169,6 +173,14 @@ impl Types {
         }
         Ok(())
     }
+}
+
+/// Dimensions below 2^31 cannot overflow in the arithmetic of windows.
+fn is_sane(shape: &[Dimension]) -> bool {
+    shape.iter().all(|dimension| match dimension {
+        Dimension::Fixed(size) => (0..=i64::from(i32::MAX)).contains(size),
+        Dimension::Named(_) => true,
+    })
 }
 
 /// A node where it stands: its inputs by position, and errors that name it.

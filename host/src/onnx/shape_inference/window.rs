@@ -137,7 +137,7 @@ fn groups(site: &Site<'_>) -> Result<usize, ShapeError> {
     let groups = site.node.int("group").unwrap_or(1);
     usize::try_from(groups)
         .ok()
-        .filter(|&groups| groups > 0)
+        .filter(|groups| (1..=i32::MAX as usize).contains(groups))
         .ok_or_else(|| site.fail(format!("group = {groups}")))
 }
 

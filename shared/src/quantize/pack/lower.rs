@@ -5,7 +5,7 @@ use alloc::{string::String, vec, vec::Vec};
 use super::weights;
 use super::{PackError, PackOptions, PackedLayer};
 use crate::image::{Channel, Record, Slot};
-use crate::kernels::{self, id};
+use crate::kernels::{self, Family, id};
 use crate::quantize::check::accumulator_range;
 use crate::quantize::graph::{Node, QuantizedConv, QuantizedGraph, QuantizedOp, TensorId};
 use crate::requantize::Multiplier;
@@ -56,7 +56,7 @@ impl Step {
 pub fn lower(graph: &QuantizedGraph, options: &PackOptions) -> Result<Vec<Step>, PackError> {
     let mut steps = Vec::new();
     for node in &graph.nodes {
-        for mut step in lower_node(graph, node) {
+        for mut step in lower_node(graph, node, options) {
             let refused = || PackError::Kernel { layer: node.name.clone(), family: options.family };
             let kernel = kernels::find(step.record.kernel).ok_or_else(refused)?;
             let needs = (kernel.needs)(&step.record).ok_or_else(refused)?;
@@ -71,7 +71,7 @@ pub fn lower(graph: &QuantizedGraph, options: &PackOptions) -> Result<Vec<Step>,
     Ok(steps)
 }
 
-fn lower_node(graph: &QuantizedGraph, node: &Node<QuantizedOp>) -> Vec<Step> {
+fn lower_node(graph: &QuantizedGraph, node: &Node<QuantizedOp>, options: &PackOptions) -> Vec<Step> {
     let tensor = |at: usize| node.inputs.get(at).map(|&id| graph.tensor(id));
     let (input, output) = (graph.tensor(node.inputs[0]), graph.tensor(node.output));
     let at = |shape| Slot { offset: 0, shape };
@@ -95,7 +95,7 @@ fn lower_node(graph: &QuantizedGraph, node: &Node<QuantizedOp>) -> Vec<Step> {
         macs: 0,
     };
     match &node.op {
-        QuantizedOp::Conv(conv) => vec![convolution(step, conv)],
+        QuantizedOp::Conv(conv) => vec![convolution(step, conv, options.family)],
         QuantizedOp::MaxPool(window) => vec![with(step, id::MAX_POOL, *window, &[])],
         QuantizedOp::AveragePool { window, multiplier } => {
             let mut step = with(step, id::AVERAGE_POOL, *window, &[*multiplier]);
@@ -139,42 +139,49 @@ fn channel(bias: i32, multiplier: Multiplier) -> Channel {
     Channel { bias, multiplier: multiplier.k() as i32 }
 }
 
-/// Whether `accumulator * k`, rounded, may leave 32 bits.
+/// Whether `accumulator * k`, rounded and with a zero point in its upper half, may leave 32 bits.
 fn is_wide(accumulator: i64, multiplier: Multiplier) -> bool {
-    accumulator.saturating_mul(i64::from(multiplier.k())) >= (1 << 31) - (1 << 16)
+    accumulator.saturating_mul(i64::from(multiplier.k())) >= (1 << 31) - (1 << 24)
 }
 
-fn convolution(step: Step, conv: &QuantizedConv) -> Step {
+fn convolution(step: Step, conv: &QuantizedConv, family: Family) -> Step {
     let (input, output) = (step.record.input.shape, step.record.output.shape);
     let Window { kernel, padding, .. } = conv.window;
     let whole = kernel == [input.height, input.width] && padding == Padding::default() && conv.groups == 1;
+    let depthwise = conv.groups > 1 && conv.groups == input.channels;
+    let ranges = (0..output.channels).map(|o| accumulator_range(conv, o, step.record.input_zero));
+    // Two channels in one word: see `kernels::dsp`.
+    let limit = kernels::DSP_ACCUMULATOR_LIMIT;
+    let dsp = family == Family::Dsp && ranges.clone().all(|(low, high)| low >= -limit && high < limit);
     let number = match () {
+        () if whole && dsp => id::DSP_FULLY_CONNECTED,
         () if whole => id::FULLY_CONNECTED,
-        () if conv.groups > 1 && conv.groups == input.channels => id::DEPTHWISE,
+        () if depthwise => id::DEPTHWISE,
+        () if dsp && conv.groups == 1 && output.channels > 1 => id::DSP_CONV,
         () => id::CONV,
     };
     let each = conv.weights.len() / output.channels;
     let zero = i32::from(step.record.input_zero);
-    let constants = (0..output.channels).map(|o| {
-        // Kernels sum over `x`, not `x - zx`, and padding holds `zx`.
-        let sum: i32 = conv.weights[o * each..][..each].iter().map(|&weight| i32::from(weight)).sum();
-        channel(conv.bias[o].wrapping_sub(zero.wrapping_mul(sum)), conv.multipliers[o])
-    });
-    let largest = |o| {
-        let (low, high) = accumulator_range(conv, o, step.record.input_zero);
-        is_wide(high.max(-low), conv.multipliers[o])
-    };
+    let constants: Vec<Channel> = (0..output.channels)
+        .map(|o| {
+            // Kernels sum over `x`, not `x - zx`, and padding holds `zx`.
+            let sum: i32 = conv.weights[o * each..][..each].iter().map(|&weight| i32::from(weight)).sum();
+            channel(conv.bias[o].wrapping_sub(zero.wrapping_mul(sum)), conv.multipliers[o])
+        })
+        .collect();
+    let mut largest = ranges.zip(&conv.multipliers).map(|((low, high), &k)| is_wide(high.max(-low), k));
     let record = Record {
         kernel: number,
         window: conv.window,
         groups: conv.groups,
         low: conv.clamp.low,
         high: conv.clamp.high,
-        wide: (0..output.channels).any(largest),
+        wide: largest.any(|wide| wide),
         ..step.record
     };
     let macs = (output.height * output.width * conv.weights.len()) as u64;
-    Step { record, weights: weights::order(number, conv), channels: constants.collect(), macs, ..step }
+    let (weights, channels) = weights::order(number, conv, &constants);
+    Step { record, weights, channels, macs, ..step }
 }
 
 /// One layer per input.

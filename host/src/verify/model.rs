@@ -1,0 +1,138 @@
+//! The proof of one int8 file on test images.
+
+use goldcrest_shared::quantize::graph::QuantizedModel;
+use goldcrest_shared::shape::Shape;
+
+use super::emulator::{EmulatedBoard, StartError};
+use super::engine::HostEngine;
+use super::onnxruntime::Int8OnnxRuntime;
+use super::tract::Tract;
+use super::{Comparison, Participant, RunnerError, VerifyError, compare};
+use crate::board::emulator::EmulatorError;
+use crate::board::table::Board;
+use crate::dataset::Split;
+use crate::onnx::int8::{self, Int8Error};
+use crate::onnx::{Model, OnnxError};
+
+/// Why a file could not be verified.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyModelError {
+    /// The file is no ONNX model.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
+    /// The file is no int8 model.
+    #[error(transparent)]
+    Int8(#[from] Int8Error),
+    /// A runner cannot be loaded.
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
+    /// The emulated board does not start.
+    #[error(transparent)]
+    Board(#[from] EmulatorError),
+    /// The comparison broke down.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// Images of another size than the model takes.
+    #[error("the images are {found}, but the model takes {expected}; pass --resize")]
+    Images { found: Shape, expected: Shape },
+    /// No images at all.
+    #[error("there are no images to compare on")]
+    NoImages,
+}
+
+/// How many images the slower runners compute; tract and our engine compute all.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope {
+    /// The first so many in ONNX Runtime; with 0 it is not needed.
+    pub onnxruntime: usize,
+    /// The first so many in the firmware on this emulated board.
+    pub board: Option<(&'static Board, usize)>,
+}
+
+/// Compares the bytes of an int8 file in tract and the other runners with our engine. `done` is told how many
+/// images more are finished.
+///
+/// # Errors
+/// When the file is no int8 model, or a runner is missing or breaks down; differences are no error.
+pub fn verify_model(
+    bytes: &[u8],
+    images: &Split,
+    scope: Scope,
+    done: &(dyn Fn(usize) + Sync),
+) -> Result<Comparison, VerifyModelError> {
+    let onnx = Model::decode(bytes)?;
+    let model = int8::read(&onnx)?;
+    let expected = model.graph.tensor(model.graph.input).shape;
+    if images.is_empty() {
+        return Err(VerifyModelError::NoImages);
+    }
+    if images.shape() != expected {
+        return Err(VerifyModelError::Images { found: images.shape(), expected });
+    }
+    let engine = HostEngine::pack(&model)?;
+    let tract = Tract::load(bytes, &model.graph)?;
+    let runtime = match scope.onnxruntime {
+        0 => None,
+        _ => Some(Int8OnnxRuntime::load(&onnx, &model.graph)?),
+    };
+    let board = match scope.board {
+        Some((board, images)) => Some((EmulatedBoard::start(board, &model)?, images)),
+        None => None,
+    };
+    let mut participants = vec![Participant::all(&engine), Participant::all(&tract)];
+    participants.extend(runtime.as_ref().map(|runner| Participant { runner, images: scope.onnxruntime }));
+    participants.extend(board.as_ref().map(|(runner, images)| Participant { runner, images: *images }));
+    let input = Pixels::of(&model);
+    Ok(compare(&model, &participants, images.len(), &|index| input.quantize(images.image(index)), done)?)
+}
+
+impl From<StartError> for VerifyModelError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Runner(error) => Self::Runner(error),
+            StartError::Emulator(error) => Self::Board(error),
+        }
+    }
+}
+
+/// The tables that turn pictures into int8 inputs.
+pub struct Pixels {
+    tables: Vec<[i8; 256]>,
+}
+
+impl Pixels {
+    /// The tables of a model.
+    pub fn of(model: &QuantizedModel) -> Self {
+        let channels = model.graph.tensor(model.graph.input).shape.channels;
+        Self { tables: (0..channels).map(|channel| model.pixel_table(channel)).collect() }
+    }
+
+    /// A picture (u8, HWC) as int8 input.
+    pub fn quantize(&self, picture: &[u8]) -> Vec<i8> {
+        let channels = self.tables.len();
+        picture
+            .iter()
+            .enumerate()
+            .map(|(index, &pixel)| self.tables[index % channels][usize::from(pixel)])
+            .collect()
+    }
+
+    /// A picture with this int8 input, or `None` when there is none: [`Pixels::quantize`] backwards.
+    pub fn picture(&self, input: &[i8]) -> Option<Vec<u8>> {
+        let channels = self.tables.len();
+        let inverse: Vec<[Option<u8>; 256]> = self
+            .tables
+            .iter()
+            .map(|table| {
+                let mut inverse = [None; 256];
+                for (pixel, &value) in (0..=u8::MAX).zip(table) {
+                    inverse[usize::from(value as u8)] = Some(pixel);
+                }
+                inverse
+            })
+            .collect();
+        let pixels = input.iter().enumerate();
+        pixels.map(|(index, &value)| inverse[index % channels][usize::from(value as u8)]).collect()
+    }
+}

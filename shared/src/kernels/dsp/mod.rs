@@ -1,0 +1,20 @@
+//! Kernels for cores with the DSP instructions of Armv7E-M and Armv8-M (Cortex-M4, M7, M33).
+//!
+//! SMLAD multiplies two pairs of halfwords and adds both products: two multiply-accumulates per
+//! instruction. What remains is to feed it. Activations are widened to halfwords once per patch
+//! ([`patch`]). Weights stay bytes; a word holds two taps of two output channels `a` and `b`, as the
+//! two halfwords `256 b + a`. SMLAD with the word itself therefore sums `256 B + A`, SMLAD with its
+//! sign-extended low bytes (one SXTB16) sums `A`, and `B` is their difference divided by 256: exact as
+//! long as `B` fits 24 bits, which the packer proves.
+//!
+//! The instructions stand in a few small functions with plain Rust twins, so every other core, the
+//! host's tests and Miri run the same kernels.
+
+pub mod conv;
+pub mod fully_connected;
+mod multiply;
+mod patch;
+
+/// Largest magnitude of an accumulator that two channels in one word allow.
+#[cfg(feature = "quantize")]
+pub const ACCUMULATOR_LIMIT: i64 = 1 << 23;
