@@ -123,7 +123,7 @@ fn network(name: &str) -> anyhow::Result<Network> {
 }
 
 /// The first signal asks to stop after the step at hand, the second ends the process at once.
-fn stop_on_signals(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+pub(super) fn stop_on_signals(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
     let flag = Arc::clone(stop);
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {
@@ -135,17 +135,17 @@ fn stop_on_signals(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
 }
 
 /// Shows progress on standard error.
-struct Watcher {
-    bar: ProgressBar,
+pub(super) struct Watcher {
+    pub(super) bar: ProgressBar,
     epochs: usize,
 }
 
 impl Watcher {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { bar: ProgressBar::hidden(), epochs: 0 }
     }
 
-    fn see(&mut self, progress: Progress) {
+    pub(super) fn see(&mut self, progress: Progress) {
         match progress {
             Progress::Start { epoch, epochs, steps } => {
                 self.epochs = epochs;

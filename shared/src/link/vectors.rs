@@ -68,11 +68,7 @@ fn the_document_has_these_frames() {
             2,
             &info(Err(ModelFault::Arena { needed: 99_999 })),
         ),
-        row(
-            "response `Loaded`, transfer 7, 304 bytes",
-            3,
-            &Response::Loaded { transfer: 7, received: 304 },
-        ),
+        row("response `Loaded`, transfer 7, 304 bytes", 3, &Response::Loaded { transfer: 7, received: 304 }),
         row(
             "response `Layer` 2, values -128 -1 0 127 at 1,024 of 1,028",
             4,
@@ -108,13 +104,15 @@ fn the_document_has_these_frames() {
 
 #[test]
 fn the_documents_frames_decode_to_what_it_says() {
-    let rows = SPECIFICATION.lines().filter(|line| line.starts_with("| request") || line.starts_with("| response"));
+    let rows =
+        SPECIFICATION.lines().filter(|line| line.starts_with("| request") || line.starts_with("| response"));
     let mut count = 0;
     for line in rows.filter(|line| line.ends_with("00` |")) {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let bytes = cells[3].trim_matches('`').split(' ').map(|byte| u8::from_str_radix(byte, 16).unwrap());
         let mut decoder = Decoder::new([0; 256]);
-        let payloads: Vec<_> = bytes.filter_map(|byte| decoder.push(byte).map(|end| end.unwrap().to_vec())).collect();
+        let payloads: Vec<_> =
+            bytes.filter_map(|byte| decoder.push(byte).map(|end| end.unwrap().to_vec())).collect();
         let sequence: u32 = cells[2].parse().unwrap();
         let printed = match cells[1].starts_with("request") {
             true => decode::<Request>(&payloads[0]).map(|(of, message)| (of, format!("{message:?}"))),
