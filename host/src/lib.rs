@@ -1,5 +1,15 @@
 //! The host side of Goldcrest: all that needs an operating system. Folders stand in the order of
 //! the data's way.
 
+pub mod architecture;
+pub mod autodiff;
+pub mod board;
+pub mod calibrate;
 pub mod cli;
+pub mod dataset;
+pub mod doctor;
+pub mod evaluate;
 pub mod onnx;
+pub mod runtime;
+pub mod training;
+pub mod verify;

@@ -1,1 +1,9 @@
-fn main() {}
+//! The `goldcrest` command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    goldcrest::cli::Cli::parse().run()
+}

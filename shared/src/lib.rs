@@ -1,6 +1,7 @@
 //! The `no_std` core of Goldcrest: what the host and the firmware must agree on, bit for bit.
 //!
 //! * [`requantize`]: the int8 arithmetic contract.
+//! * [`link`]: the serial protocol between host and board.
 //! * [`shape`]: shapes and sliding windows.
 //! * [`image`]: the device image, checked once before it is trusted.
 //! * [`engine`] and [`kernels`]: inference over one arena.
@@ -16,6 +17,7 @@ extern crate alloc;
 pub mod engine;
 pub mod image;
 pub mod kernels;
+pub mod link;
 #[cfg(feature = "quantize")]
 pub mod quantize;
 pub mod requantize;

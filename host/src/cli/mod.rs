@@ -3,15 +3,75 @@
 //! Exit codes: 0 done (and equal, for `verify` and `emulate`), 1 a difference or a failed run,
 //! 2 wrong usage or a missing part.
 
+mod data;
+pub mod doctor;
+pub mod emulate;
+pub mod eval;
+mod progress;
+pub mod quantize;
+pub mod table;
+pub mod train;
+pub mod verify;
+
 use std::process::ExitCode;
 
-/// How a subcommand prints: prose and progress to standard error, with `--json` one object to
-/// standard output, else a table to standard output.
+use clap::Parser;
+
+/// Train a CNN, quantize it to int8, prove it bit for bit, run it on a microcontroller
+#[derive(Debug, Parser)]
+#[command(name = "goldcrest", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Doctor(doctor::Args),
+    Quantize(quantize::Args),
+    Verify(verify::Args),
+    Eval(eval::Args),
+    Train(Box<train::Args>),
+    Emulate(emulate::Args),
+}
+
+impl Cli {
+    /// Runs the chosen subcommand. An error is printed as one line with its causes.
+    pub fn run(&self) -> ExitCode {
+        let outcome = match &self.command {
+            Command::Doctor(args) => doctor::run(args, self.output),
+            Command::Quantize(args) => quantize::run(args, self.output),
+            Command::Verify(args) => verify::run(args, self.output),
+            Command::Eval(args) => eval::run(args, self.output),
+            Command::Train(args) => train::run(args, self.output),
+            Command::Emulate(args) => emulate::run(args, self.output),
+        };
+        outcome.unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            exit_code(&error)
+        })
+    }
+}
+
+/// How a subcommand prints: progress and prose to standard error; the result to standard output,
+/// as a table for people or, with `--json`, as one object.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Output {
     /// Print one JSON object on standard output
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+impl Output {
+    /// Prints a result: `json` with `--json`, else what `text` makes.
+    pub fn print<T: std::fmt::Display>(self, json: &serde_json::Value, text: impl FnOnce() -> T) {
+        use std::io::Write;
+        let result = if self.json { format!("{json}\n") } else { text().to_string() };
+        // A reader that went away (`| head`) is no failure of the run.
+        let _ = std::io::stdout().lock().write_all(result.as_bytes());
+    }
 }
 
 /// A missing part or a wrong argument: exit code 2 where other errors are 1.

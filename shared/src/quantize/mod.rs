@@ -3,12 +3,21 @@
 //! One [`QuantizedGraph`] yields both products of Goldcrest: the int8 ONNX file (written by the
 //! host) and the device image (written by the packer here).
 
+mod activation;
 pub mod check;
+mod fusion;
 pub mod graph;
 pub mod infer;
+mod lower;
 pub mod pack;
 pub mod planner;
+mod quantizer;
 pub mod random;
+pub mod range;
 pub mod reference;
+mod scales;
+pub mod simplify;
+pub mod statistics;
 
 pub use graph::{FloatGraph, QuantizedGraph};
+pub use quantizer::{LayerReport, Options, QuantizeError, QuantizeReport, quantize};

@@ -1,0 +1,27 @@
+# The two commands of a new user are `make demo` and `make test`; `make help` lists the rest.
+
+CARGO ?= cargo
+GOLDCREST = $(CARGO) run --quiet --release --package goldcrest --
+# A data set: a folder, an archive, `cifar10` or `glyphs`. Empty: what is at hand.
+DATA ?=
+
+.PHONY: demo test build doctor lint help
+
+demo: doctor ## Train, quantize, prove and run on an emulated board (DATA=SPEC)
+	$(GOLDCREST) demo $(if $(DATA),--data $(DATA))
+
+test: doctor ## Every test, on the real runtime and the real emulator
+	$(CARGO) test --release --workspace
+
+build: ## The `goldcrest` command, in target/release
+	$(CARGO) build --release --package goldcrest
+
+doctor: build ## Find or install what is needed
+	$(GOLDCREST) doctor --fix
+
+lint: ## Formatting and clippy, as CI runs them
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

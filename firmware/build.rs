@@ -1,0 +1,45 @@
+//! Gives the linker the memory map of the board whose feature is on.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=memory");
+    if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
+        return;
+    }
+    let memory = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("set by cargo")).join("memory");
+    let boards = boards(&memory);
+    let [board] = &boards[..] else {
+        // A library build (cargo check without a board) links nothing.
+        assert!(boards.is_empty(), "one board at a time, not {boards:?}: pass one of them with --features");
+        return;
+    };
+    let read = |name: &str| {
+        let path = memory.join(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let script = read(&format!("{board}.x")) + &read("layout.x");
+    let out = PathBuf::from(env::var("OUT_DIR").expect("set by cargo"));
+    fs::write(out.join("memory.x"), script).expect("the build folder is writable");
+    println!("cargo::rustc-link-search={}", out.display());
+    for argument in ["-Tlink.x", "-Tdefmt.x", "--nmagic"] {
+        println!("cargo::rustc-link-arg-bins={argument}");
+    }
+}
+
+/// Features that are boards: those with a memory map.
+fn boards(memory: &Path) -> Vec<String> {
+    let enabled = |name: &str| {
+        let variable = format!("CARGO_FEATURE_{}", name.to_uppercase().replace('-', "_"));
+        env::var_os(variable).is_some()
+    };
+    let mut boards: Vec<String> = fs::read_dir(memory)
+        .expect("firmware/memory")
+        .filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_str()?.to_string()))
+        .filter(|name| enabled(name))
+        .collect();
+    boards.sort();
+    boards
+}

@@ -1,0 +1,434 @@
+//! The application on the host, driven through a line in memory.
+
+use core::convert::Infallible;
+use std::collections::VecDeque;
+use std::vec::Vec;
+
+use embedded_io::ErrorType;
+use goldcrest_shared::engine::Engine;
+use goldcrest_shared::image::Image;
+use goldcrest_shared::link::message::{ModelFault, Report};
+use goldcrest_shared::link::{CRC, VERSION, Values};
+use goldcrest_shared::quantize::pack::{PackOptions, pack};
+use goldcrest_shared::quantize::random::{self, Random};
+use proptest::prelude::*;
+
+use super::*;
+
+/// Received bytes come from `input`; the line ends when there are no more.
+#[derive(Default)]
+struct Pipe {
+    input: VecDeque<u8>,
+    output: Vec<u8>,
+}
+
+impl ErrorType for Pipe {
+    type Error = Infallible;
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
+        let count = buffer.len().min(self.input.len());
+        for (place, byte) in buffer.iter_mut().zip(self.input.drain(..count)) {
+            *place = byte;
+        }
+        Ok(count)
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        self.output.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+/// Counts its own readings as ticks.
+#[derive(Default)]
+struct Counter(core::cell::Cell<u64>);
+
+impl Stopwatch for Counter {
+    fn frequency(&self) -> u32 {
+        1_000_000
+    }
+    fn start(&mut self) {
+        self.0.set(0);
+    }
+    fn ticks(&self) -> u64 {
+        self.0.set(self.0.get() + 1);
+        self.0.get()
+    }
+}
+
+struct Gauge {
+    overflowed: bool,
+}
+
+impl Stack for Gauge {
+    fn capacity(&self) -> u32 {
+        4096
+    }
+    fn used(&self) -> u32 {
+        700
+    }
+    fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+}
+
+/// A board on the host and what one needs to know what it should answer.
+struct Bench {
+    app: App<'static, Pipe, Counter, Gauge>,
+    image: Option<Image<'static>>,
+}
+
+fn leak<T: Clone>(value: &[T]) -> &'static mut [T] {
+    Vec::leak(value.to_vec())
+}
+
+fn lenet5() -> Vec<u8> {
+    let golden = vec![Random::new(1).pixels(3072)];
+    pack(&random::lenet5(1), &PackOptions { golden, ..PackOptions::default() }).unwrap().bytes
+}
+
+impl Bench {
+    fn new(slot: &[u8], arena_words: usize) -> Self {
+        Self::with_stack(slot, arena_words, Gauge { overflowed: false })
+    }
+
+    fn with_stack(slot: &[u8], arena_words: usize, stack: Gauge) -> Self {
+        let slot: &'static [u8] = leak(slot);
+        let site = Site {
+            board: "bench",
+            slot,
+            arena: leak(&vec![0; arena_words]),
+            frame: leak(&[0; 1024]),
+            stack,
+            firmware_bytes: 1000,
+        };
+        let app = App::new(site, Pipe::default(), Counter::default());
+        Self { app, image: Image::new_checked(slot).ok() }
+    }
+
+    /// Bytes to the board; its frames back, checked but not decoded.
+    fn exchange(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        self.app.line.input.extend(bytes);
+        self.app.serve().unwrap();
+        let mut decoder = Decoder::new(vec![0; 4096]);
+        let wire = core::mem::take(&mut self.app.line.output);
+        wire.iter().filter_map(|&byte| Some(decoder.push(byte)?.unwrap().to_vec())).collect()
+    }
+
+    fn ask(&mut self, sequence: u32, request: &Request) -> Vec<Vec<u8>> {
+        let frames = self.exchange(&wire(sequence, request));
+        for frame in &frames {
+            assert_eq!(message::decode::<Response>(frame).unwrap().0, sequence);
+        }
+        frames
+    }
+
+    fn refusal(&mut self, request: &Request) -> Refusal {
+        let frames = self.ask(9, request);
+        match message::decode::<Response>(&frames[0]).unwrap() {
+            (9, Response::Refused(refusal)) => refusal,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn load(&mut self, transfer: u32, pixels: &[u8]) {
+        for (index, piece) in pixels.chunks(500).enumerate() {
+            let request = Request::Load { transfer, offset: index as u32 * 500, pixels: piece };
+            let frames = self.ask(index as u32 + 1, &request);
+            let received = (index as u32 * 500) + piece.len() as u32;
+            let expected = Response::Loaded { transfer, received };
+            assert_eq!(message::decode::<Response>(&frames[0]).unwrap().1, expected);
+        }
+    }
+
+    /// Logits and layers as the engine of the host computes them.
+    fn truth(&self, pixels: &[u8]) -> (Vec<i8>, Vec<Vec<i8>>) {
+        let image = self.image.unwrap();
+        let mut arena = vec![0; Engine::words(&image)];
+        let mut engine = Engine::new(&image, &mut arena).unwrap();
+        engine.load_pixels(pixels).unwrap();
+        let mut layers = Vec::new();
+        let logits = engine.run_traced(&mut |_, output| layers.push(output.to_vec())).to_vec();
+        (logits, layers)
+    }
+}
+
+fn wire(sequence: u32, request: &Request) -> Vec<u8> {
+    struct Out(Vec<u8>);
+    impl Sink for Out {
+        type Error = Infallible;
+        fn put(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
+            self.0.extend_from_slice(bytes);
+            Ok(())
+        }
+    }
+    let mut out = Out(Vec::new());
+    message::send(&mut out, sequence, request).unwrap();
+    out.0
+}
+
+fn pixels(seed: u64) -> Vec<u8> {
+    Random::new(seed).pixels(3072)
+}
+
+fn run(transfer: u32, pixels: &[u8], report: Report) -> Request<'static> {
+    Request::Run { transfer, crc: CRC.checksum(pixels), report }
+}
+
+#[test]
+fn hello_and_info_describe_the_board() {
+    let mut bench = Bench::new(&lenet5(), 4000);
+    let frames = bench.ask(1, &Request::Hello { version: 77 });
+    let hello = Response::Hello { version: VERSION, frame_bytes: 1024 };
+    assert_eq!(message::decode(&frames[0]), Ok((1, hello)));
+    let frames = bench.ask(2, &Request::Info);
+    let Ok((2, Response::Info(info))) = message::decode(&frames[0]) else { panic!() };
+    let model = info.model.unwrap();
+    let image = bench.image.unwrap();
+    assert_eq!((info.board, info.arena_capacity, info.stack_bytes), ("bench", 16000, 700));
+    assert_eq!((model.crc, model.input, model.classes), (image.crc(), [32, 32, 3], 10));
+    assert_eq!((model.arena_bytes as usize, model.golden), (image.arena_bytes(), 1));
+    assert_eq!(model.image_bytes as usize, image.bytes().len());
+}
+
+#[test]
+fn an_image_in_pieces_gives_the_engines_logits_and_layers() {
+    let mut bench = Bench::new(&lenet5(), 4000);
+    let pixels = pixels(5);
+    let (logits, layers) = bench.truth(&pixels);
+    bench.load(3, &pixels);
+    let frames = bench.ask(10, &run(3, &pixels, Report::Answer));
+    let class = logits.iter().position(|logit| logit == logits.iter().max().unwrap()).unwrap() as u16;
+    // The counter ticks once per reading, and the overhead of one reading is taken off.
+    let answer = Response::Answer { transfer: 3, class, ticks: 0, logits: Values::new(&logits) };
+    assert_eq!(message::decode(&frames[0]), Ok((10, answer)));
+
+    bench.load(4, &pixels);
+    let frames = bench.ask(11, &run(4, &pixels, Report::Trace));
+    let mut traced: Vec<Vec<i8>> = Vec::new();
+    for frame in &frames[..frames.len() - 1] {
+        let Ok((11, Response::Layer { offset, length, values, .. })) = message::decode(frame) else {
+            panic!()
+        };
+        if offset == 0 {
+            traced.push(Vec::new());
+        }
+        let output = traced.last_mut().unwrap();
+        assert_eq!(output.len(), offset as usize);
+        output.extend(values.iter());
+        assert!(output.len() <= length as usize);
+    }
+    assert_eq!(traced, layers);
+
+    bench.load(5, &pixels);
+    let frames = bench.ask(12, &run(5, &pixels, Report::Profile));
+    assert_eq!(frames.len(), layers.len() + 1);
+    let ticks = Response::LayerTicks { layer: 0, ticks: 0 };
+    assert_eq!(message::decode(&frames[0]), Ok((12, ticks)));
+}
+
+#[test]
+fn repeated_requests_change_nothing() {
+    let mut bench = Bench::new(&lenet5(), 4000);
+    let pixels = pixels(6);
+    let first = Request::Load { transfer: 1, offset: 0, pixels: &pixels[..600] };
+    let second = Request::Load { transfer: 1, offset: 600, pixels: &pixels[600..1200] };
+    bench.ask(1, &first);
+    bench.ask(2, &second);
+    // Late doubles of both, the first one in the middle of the image.
+    for double in [&first, &second] {
+        let frames = bench.ask(2, double);
+        assert_eq!(message::decode(&frames[0]), Ok((2, Response::Loaded { transfer: 1, received: 1200 })));
+    }
+    for offset in (1200..3072).step_by(624) {
+        bench.ask(
+            3,
+            &Request::Load { transfer: 1, offset: offset as u32, pixels: &pixels[offset..offset + 624] },
+        );
+    }
+    let request = run(1, &pixels, Report::Answer);
+    let answer = bench.ask(4, &request);
+    assert_eq!(bench.ask(4, &request), answer);
+    // A double of a piece does not spoil the answer either.
+    bench.ask(4, &first);
+    assert_eq!(bench.ask(4, &request), answer);
+    // But the run wrote over the pixels, so a report cannot come from them.
+    assert_eq!(
+        bench.refusal(&run(1, &pixels, Report::Trace)),
+        Refusal::Incomplete { received: 0, expected: 3072 }
+    );
+    bench.load(1, &pixels);
+    assert_eq!(bench.ask(4, &request), answer);
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused() {
+    let mut bench = Bench::new(&lenet5(), 4000);
+    let pixels = pixels(7);
+    let incomplete = |received| Refusal::Incomplete { received, expected: 3072 };
+    assert_eq!(bench.refusal(&run(0, &pixels, Report::Answer)), incomplete(0));
+    let late = Request::Load { transfer: 2, offset: 100, pixels: &pixels[..100] };
+    assert_eq!(bench.refusal(&late), incomplete(0));
+    let long = Request::Load { transfer: 2, offset: 3000, pixels: &pixels[..100] };
+    assert_eq!(bench.refusal(&long), Refusal::TooLong { expected: 3072 });
+    let far = Request::Load { transfer: 2, offset: u32::MAX, pixels: &pixels[..100] };
+    assert_eq!(bench.refusal(&far), Refusal::TooLong { expected: 3072 });
+    bench.ask(1, &Request::Load { transfer: 2, offset: 0, pixels: &pixels[..100] });
+    assert_eq!(bench.refusal(&run(2, &pixels, Report::Answer)), incomplete(100));
+    assert_eq!(bench.refusal(&run(3, &pixels, Report::Answer)), incomplete(0));
+    bench.load(8, &pixels);
+    let other = Request::Run { transfer: 8, crc: !CRC.checksum(&pixels), report: Report::Answer };
+    assert_eq!(bench.refusal(&other), Refusal::WrongPixels);
+    assert_eq!(bench.refusal(&run(8, &pixels, Report::Answer)), incomplete(0));
+}
+
+#[test]
+fn a_missing_damaged_or_too_large_model_is_named() {
+    let image = lenet5();
+    let mut damaged = image.clone();
+    damaged[2000] ^= 1;
+    let mut future = image.clone();
+    future[goldcrest_shared::image::header_field::VERSION] = 9;
+    let needed = Image::new_checked(leak(&image)).unwrap().arena_bytes() as u32;
+    for (slot, words, fault) in [
+        (vec![0xff; 8192], 4000, ModelFault::Absent),
+        (damaged, 4000, ModelFault::Damaged),
+        (image[..3000].to_vec(), 4000, ModelFault::Damaged),
+        (future, 4000, ModelFault::Version),
+        (image, 100, ModelFault::Arena { needed }),
+    ] {
+        let mut bench = Bench::new(&slot, words);
+        assert_eq!(bench.refusal(&run(1, &[], Report::Answer)), Refusal::NoModel(fault));
+        assert_eq!(bench.refusal(&Request::SelfTest), Refusal::NoModel(fault));
+        let load = Request::Load { transfer: 1, offset: 0, pixels: &[1, 2, 3] };
+        assert_eq!(bench.refusal(&load), Refusal::NoModel(fault));
+        let frames = bench.ask(1, &Request::Info);
+        let Ok((1, Response::Info(info))) = message::decode(&frames[0]) else { panic!() };
+        assert_eq!(info.model, Err(fault));
+    }
+}
+
+#[test]
+fn the_self_test_finds_a_wrong_golden_vector() {
+    let image = lenet5();
+    let mut bench = Bench::new(&image, 4000);
+    let good = bench.ask(1, &Request::SelfTest);
+    assert_eq!(message::decode(&good[0]), Ok((1, Response::SelfTest { vectors: 1, failed: 0 })));
+
+    // Another expected logit, with the image's checksum made right again.
+    let (_, logits) = bench.image.unwrap().golden().next().unwrap();
+    let place = logits.as_ptr().addr() - bench.image.unwrap().bytes().as_ptr().addr();
+    let mut wrong = image;
+    wrong[place] ^= 1;
+    let crc = goldcrest_shared::image::checksum(&wrong);
+    let at = goldcrest_shared::image::header_field::CHECKSUM;
+    wrong[at..at + 4].copy_from_slice(&crc.to_le_bytes());
+    let mut bench = Bench::new(&wrong, 4000);
+    let bad = bench.ask(1, &Request::SelfTest);
+    assert_eq!(message::decode(&bad[0]), Ok((1, Response::SelfTest { vectors: 1, failed: 1 })));
+}
+
+#[test]
+fn results_of_an_overflowed_stack_are_not_given() {
+    let mut bench = Bench::with_stack(&lenet5(), 4000, Gauge { overflowed: true });
+    let pixels = pixels(8);
+    bench.load(1, &pixels);
+    assert_eq!(bench.refusal(&run(1, &pixels, Report::Answer)), Refusal::StackOverflow);
+    assert_eq!(bench.refusal(&Request::SelfTest), Refusal::StackOverflow);
+}
+
+#[test]
+fn damaged_and_foreign_frames_are_answered_as_such() {
+    let mut bench = Bench::new(&lenet5(), 4000);
+    let mut damaged = wire(5, &Request::Info);
+    damaged[1] ^= 4;
+    let frames = bench.exchange(&damaged);
+    assert_eq!(message::decode(&frames[0]), Ok((0, Response::Refused(Refusal::Damaged))));
+    // Longer than the board's buffer of 1024 bytes.
+    let long = vec![7; 1100];
+    let frames = bench.exchange(&wire(5, &Request::Load { transfer: 1, offset: 0, pixels: &long }));
+    assert_eq!(message::decode(&frames[0]), Ok((0, Response::Refused(Refusal::Damaged))));
+}
+
+/// What noise does to a frame.
+#[derive(Clone, Debug)]
+enum Damage {
+    None,
+    Flip(prop::sample::Index, u8),
+    Drop(prop::sample::Index),
+    Double(prop::sample::Index),
+    Cut(prop::sample::Index),
+    Repeat,
+    Noise(Vec<u8>),
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    let index = any::<prop::sample::Index>;
+    prop_oneof![
+        3 => Just(Damage::None),
+        1 => (index(), 1u8..).prop_map(|(place, flip)| Damage::Flip(place, flip)),
+        1 => index().prop_map(Damage::Drop),
+        1 => index().prop_map(Damage::Double),
+        1 => index().prop_map(Damage::Cut),
+        1 => Just(Damage::Repeat),
+        1 => prop::collection::vec(any::<u8>(), 0..60).prop_map(Damage::Noise),
+    ]
+}
+
+impl Damage {
+    fn apply(&self, mut frame: Vec<u8>) -> Vec<u8> {
+        match self {
+            Damage::None => {}
+            Damage::Flip(place, flip) => *place.get_mut(&mut frame) ^= flip,
+            Damage::Drop(place) => drop(frame.remove(place.index(frame.len()))),
+            Damage::Double(place) => {
+                let place = place.index(frame.len());
+                frame.insert(place, frame[place]);
+            }
+            Damage::Cut(place) => frame.truncate(place.index(frame.len())),
+            Damage::Repeat => frame.extend(frame.clone()),
+            Damage::Noise(noise) => frame.extend(noise),
+        }
+        frame
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Whatever happens to the frames: an answer that comes is right, and an undamaged image after
+    /// it gets its answer.
+    #[test]
+    fn an_answer_is_right_or_absent(damages in prop::collection::vec(damage(), 8), seed in any::<u64>()) {
+        let mut bench = Bench::new(&lenet5(), 4000);
+        let pixels = pixels(seed);
+        let (logits, _) = bench.truth(&pixels);
+        let mut requests: Vec<Vec<u8>> = (0..7).map(|index| {
+            let (from, to) = (index * 450, 3072.min(index * 450 + 450));
+            wire(index as u32 + 1, &Request::Load { transfer: 1, offset: from as u32, pixels: &pixels[from..to] })
+        }).collect();
+        requests.push(wire(8, &run(1, &pixels, Report::Answer)));
+        let mut answered = false;
+        for (request, damage) in requests.into_iter().zip(&damages) {
+            for frame in bench.exchange(&damage.apply(request)) {
+                if let (8, Response::Answer { logits: given, .. }) = message::decode(&frame).unwrap() {
+                    prop_assert_eq!(given, Values::new(&logits));
+                    answered = true;
+                }
+            }
+        }
+        prop_assert!(answered || damages.iter().any(|damage| !matches!(damage, Damage::None)));
+        bench.exchange(&[0]);
+        bench.load(2, &pixels);
+        let frames = bench.ask(50, &run(2, &pixels, Report::Answer));
+        let Ok((50, Response::Answer { logits: given, .. })) = message::decode(&frames[0]) else { panic!() };
+        prop_assert_eq!(given, Values::new(&logits));
+    }
+}

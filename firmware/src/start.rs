@@ -1,0 +1,44 @@
+//! From reset to [`App::serve`]: the part of the program that only exists on a board.
+
+mod fault;
+mod memory;
+
+use crate::app::{App, Site};
+use crate::board::Board;
+use crate::log::info;
+use memory::Memory;
+
+#[cfg(target_arch = "arm")]
+#[doc(hidden)]
+pub use cortex_m_rt::entry;
+
+/// Runs the application on a board; the whole body of a board's binary.
+///
+/// On the host, where `cargo test --workspace` compiles every target, it is an empty `main`.
+#[macro_export]
+macro_rules! run {
+    ($board:ident) => {
+        #[cfg(target_os = "none")]
+        #[goldcrest_firmware::start::entry]
+        fn main() -> ! {
+            goldcrest_firmware::start::run::<goldcrest_firmware::board::$board::Board>()
+        }
+
+        #[cfg(not(target_os = "none"))]
+        fn main() {}
+    };
+}
+
+/// Takes the board's peripherals and memory and serves for ever.
+pub fn run<B: Board>() -> ! {
+    // SAFETY: called once, by the entry point, before anything else looks at free memory.
+    let Memory { slot, frame, arena, stack, firmware_bytes } = unsafe { Memory::take(B::FRAME_BYTES) };
+    let (line, watch) = B::take();
+    info!("{}: arena {} bytes, slot {} bytes", B::NAME, size_of_val(arena), slot.len());
+    let site = Site { board: B::NAME, slot, arena, frame, stack, firmware_bytes };
+    let mut app = App::new(site, line, watch);
+    loop {
+        // A failed line (a full buffer, a framing error) costs a frame, which the host sends again.
+        let _ = app.serve();
+    }
+}

@@ -1,0 +1,206 @@
+//! The gradient graph: forward, loss, backward.
+
+use std::collections::BTreeSet;
+
+use super::forward::forward_model;
+use super::parameters::{Parameters, parameters};
+use super::rule::rule_of;
+use super::tape::Tape;
+use super::{AutodiffError, GradientGraph, Options, Parameter, Role, loss, momentum};
+use crate::onnx::proto::data_type;
+use crate::onnx::shape_inference::Types;
+use crate::onnx::{Attribute, Graph, Model, Node, ValueInfo};
+
+/// Makes the function from image, labels and parameters to loss, logits and step directions.
+///
+/// # Errors
+/// The node, parameter or option that stands in the way, see [`AutodiffError`].
+pub fn gradient_graph(model: &Model, options: &Options) -> Result<GradientGraph, AutodiffError> {
+    check(options)?;
+    let forward_model = forward_model(model)?;
+    let graph = &forward_model.graph;
+    let logits = graph.outputs[0].name.clone();
+    let Parameters { names, trainable } = parameters(graph, &options.frozen)?;
+    let all: BTreeSet<String> = names.iter().cloned().collect();
+    let labels = labels_name(graph);
+
+    let mut inputs = graph.clone();
+    inputs.inputs.push(ValueInfo::new(&labels, data_type::INT64, &[-1]));
+    let mut tape = Tape::new(options.dialect, &inputs, &all, trainable.clone(), options.seed)?;
+    forward_pass(&mut tape, &graph.nodes)?;
+    tape.enter("loss".into());
+    let (loss, gradient) = loss::softmax_cross_entropy(&mut tape, &logits, &labels, options.label_smoothing)?;
+    tape.add_gradient(&logits, gradient);
+    reverse_pass(&mut tape, &graph.nodes)?;
+
+    let mut gradients = Vec::new();
+    for name in names.iter().filter(|name| trainable.contains(*name)) {
+        tape.enter(format!("{name}_grad"));
+        gradients.push(tape.gradient(name)?.ok_or_else(|| {
+            AutodiffError::Signature(format!("parameter `{name}` has no influence on the logits"))
+        })?);
+    }
+    if let Some(limit) = options.clip_norm {
+        tape.enter("clip_norm".into());
+        gradients = momentum::clip(&mut tape, &gradients, limit)?;
+    }
+    let mut gradients = gradients.into_iter();
+    let (mut parameters, mut velocities) = (Vec::new(), Vec::new());
+    for name in names {
+        let initial = graph.initializers[&name].clone();
+        let role = if trainable.contains(&name) {
+            let gradient = gradients.next().unwrap_or_default();
+            let direction = match &options.momentum {
+                Some(momentum) => {
+                    tape.enter(format!("{name}.step"));
+                    let (direction, velocity) = momentum.direction(&mut tape, &name, &initial, &gradient)?;
+                    velocities.extend(velocity);
+                    direction
+                }
+                None => gradient,
+            };
+            Role::Trainable { direction }
+        } else {
+            match tape.computed.iter().find(|(computed, _)| *computed == name) {
+                Some((_, next)) => Role::Computed { next: next.clone() },
+                None => Role::Frozen,
+            }
+        };
+        parameters.push(Parameter { name, initial, role });
+    }
+    parameters.append(&mut velocities);
+    separate_outputs(&mut tape, &mut parameters)?;
+    let eval_model = eval_model(graph, &logits, &labels, &parameters)?;
+    let model = function(tape, graph, [&loss, &logits], &labels, &parameters)?;
+    Ok(GradientGraph { model, eval_model, forward_model, parameters })
+}
+
+/// Appends the nodes as training runs them.
+pub(super) fn forward_pass(tape: &mut Tape, nodes: &[Node]) -> Result<(), AutodiffError> {
+    for node in nodes {
+        tape.enter(node.outputs[0].clone());
+        match rule_of(node) {
+            Ok(rule) => rule.forward(tape, node)?,
+            Err(_) if !node.inputs.iter().any(|input| tape.wants(input)) => tape.append(node.clone())?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Appends the gradients, from the last node to the first.
+pub(super) fn reverse_pass(tape: &mut Tape, nodes: &[Node]) -> Result<(), AutodiffError> {
+    for node in nodes.iter().rev() {
+        tape.enter(format!("{}_grad", node.outputs[0]));
+        if let Some(dy) = tape.gradient(&node.outputs[0])? {
+            rule_of(node)?.backward(tape, node, &dy)?;
+        }
+    }
+    Ok(())
+}
+
+fn check(options: &Options) -> Result<(), AutodiffError> {
+    let smoothing = options.label_smoothing;
+    if !(0.0..1.0).contains(&smoothing) {
+        return Err(AutodiffError::Option { option: "label_smoothing", value: smoothing, range: "0..1" });
+    }
+    if let Some(value) = options.clip_norm.filter(|limit| !(*limit > 0.0 && limit.is_finite())) {
+        return Err(AutodiffError::Option { option: "clip_norm", value, range: "the positive numbers" });
+    }
+    options.momentum.as_ref().map_or(Ok(()), momentum::Momentum::check)
+}
+
+fn labels_name(graph: &Graph) -> String {
+    let taken = |name: &str| {
+        graph.initializers.contains_key(name)
+            || graph.inputs.iter().any(|input| input.name == name)
+            || graph.nodes.iter().any(|node| node.outputs.iter().any(|output| output == name))
+    };
+    let mut name = "labels".to_owned();
+    while taken(&name) {
+        name.push('_');
+    }
+    name
+}
+
+/// Two parameters may share one gradient (two biases of one sum); a graph's outputs differ.
+fn separate_outputs(tape: &mut Tape, parameters: &mut [Parameter]) -> Result<(), AutodiffError> {
+    let mut seen = BTreeSet::new();
+    for parameter in parameters {
+        if let Role::Trainable { direction: output } | Role::Computed { next: output } = &mut parameter.role
+            && !seen.insert(output.clone())
+        {
+            tape.enter(format!("{}_grad", parameter.name));
+            *output = tape.op("Identity", &[output])?;
+        }
+    }
+    Ok(())
+}
+
+fn function(
+    tape: Tape,
+    forward: &Graph,
+    results: [&str; 2],
+    labels: &str,
+    parameters: &[Parameter],
+) -> Result<Model, AutodiffError> {
+    let mut graph = Graph { name: forward.name.clone(), ..Graph::default() };
+    graph.inputs = inputs(forward, labels, parameters);
+    for result in results {
+        graph.outputs.push(tape.type_of(result)?.info(result));
+    }
+    for parameter in parameters {
+        if let Role::Trainable { direction: output } | Role::Computed { next: output } = &parameter.role {
+            graph.outputs.push(tape.type_of(output)?.info(output));
+        }
+    }
+    graph.values = tape.values()?;
+    graph.values.retain(|info| graph.outputs.iter().all(|output| output.name != info.name));
+    let read: BTreeSet<&String> = tape.nodes.iter().flat_map(|node| &node.inputs).collect();
+    graph.initializers = tape
+        .constants
+        .iter()
+        .filter(|(name, _)| read.contains(name))
+        .map(|(n, t)| (n.clone(), t.clone()))
+        .collect();
+    let domains = match tape.nodes.iter().any(|node| node.domain == "com.microsoft") {
+        true => vec![("com.microsoft".to_owned(), 1)],
+        false => Vec::new(),
+    };
+    graph.nodes = tape.nodes;
+    Ok(Model { graph, opset: 17, domains, ..Model::default() })
+}
+
+fn inputs(forward: &Graph, labels: &str, parameters: &[Parameter]) -> Vec<ValueInfo> {
+    let mut inputs = forward.inputs.clone();
+    inputs.push(ValueInfo::new(labels, data_type::INT64, &[-1]));
+    inputs.extend(parameters.iter().map(|parameter| {
+        let shape: Vec<i64> = parameter.initial.shape.iter().map(|&size| size as i64).collect();
+        ValueInfo::float(&parameter.name, &shape)
+    }));
+    inputs
+}
+
+/// The forward graph as inference runs it, with plain cross entropy, so that losses compare across
+/// recipes.
+fn eval_model(
+    forward: &Graph,
+    logits: &str,
+    labels: &str,
+    parameters: &[Parameter],
+) -> Result<Model, AutodiffError> {
+    let mut graph = forward.clone();
+    graph.inputs = inputs(forward, labels, parameters);
+    for parameter in parameters {
+        graph.initializers.remove(&parameter.name);
+    }
+    let loss = "loss.evaluation";
+    let mut node = Node::new("SoftmaxCrossEntropyLoss", &[logits, labels], &[loss]);
+    node.attributes.insert("reduction".into(), Attribute::String("mean".into()));
+    graph.nodes.push(node);
+    let types = Types::infer(&graph)?;
+    let info = |name: &str| types.get(name).map(|r#type| r#type.info(name)).unwrap_or_default();
+    graph.outputs = vec![info(loss), info(logits)];
+    graph.values = Vec::new();
+    Ok(Model { graph, opset: 17, ..Model::default() })
+}

@@ -1,0 +1,134 @@
+//! Reverse-mode differentiation of ONNX graphs: a forward graph becomes a graph that also computes
+//! the loss and the gradient of every parameter.
+//!
+//! * [`gradient_graph`] makes one pure function: image, labels and parameters in; loss, logits and
+//!   one step direction per trainable parameter out.
+//! * [`training_graph`] wraps that function for ONNX Runtime's training API, with gradient buffers
+//!   that are updated in place.
+//!
+//! Each operator has one rule in one file of [`rules`], in two [`Dialect`]s. Values that no
+//! trainable parameter influences get no gradient, so the backward pass of the first layer stops at
+//! its weights.
+
+mod broadcast;
+mod error;
+mod forward;
+mod function;
+#[cfg(test)]
+mod gradient_check;
+mod loss;
+mod momentum;
+mod opset;
+mod parameters;
+mod rule;
+mod rules;
+mod tape;
+mod training_api;
+
+use crate::onnx::{Model, Tensor};
+
+pub use error::AutodiffError;
+pub use function::gradient_graph;
+pub use momentum::Momentum;
+pub use rule::supported_operators;
+pub use training_api::training_graph;
+
+/// Which operators the backward pass is written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// ONNX Runtime's own gradient operators (`com.microsoft.ConvGrad` and others), which only its
+    /// training build (1.19.2) has, and standard operators for the rest.
+    #[default]
+    Training,
+    /// Standard ONNX operators of opset 17 alone: runs on any ONNX Runtime.
+    Standard,
+}
+
+/// How a training graph is made.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Options {
+    /// Which operators the backward pass is written in.
+    pub dialect: Dialect,
+    /// Part of the target that is spread evenly over all classes, in `0..1`.
+    pub label_smoothing: f32,
+    /// Parameters whose names begin with one of these keep their values; batch normalizations among
+    /// them use their running statistics.
+    pub frozen: Vec<String>,
+    /// Gradients are scaled down so that their norm, over all parameters, is at most this.
+    pub clip_norm: Option<f32>,
+    /// Momentum and weight decay inside the graph.
+    pub momentum: Option<Momentum>,
+    /// Seeds dropout. ONNX Runtime keeps the state of its generator in the session: the same steps
+    /// from a fresh session draw the same masks.
+    pub seed: i64,
+}
+
+/// A tensor that training keeps between steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// Its name in the model, and of the graph's input.
+    pub name: String,
+    /// Its value before the first step.
+    pub initial: Tensor,
+    /// How a step changes it.
+    pub role: Role,
+}
+
+impl Parameter {
+    /// True when the optimizer changes it.
+    pub fn is_trainable(&self) -> bool {
+        matches!(self.role, Role::Trainable { .. })
+    }
+}
+
+/// How a step changes a parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Role {
+    /// By the optimizer, against the direction that the named output gives: the gradient, or what
+    /// [`Options::momentum`] makes of it.
+    Trainable {
+        /// An output of the gradient graph.
+        direction: String,
+    },
+    /// The graph itself gives the next value, as the named output: running statistics, momentum.
+    Computed {
+        /// An output of the gradient graph.
+        next: String,
+    },
+    /// Not at all.
+    Frozen,
+}
+
+/// A pure function of image, labels and parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GradientGraph {
+    /// Inputs: the image, the labels (int64 `[N]`), then every parameter. Outputs: the loss (a
+    /// scalar), the logits `[N, classes]`, then what [`Role`] names, in the order of `parameters`.
+    pub model: Model,
+    /// Inputs: the image, the labels, every parameter. Outputs: the loss, the logits. Runs as
+    /// inference does: running statistics, no dropout, no label smoothing.
+    pub eval_model: Model,
+    /// The model to put trained parameters into, by the names of its initializers: what the source
+    /// model computes, with opset 17 and any batch.
+    pub forward_model: Model,
+    /// The parameters in the order of both models' inputs.
+    pub parameters: Vec<Parameter>,
+}
+
+/// What ONNX Runtime's training API takes, but for the optimizer and the checkpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainingGraph {
+    /// Inputs: the image, the labels (int64 `[N]`), every parameter,
+    /// `<parameter>_grad.accumulation.buffer` per trainable parameter, `lazy_reset_grad`. Outputs: the loss, the
+    /// logits, one flag per updated tensor.
+    pub training_model: Model,
+    /// See [`GradientGraph::eval_model`].
+    pub eval_model: Model,
+    /// See [`GradientGraph::forward_model`].
+    pub forward_model: Model,
+    /// The parameters in the order of both models' inputs.
+    pub parameters: Vec<Parameter>,
+}
+
+#[cfg(test)]
+mod tests;

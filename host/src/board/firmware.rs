@@ -1,0 +1,167 @@
+//! Building the firmware of a board, and what the host must know of the result.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{env, fs, io};
+
+use object::read::elf::{ElfFile32, FileHeader, ProgramHeader};
+use object::{Object, ObjectSymbol};
+
+use super::table::Board;
+
+/// A firmware built for one board.
+#[derive(Clone, Debug)]
+pub struct Firmware {
+    /// The ELF file.
+    pub elf: PathBuf,
+    /// Bytes it occupies in flash: code, constants and initial values, without the model.
+    pub flash_bytes: u64,
+    /// First address of the device image.
+    pub slot_start: u64,
+    /// Bytes of the device image's place.
+    pub slot_bytes: u64,
+}
+
+/// Why there is no firmware.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The sources are not where they were looked for.
+    #[error(
+        "the firmware's sources were not found in {} or above; set GOLDCREST_ROOT to the folder of Goldcrest's Cargo.toml",
+        .0.display()
+    )]
+    NoSources(PathBuf),
+    /// GOLDCREST_ROOT is wrong.
+    #[error("GOLDCREST_ROOT is {}, where firmware/Cargo.toml is missing; it must name the folder of Goldcrest's Cargo.toml", .0.display())]
+    WrongRoot(PathBuf),
+    /// No cargo.
+    #[error(
+        "cargo could not be started ({0}); the firmware is built with it: install Rust from https://rustup.rs"
+    )]
+    NoCargo(io::Error),
+    /// The compiler's target is not installed.
+    #[error("the compiler has no target {target}; run: rustup target add {target}")]
+    NoTarget {
+        /// Target triple.
+        target: &'static str,
+    },
+    /// The compiler refused.
+    #[error("cargo failed to build the firmware of {board}:\n{output}")]
+    Failed {
+        /// Board's name.
+        board: &'static str,
+        /// What the compiler said.
+        output: String,
+    },
+    /// The build made no readable ELF file.
+    #[error("firmware {}: {problem}", path.display())]
+    Elf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// Builds the firmware of a board; quick when nothing changed.
+pub fn build(board: &Board) -> Result<Firmware, BuildError> {
+    let root = root()?;
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    command
+        .current_dir(&root)
+        .args(["build", "--package", "goldcrest-firmware", "--profile", "firmware"])
+        .args(["--target", board.target, "--features", board.name, "--bin", board.name])
+        .arg("--message-format=json-render-diagnostics")
+        .env("DEFMT_LOG", env::var_os("DEFMT_LOG").unwrap_or_else(|| OsString::from("info")))
+        .stdin(Stdio::null());
+    // Flags meant for the host would break, or change, the firmware.
+    for variable in ["RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER"] {
+        command.env_remove(variable);
+    }
+    command.env("CARGO_ENCODED_RUSTFLAGS", board.rustflags.join("\x1f"));
+    let output = command.output().map_err(BuildError::NoCargo)?;
+    if !output.status.success() {
+        let output = String::from_utf8_lossy(&output.stderr).trim_end().to_string();
+        if output.contains("target may not be installed") {
+            return Err(BuildError::NoTarget { target: board.target });
+        }
+        return Err(BuildError::Failed { board: board.name, output });
+    }
+    let Some(elf) = executable(&output.stdout, board.name) else {
+        let output = "no binary came out of a successful build".to_string();
+        return Err(BuildError::Failed { board: board.name, output });
+    };
+    Firmware::open(&elf)
+}
+
+/// The path in cargo's message about the finished binary.
+fn executable(messages: &[u8], name: &str) -> Option<PathBuf> {
+    let messages = messages.split(|&byte| byte == b'\n');
+    let mut artifacts = messages.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
+    let binary = artifacts.find(|message| {
+        message["reason"] == "compiler-artifact"
+            && message["target"]["name"] == name
+            && message["executable"].is_string()
+    })?;
+    binary["executable"].as_str().map(PathBuf::from)
+}
+
+/// The workspace: `GOLDCREST_ROOT`, else the current folder or one above it, else where this
+/// program was compiled.
+fn root() -> Result<PathBuf, BuildError> {
+    let is_root =
+        |path: &Path| path.join("firmware/Cargo.toml").is_file() && path.join("shared/src/link").is_dir();
+    if let Some(root) = env::var_os("GOLDCREST_ROOT").map(PathBuf::from) {
+        return if is_root(&root) { Ok(root) } else { Err(BuildError::WrongRoot(root)) };
+    }
+    let current = env::current_dir().unwrap_or_default();
+    let compiled = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let found = current.ancestors().chain(compiled).find(|path| is_root(path)).map(Path::to_path_buf);
+    found.ok_or(BuildError::NoSources(current))
+}
+
+impl Firmware {
+    /// Reads the facts of a firmware's ELF file.
+    pub fn open(path: &Path) -> Result<Self, BuildError> {
+        let problem = |problem: String| BuildError::Elf { path: path.to_path_buf(), problem };
+        let bytes = fs::read(path).map_err(|error| problem(error.to_string()))?;
+        let elf =
+            ElfFile32::<object::Endianness>::parse(&*bytes).map_err(|error| problem(error.to_string()))?;
+        let symbol = |name: &str| {
+            let found = elf.symbols().find(|symbol| symbol.name() == Ok(name));
+            found.map(|symbol| symbol.address()).ok_or_else(|| problem(format!("has no symbol {name}")))
+        };
+        let (start, end) = (symbol("__model_start")?, symbol("__model_end")?);
+        let headers = elf.elf_header().program_headers(elf.endian(), &*bytes);
+        let headers = headers.map_err(|error| problem(error.to_string()))?;
+        let loadable = headers.iter().filter(|header| header.p_type(elf.endian()) == object::elf::PT_LOAD);
+        let flash_bytes = loadable.map(|header| u64::from(header.p_filesz(elf.endian()))).sum();
+        let slot_bytes = end.saturating_sub(start);
+        Ok(Self { elf: path.to_path_buf(), flash_bytes, slot_start: start, slot_bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_binary_is_found_among_cargo_messages() {
+        let messages = br#"{"reason":"compiler-artifact","target":{"name":"mps2-an386"},"executable":null}
+not json
+{"reason":"compiler-artifact","target":{"name":"mps2-an386"},"executable":"/t/mps2-an386"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages, "mps2-an386"), Some(PathBuf::from("/t/mps2-an386")));
+        assert_eq!(executable(messages, "other"), None);
+    }
+
+    #[test]
+    fn a_file_that_is_no_firmware_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), b"not an ELF file").unwrap();
+        let message = Firmware::open(file.path()).unwrap_err().to_string();
+        assert!(message.contains(&*file.path().to_string_lossy()), "{message}");
+    }
+}

@@ -1,0 +1,116 @@
+//! The firmware's defmt logs: decoded, kept for error messages, shown when asked.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use defmt_decoder::{DecodeError, Table};
+
+/// Lines kept for error messages.
+const KEPT: usize = 20;
+
+/// The last lines that a board, or its emulator, logged.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    lines: Arc<Mutex<VecDeque<String>>>,
+    echo: bool,
+}
+
+impl Log {
+    /// An empty log; with `echo`, lines also go to standard error as they come.
+    pub fn new(echo: bool) -> Self {
+        Self { lines: Arc::default(), echo }
+    }
+
+    /// The last lines, oldest first.
+    pub fn tail(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    fn add(&self, line: String) {
+        if self.echo {
+            eprintln!("{line}");
+        }
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == KEPT {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+
+    /// Collects text lines until the stream ends.
+    pub fn collect_text(&self, stream: impl Read + Send + 'static) -> thread::JoinHandle<()> {
+        let log = self.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                log.add(line);
+            }
+        })
+    }
+
+    /// Collects the defmt frames of a firmware until the stream ends.
+    pub fn collect_defmt(&self, elf: &Path, stream: impl Read + Send + 'static) -> thread::JoinHandle<()> {
+        let log = self.clone();
+        let table = std::fs::read(elf).map_err(|error| error.to_string()).and_then(|bytes| {
+            let table = Table::parse(&bytes).map_err(|error| format!("{error:#}"))?;
+            table.ok_or_else(|| "it has no .defmt section".to_string())
+        });
+        let elf = elf.display().to_string();
+        thread::spawn(move || match table {
+            Ok(table) => log.decode(&table, stream),
+            Err(error) => {
+                log.add(format!("logs of {elf} cannot be decoded: {error}"));
+                // Drained all the same: a full pipe would stop the board.
+                let _ = std::io::copy(&mut { stream }, &mut std::io::sink());
+            }
+        })
+    }
+
+    fn decode(&self, table: &Table, mut stream: impl Read) {
+        let mut decoder = table.new_stream_decoder();
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = stream.read(&mut buffer) {
+            decoder.received(&buffer[..count]);
+            loop {
+                match decoder.decode() {
+                    Ok(frame) => self.add(frame.display(false).to_string()),
+                    Err(DecodeError::UnexpectedEof) => break,
+                    Err(DecodeError::Malformed) => self.add("(a damaged log frame)".to_string()),
+                }
+            }
+        }
+    }
+}
+
+/// Log lines as the end of an error message.
+pub(super) fn quoted(lines: &[String]) -> String {
+    if lines.is_empty() {
+        return "it logged nothing".to_string();
+    }
+    format!("its last log lines:\n  {}", lines.join("\n  "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_kept() {
+        let log = Log::new(false);
+        let text: String = (0..KEPT + 5).map(|line| format!("line {line}\n")).collect();
+        log.collect_text(std::io::Cursor::new(text)).join().unwrap();
+        let tail = log.tail();
+        assert_eq!(tail.len(), KEPT);
+        assert_eq!((tail[0].as_str(), tail[KEPT - 1].as_str()), ("line 5", "line 24"));
+    }
+
+    #[test]
+    fn logs_without_a_table_are_drained_and_the_reason_is_kept() {
+        let log = Log::new(false);
+        let elf = tempfile::NamedTempFile::new().unwrap();
+        log.collect_defmt(elf.path(), std::io::Cursor::new(vec![1; 100_000])).join().unwrap();
+        assert!(log.tail()[0].contains("cannot be decoded"), "{:?}", log.tail());
+    }
+}

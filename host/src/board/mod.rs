@@ -1,0 +1,23 @@
+//! Boards: which there are, how to build firmware for one, run it in an emulator and talk to it.
+//!
+//! * [`table`]: the boards, one row each.
+//! * [`firmware`]: from a row to an ELF file.
+//! * [`client`]: the host's side of the link protocol, over any line.
+//! * [`emulator`]: QEMU with that firmware and a device image, and a client connected to it.
+//! * [`payload`]: the device image, from an int8 ONNX file or as it is.
+//! * [`evaluate`]: a test set on an emulated board, compared with the engine on the host.
+//! * [`log`]: the firmware's defmt logs.
+
+pub mod client;
+pub mod emulator;
+pub mod evaluate;
+pub mod firmware;
+pub mod log;
+pub mod payload;
+pub mod qemu;
+pub mod table;
+
+pub use client::{Client, LinkError};
+pub use emulator::{Answer, Emulator, EmulatorError};
+pub use firmware::{BuildError, Firmware};
+pub use table::{BOARDS, Board};

@@ -1,0 +1,101 @@
+//! The device image for a board, from whatever file the user has.
+
+use std::path::{Path, PathBuf};
+
+use goldcrest_shared::image::{Image, ImageError};
+use goldcrest_shared::kernels;
+use goldcrest_shared::quantize::graph::QuantizedModel;
+use goldcrest_shared::quantize::pack::{PackError, PackOptions, pack};
+
+use crate::onnx::{Model, OnnxError, int8};
+
+/// A device image and what people want to know of its layers.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    /// The device image.
+    pub bytes: Vec<u8>,
+    /// Its layers, in order.
+    pub layers: Vec<Layer>,
+}
+
+/// A layer of a device image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// Name of the ONNX node; of the kernel, with the layer's number, where only the image is known.
+    pub name: String,
+    /// Multiply-accumulates, where they are known.
+    pub macs: Option<u64>,
+}
+
+/// Why a file gives no device image.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PayloadError {
+    /// Not readable.
+    #[error("{}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A `.gci` file that is no device image.
+    #[error("{}: {error}", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: ImageError,
+    },
+    /// Not an ONNX model.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
+    /// Not an int8 model of Goldcrest.
+    #[error("{}: {error}", path.display())]
+    Int8 {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: int8::Int8Error,
+    },
+    /// It cannot be packed.
+    #[error("packing the model: {0}")]
+    Pack(#[from] PackError),
+}
+
+impl Payload {
+    /// Packs an int8 model, with pictures (u8, HWC) for the board's self-test.
+    pub fn pack(model: &QuantizedModel, golden: Vec<Vec<u8>>) -> Result<Self, PackError> {
+        let packed = pack(model, &PackOptions { golden, ..PackOptions::default() })?;
+        let layers = packed.layers.into_iter();
+        let layers = layers.map(|layer| Layer { name: layer.name, macs: Some(layer.macs) }).collect();
+        Ok(Self { bytes: packed.bytes, layers })
+    }
+
+    /// Takes a device image as it is.
+    pub fn from_image(bytes: Vec<u8>) -> Result<Self, ImageError> {
+        let image = Image::new_checked(&bytes)?;
+        let name = |kernel| kernels::find(kernel).map_or("unknown", |kernel| kernel.name);
+        let layers = image.layers().enumerate();
+        let layers = layers
+            .map(|(index, layer)| Layer {
+                name: format!("{index}:{}", name(layer.record.kernel)),
+                macs: None,
+            })
+            .collect();
+        Ok(Self { bytes, layers })
+    }
+
+    /// Reads a device image (`.gci`) or packs an int8 ONNX file.
+    pub fn open(path: &Path, golden: Vec<Vec<u8>>) -> Result<Self, PayloadError> {
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gci")) {
+            let bytes = std::fs::read(path);
+            let bytes = bytes.map_err(|error| PayloadError::Read { path: path.to_path_buf(), error })?;
+            return Self::from_image(bytes)
+                .map_err(|error| PayloadError::Image { path: path.to_path_buf(), error });
+        }
+        let model = int8::read(&Model::read(path)?);
+        let model = model.map_err(|error| PayloadError::Int8 { path: path.to_path_buf(), error })?;
+        Ok(Self::pack(&model, golden)?)
+    }
+}

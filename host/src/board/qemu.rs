@@ -1,0 +1,136 @@
+//! QEMU: finding it and starting it with a firmware and a device image.
+
+use std::io;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::firmware::Firmware;
+use super::table::{Board, Machine};
+
+/// Nanoseconds of virtual time per instruction are `2^ICOUNT_SHIFT`: a power of two far above the
+/// resolution of the boards' timers (40 to 80 ns), so that ticks tell instructions exactly.
+pub const ICOUNT_SHIFT: u32 = 8;
+
+/// Why QEMU cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QemuError {
+    /// Not installed.
+    #[error(
+        "{program} was not found; install it with `apt-get install {package}` (Debian, Ubuntu), `dnf install {program}` (Fedora) or `brew install qemu` (macOS), or run `goldcrest doctor --fix`"
+    )]
+    Missing {
+        /// The emulator's program.
+        program: &'static str,
+        /// Debian's package.
+        package: &'static str,
+    },
+    /// Installed, but it does not run.
+    #[error("{program} could not be started: {error}")]
+    Start {
+        /// The emulator's program.
+        program: &'static str,
+        /// Why.
+        error: io::Error,
+    },
+    /// Too old for a machine.
+    #[error("{program} {found} is too old: {board} needs version {}.{} or later", .needed[0], .needed[1])]
+    TooOld {
+        /// The emulator's program.
+        program: &'static str,
+        /// Its version.
+        found: String,
+        /// The board.
+        board: &'static str,
+        /// First version that will do.
+        needed: [u32; 2],
+    },
+}
+
+fn start_error(program: &'static str, error: io::Error) -> QemuError {
+    let package = if program.ends_with("arm") { "qemu-system-arm" } else { "qemu-system-misc" };
+    match error.kind() {
+        io::ErrorKind::NotFound => QemuError::Missing { program, package },
+        _ => QemuError::Start { program, error },
+    }
+}
+
+/// The version of the installed emulator, such as `[10, 0, 2]`.
+pub fn version(program: &'static str) -> Result<Vec<u32>, QemuError> {
+    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output();
+    let output = output.map_err(|error| start_error(program, error))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    parse_version(&text).ok_or_else(|| {
+        let answer = text.lines().next().unwrap_or("nothing");
+        let error = io::Error::other(format!("it answers --version with {answer:?}"));
+        QemuError::Start { program, error }
+    })
+}
+
+fn parse_version(text: &str) -> Option<Vec<u32>> {
+    let text = text.strip_prefix("QEMU emulator version ")?;
+    let number = text.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
+    number.split('.').map(|part| part.parse().ok()).collect()
+}
+
+/// Whether the installed QEMU can run a board.
+pub fn check(board: &'static Board) -> Result<(), QemuError> {
+    let Machine { program, since, .. } = board.machine;
+    let found = version(program)?;
+    if found.as_slice() >= since.as_slice() {
+        return Ok(());
+    }
+    let found = found.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
+    Err(QemuError::TooOld { program, found, board: board.name, needed: since })
+}
+
+/// Starts QEMU: serial line at a Unix socket that already listens, logs on its standard output.
+pub fn start(
+    board: &'static Board,
+    firmware: &Firmware,
+    image: &Path,
+    socket: &Path,
+) -> Result<Child, QemuError> {
+    let Machine { program, arguments, .. } = board.machine;
+    // A comma ends an option's value; doubled, it belongs to it.
+    let quote = |path: &Path| path.display().to_string().replace(',', ",,");
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .args(["-nodefaults", "-display", "none", "-monitor", "none"])
+        .args(["-semihosting-config", "enable=on,target=native"])
+        .args(["-icount", &format!("shift={ICOUNT_SHIFT}")])
+        .args(["-serial", &format!("unix:{}", quote(socket))])
+        .arg("-kernel")
+        .arg(&firmware.elf)
+        .args([
+            "-device",
+            &format!("loader,file={},addr={:#x},force-raw=on", quote(image), firmware.slot_start),
+        ])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command.spawn().map_err(|error| start_error(program, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        let text = "QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)\nCopyright";
+        assert_eq!(parse_version(text), Some(vec![10, 0, 2]));
+        assert_eq!(parse_version("QEMU emulator version 7.2"), Some(vec![7, 2]));
+        assert_eq!(parse_version("bash: no such thing"), None);
+        assert!(
+            vec![7, 2, 22].as_slice() >= [7u32, 2].as_slice() && vec![6, 9].as_slice() < [7u32, 0].as_slice()
+        );
+    }
+
+    #[test]
+    fn a_missing_emulator_says_what_to_install() {
+        let message = version("qemu-system-goldcrest").unwrap_err().to_string();
+        assert!(message.contains("apt-get install") && message.contains("doctor --fix"), "{message}");
+    }
+}

@@ -1,0 +1,131 @@
+//! `goldcrest emulate`: a test set on an emulated board.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::table::Table;
+use super::{Output, Usage};
+use crate::board::emulator::{Emulator, EmulatorError, Options};
+use crate::board::evaluate::{Evaluation, evaluate};
+use crate::board::payload::Payload;
+use crate::board::{BuildError, firmware, qemu, table};
+use crate::dataset::{Dataset, Options as DatasetOptions, Spec};
+
+/// Run the firmware on an emulated board and compare every logit with the host
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  goldcrest emulate --board mps2-an386 --model model-int8.onnx --data glyphs --count 50
+  goldcrest emulate --board mps2-an386 --model model.gci --data photos/ --profile --log
+Exit code 0: every logit is the host's. 1: some differ, or the run failed. 2: wrong usage, or QEMU or the compiler is missing.")]
+pub struct Args {
+    /// The board; `goldcrest boards` lists them
+    #[arg(long, value_name = "BOARD")]
+    pub board: String,
+    /// An int8 ONNX file, or a device image (.gci)
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+    /// Image folder, .tar or .tar.gz of one, CIFAR-10's binary files, `cifar10` or `glyphs`
+    #[arg(long, value_name = "SPEC")]
+    pub data: Spec,
+    /// Use only the first N test images
+    #[arg(long, value_name = "N")]
+    pub count: Option<usize>,
+    /// Resize all images to so many rows and columns
+    #[arg(long, value_name = "HxW", value_parser = size)]
+    pub resize: Option<[usize; 2]>,
+    /// Seed of the pictures of `glyphs`
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Count the instructions of every layer
+    #[arg(long)]
+    pub profile: bool,
+    /// Show the firmware's logs on standard error
+    #[arg(long)]
+    pub log: bool,
+}
+
+fn size(text: &str) -> Result<[usize; 2], String> {
+    let side = |text: &str| text.parse::<usize>().ok().filter(|&side| side > 0);
+    text.split_once('x')
+        .and_then(|(height, width)| Some([side(height)?, side(width)?]))
+        .ok_or_else(|| "expected rows x columns, as 32x32".into())
+}
+
+/// Pictures in the device image for the board's self-test.
+const GOLDEN: usize = 2;
+
+/// Runs the subcommand.
+pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
+    let board = table::find(&args.board).map_err(|error| Usage(error.to_string()))?;
+    qemu::check(board).map_err(|error| usage(error.into()))?;
+    let options =
+        DatasetOptions { seed: args.seed, resize: args.resize, progress: true, ..DatasetOptions::default() };
+    let images = Dataset::open(&args.data, &options)?.test;
+    let images = args.count.map_or(images.clone(), |count| images.head(count));
+    let golden = (0..images.len().min(GOLDEN)).map(|index| images.image(index).to_vec()).collect();
+    let payload = Payload::open(&args.model, golden)?;
+
+    eprintln!("building the firmware of {}", board.name);
+    let firmware = firmware::build(board).map_err(|error| usage(error.into()))?;
+    let options = Options { echo_log: args.log, ..Options::default() };
+    let mut emulator = Emulator::boot(board, firmware, &payload.bytes, options).map_err(usage)?;
+    let style =
+        ProgressStyle::with_template("{bar:40} {pos}/{len} images, {elapsed}").expect("a valid template");
+    let bar = ProgressBar::new(images.len() as u64).with_style(style);
+    let evaluation = evaluate(&mut emulator, &payload, &images, args.profile, &mut || bar.inc(1));
+    bar.finish_and_clear();
+    let evaluation = evaluation?;
+    output.print(&serde_json::to_value(&evaluation)?, || text(&evaluation));
+    Ok(if evaluation.is_exact() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// A missing program is a missing part; everything else is a failed run.
+fn usage(error: EmulatorError) -> anyhow::Error {
+    match error {
+        EmulatorError::Qemu(_)
+        | EmulatorError::Build(
+            BuildError::NoCargo(_)
+            | BuildError::NoTarget { .. }
+            | BuildError::NoSources(_)
+            | BuildError::WrongRoot(_),
+        ) => Usage(error.to_string()).into(),
+        error => error.into(),
+    }
+}
+
+fn text(evaluation: &Evaluation) -> String {
+    let Evaluation { board, images, accuracy, values, mismatches, instructions_range: [least, most], .. } =
+        evaluation;
+    let mut text = format!(
+        "{board}: {images} images, accuracy {:.2} %, {mismatches} of {values} logits differ from the host\n\
+         instructions per inference: {} ({least} to {most})\n\
+         RAM: arena {} bytes, stack {} bytes; flash: firmware {} bytes + model {} bytes\n",
+        accuracy * 100.0,
+        evaluation.instructions_per_inference,
+        evaluation.arena_bytes,
+        evaluation.stack_bytes,
+        evaluation.firmware_bytes,
+        evaluation.image_bytes,
+    );
+    if evaluation.self_test_failures > 0 {
+        text +=
+            &format!("the board's self-test failed on {} golden vectors\n", evaluation.self_test_failures);
+    }
+    if !evaluation.layers.is_empty() {
+        let mut table = Table::new(&["layer", "MACs", "instructions", "per MAC"]);
+        for layer in &evaluation.layers {
+            let macs = layer.macs.filter(|&macs| macs > 0);
+            let rate = macs.map(|macs| format!("{:.2}", layer.instructions as f64 / macs as f64));
+            table.row([
+                layer.name.clone(),
+                macs.map(|macs| macs.to_string()).unwrap_or_default(),
+                layer.instructions.to_string(),
+                rate.unwrap_or_default(),
+            ]);
+        }
+        text += &table.to_string();
+    }
+    text
+}

@@ -1,0 +1,231 @@
+//! `goldcrest train`: a network and a data set become a run with a trained model.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Output, Usage};
+use crate::architecture;
+use crate::dataset::{Dataset, Options as DatasetOptions, Spec};
+use crate::onnx::Model;
+use crate::runtime::{self, Choice};
+use crate::training::metrics::Epoch;
+use crate::training::recipe::{Options, Recipe};
+use crate::training::run::Existing;
+use crate::training::{self, Progress, Run, Summary};
+
+/// Train a network on labelled images
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  goldcrest train lenet5 --data glyphs --out runs/signs --epochs 5
+  goldcrest train lenet5 --data photos/ --resize 32x32 --out runs/photos --recipe recipe.toml
+  goldcrest train runs/photos/model.onnx --data photos/ --out runs/more --learning-rate 0.001
+  goldcrest train lenet5 --data photos/ --out runs/photos --resume --epochs 80")]
+pub struct Args {
+    /// A built-in architecture (lenet5, resnet8, ...), the path of one's .toml file, or an ONNX model to go on from
+    #[arg(value_name = "ARCH|MODEL")]
+    pub network: String,
+    /// Image folder, .tar or .tar.gz of one, CIFAR-10's binary files, `cifar10` or `glyphs`
+    #[arg(long, value_name = "SPEC")]
+    pub data: Spec,
+    /// Folder of the run: recipe.toml, metrics.jsonl, checkpoint, best.onnx, model.onnx
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Resize all images to so many rows and columns
+    #[arg(long, value_name = "HxW", value_parser = size)]
+    pub resize: Option<[usize; 2]>,
+    /// Use only the first N training images
+    #[arg(long, value_name = "N")]
+    pub images: Option<usize>,
+    /// Go on after the run's last checkpoint; its recipe is kept where no flag says otherwise
+    #[arg(long, conflicts_with = "overwrite")]
+    pub resume: bool,
+    /// Replace the run that the folder holds
+    #[arg(long)]
+    pub overwrite: bool,
+    /// A TOML file with the options below; flags win over it
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
+    #[command(flatten)]
+    pub options: Options,
+    /// Threads of each operator; the input pipeline has its own
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Machine")]
+    pub threads: usize,
+    /// The ONNX Runtime library to use instead of the installed one
+    #[arg(long, value_name = "PATH", help_heading = "Machine")]
+    pub runtime: Option<PathBuf>,
+}
+
+fn size(text: &str) -> Result<[usize; 2], String> {
+    let side = |text: &str| text.parse::<usize>().ok().filter(|&side| side > 0);
+    text.split_once('x')
+        .and_then(|(height, width)| Some([side(height)?, side(width)?]))
+        .ok_or_else(|| "expected rows x columns, as 32x32".into())
+}
+
+/// Runs the subcommand.
+pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
+    // Cheap checks first: nobody waits for the images to be decoded to hear of a typing error.
+    let recipe = recipe(args).map_err(usage)?;
+    let network = network(&args.network)?;
+    let existing = match (args.resume, args.overwrite) {
+        (true, _) => Existing::Resume,
+        (_, true) => Existing::Replace,
+        _ => Existing::Refuse,
+    };
+    runtime::load(&Choice { library: args.runtime.clone() }).map_err(usage)?;
+    let options = DatasetOptions {
+        seed: recipe.seed,
+        resize: args.resize,
+        progress: true,
+        ..DatasetOptions::default()
+    };
+    let mut dataset = Dataset::open(&args.data, &options)?;
+    if let Some(count) = args.images {
+        dataset.train = dataset.train.head(count);
+    }
+    let model = match network {
+        Network::Model(model) => model,
+        Network::Architecture(architecture) => {
+            architecture.build(dataset.shape, dataset.classes.len(), recipe.seed)?
+        }
+    };
+    training::check(&model, &dataset)?;
+    let run = Run::open(&args.out, existing)?;
+
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_on_signals(&stop)?;
+    let mut watcher = Watcher::new();
+    let summary = training::train(&model, &dataset, &recipe, &run, args.threads, &stop, &mut |progress| {
+        watcher.see(progress);
+    });
+    watcher.bar.finish_and_clear();
+    let summary = summary?;
+    print(&summary, &run, output);
+    Ok(if summary.stopped { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn usage(error: impl std::error::Error) -> Usage {
+    Usage(error.to_string())
+}
+
+fn recipe(args: &Args) -> Result<Recipe, training::recipe::RecipeError> {
+    let mut options = args.options.clone();
+    if let Some(path) = &args.recipe {
+        options = options.or(Options::read(path)?);
+    }
+    let saved = args.out.join(training::run::RECIPE);
+    if args.resume && saved.is_file() {
+        options = options.or(Options::read(&saved)?);
+    }
+    options.resolve()
+}
+
+enum Network {
+    Architecture(architecture::Architecture),
+    Model(Model),
+}
+
+fn network(name: &str) -> anyhow::Result<Network> {
+    let path = Path::new(name);
+    if path.extension().is_some_and(|extension| extension == "onnx") {
+        Ok(Network::Model(Model::read(path).with_context(|| format!("cannot train {name}"))?))
+    } else {
+        Ok(Network::Architecture(architecture::load(name).map_err(usage)?))
+    }
+}
+
+/// The first signal asks to stop after the step at hand, the second ends the process at once.
+fn stop_on_signals(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+    let flag = Arc::clone(stop);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("\nstopping after this step; once more to stop at once");
+    })
+    .context("cannot listen for Ctrl-C")
+}
+
+/// Shows progress on standard error.
+struct Watcher {
+    bar: ProgressBar,
+    epochs: usize,
+}
+
+impl Watcher {
+    fn new() -> Self {
+        Self { bar: ProgressBar::hidden(), epochs: 0 }
+    }
+
+    fn see(&mut self, progress: Progress) {
+        match progress {
+            Progress::Start { epoch, epochs, steps } => {
+                self.epochs = epochs;
+                self.bar = ProgressBar::new(steps as u64);
+                let style = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {msg} {eta}");
+                self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+                self.begin(epoch);
+            }
+            Progress::Step { step, loss, accuracy, samples_per_second } => {
+                // Drawing takes longer than a small network's step.
+                if step % 16 == 0 {
+                    self.bar.set_position(step as u64);
+                    self.bar.set_message(format!(
+                        "loss {loss:.4}  {:.1} %  {samples_per_second:.0} samples/s ",
+                        100.0 * accuracy
+                    ));
+                }
+            }
+            Progress::Epoch(epoch) => {
+                self.bar.suspend(|| eprintln!("{epoch}"));
+                self.bar.reset();
+                self.begin(epoch.epoch + 1);
+            }
+        }
+    }
+
+    fn begin(&self, epoch: usize) {
+        self.bar.set_prefix(format!("epoch {epoch:>3}/{}", self.epochs));
+    }
+}
+
+fn print(summary: &Summary, run: &Run, output: Output) {
+    let last = summary.epochs.last();
+    let number = |of: fn(&Epoch) -> f64| last.map(of);
+    let json = serde_json::json!({
+        "run": run.path(),
+        "epochs": summary.epochs.len(),
+        "train_loss": number(|epoch| epoch.train_loss),
+        "train_accuracy": number(|epoch| epoch.train_accuracy),
+        "test_accuracy": number(|epoch| epoch.test_accuracy),
+        "samples_per_second": summary.samples_per_second(),
+        "seconds": summary.seconds(),
+        "model": summary.model,
+        "stopped": summary.stopped,
+    });
+    output.print(&json, || {
+        let mut text = format!(
+            "{} epochs in {:.1} s, {:.0} samples/s\n",
+            summary.epochs.len(),
+            summary.seconds(),
+            summary.samples_per_second()
+        );
+        if let Some(epoch) = last {
+            text += &format!(
+                "test accuracy {:.2} %, train accuracy {:.2} %\n",
+                100.0 * epoch.test_accuracy,
+                100.0 * epoch.train_accuracy
+            );
+        }
+        text += &format!("{}\n", summary.model.display());
+        if summary.stopped {
+            text += "stopped early; --resume goes on\n";
+        }
+        text
+    });
+}

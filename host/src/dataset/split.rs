@@ -1,0 +1,147 @@
+//! A set of labelled pictures in memory.
+
+use std::sync::Arc;
+
+use goldcrest_shared::shape::Shape;
+
+use super::random::Random;
+
+/// Labelled pictures of one size: training or test images. Cloning shares the pixels.
+///
+/// Pixels are `u8`, height x width x channels (channels innermost), RGB or gray. Sources that are
+/// grouped by class are stored with the classes taking turns, so that the first images of a split
+/// are a balanced sample.
+#[derive(Clone, Debug)]
+pub struct Split {
+    shape: Shape,
+    pixels: Arc<Vec<u8>>,
+    labels: Arc<Vec<u16>>,
+    len: usize,
+}
+
+impl Split {
+    /// A split from the pixels of all images, one after the other, and one label each.
+    ///
+    /// # Panics
+    ///
+    /// When the shape is empty or `pixels` is not `labels.len() * shape.len()` bytes long.
+    pub fn new(shape: Shape, pixels: Vec<u8>, labels: Vec<u16>) -> Self {
+        assert!(!shape.is_empty(), "images of {shape} hold no pixel");
+        assert_eq!(pixels.len(), labels.len() * shape.len(), "{} images of {shape}", labels.len());
+        Self { shape, len: labels.len(), pixels: Arc::new(pixels), labels: Arc::new(labels) }
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True when there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Height, width and channels of every image.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The pixels of image `index`, height x width x channels.
+    ///
+    /// # Panics
+    ///
+    /// When `index` is not below [`len`](Self::len).
+    pub fn image(&self, index: usize) -> &[u8] {
+        assert!(index < self.len, "image {index} of {}", self.len);
+        &self.pixels[index * self.shape.len()..][..self.shape.len()]
+    }
+
+    /// The class of image `index`.
+    ///
+    /// # Panics
+    ///
+    /// When `index` is not below [`len`](Self::len).
+    pub fn label(&self, index: usize) -> usize {
+        usize::from(self.labels()[index])
+    }
+
+    /// The classes of all images.
+    pub fn labels(&self) -> &[u16] {
+        &self.labels[..self.len]
+    }
+
+    /// The pixels of all images, one after the other.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels[..self.len * self.shape.len()]
+    }
+
+    /// The first `count` images (all of them when there are fewer), without copying.
+    #[must_use]
+    pub fn head(&self, count: usize) -> Self {
+        Self { len: self.len.min(count), ..self.clone() }
+    }
+
+    /// `count` images (at most all) drawn without repetition, in the order of the split; the same
+    /// seed draws the same images.
+    #[must_use]
+    pub fn sample(&self, count: usize, seed: u64) -> Self {
+        let mut drawn: Vec<usize> = (0..self.len).collect();
+        Random::new(seed).shuffle(&mut drawn);
+        drawn.truncate(count);
+        drawn.sort_unstable();
+        let pixels = drawn.iter().flat_map(|&index| self.image(index)).copied().collect();
+        let labels = drawn.iter().map(|&index| self.labels[index]).collect();
+        Self::new(self.shape, pixels, labels)
+    }
+
+    /// Number of images of each of `classes` classes; labels beyond are not counted.
+    pub fn counts(&self, classes: usize) -> Vec<usize> {
+        let mut counts = vec![0; classes];
+        for &label in self.labels() {
+            if let Some(count) = counts.get_mut(usize::from(label)) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered(count: u16) -> Split {
+        let pixels = (0..count).flat_map(|n| [n as u8; 6]).collect();
+        Split::new(Shape::new(1, 2, 3), pixels, (0..count).map(|n| n % 3).collect())
+    }
+
+    #[test]
+    fn head_keeps_the_first() {
+        let split = numbered(9);
+        let head = split.head(4);
+        assert_eq!((head.len(), head.labels(), head.pixels().len()), (4, &[0, 1, 2, 0][..], 24));
+        assert_eq!((head.image(3), head.label(3)), (&[3; 6][..], 0));
+        assert_eq!(split.head(100).len(), 9);
+        assert_eq!(head.counts(3), [2, 1, 1]);
+    }
+
+    #[test]
+    #[should_panic(expected = "image 4 of 4")]
+    fn head_hides_the_rest() {
+        numbered(9).head(4).image(4);
+    }
+
+    #[test]
+    fn samples_are_seeded_and_distinct() {
+        let split = numbered(90);
+        let firsts = |seed| -> Vec<u8> {
+            let sample = split.sample(20, seed);
+            (0..20).map(|index| sample.image(index)[0]).collect()
+        };
+        let drawn = firsts(1);
+        assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]));
+        assert_eq!(drawn, firsts(1));
+        assert_ne!(drawn, firsts(2));
+        assert_eq!(split.sample(1000, 1).pixels(), split.pixels());
+    }
+}

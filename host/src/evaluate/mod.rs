@@ -1,0 +1,7 @@
+//! Evaluation: how often a model is right, and how closely an int8 model follows its float one.
+
+mod classifier;
+mod metrics;
+
+pub use classifier::{Classifier, EvaluateError, load, logits};
+pub use metrics::{Agreement, ClassResult, Evaluation};

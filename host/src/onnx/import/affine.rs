@@ -1,0 +1,81 @@
+//! `scale * x + shift` with one pair per channel: what BatchNormalization and arithmetic with constants
+//! amount to. It enters the graph as a 1x1 depthwise convolution, which the simplifier merges
+//! into a convolution next to it.
+
+use goldcrest_shared::quantize::graph::{FloatConv, FloatOp, TensorId};
+use goldcrest_shared::shape::Window;
+
+use super::layout::{Axis, View};
+use super::{Importer, Node, Problem, Tensor, Value, unsupported};
+
+/// Adds `scale * x + shift` to the graph.
+pub fn push(
+    importer: &mut Importer<'_>,
+    node: &Node,
+    suffix: &str,
+    input: TensorId,
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+) -> Result<TensorId, Problem> {
+    let window = Window::new([1, 1], [1, 1]);
+    let conv = FloatConv { window, groups: scale.len(), weights: scale, bias: shift };
+    importer.push(node, suffix, FloatOp::Conv(conv), &[input])
+}
+
+/// The values of a constant that is broadcast along channels only, one per channel of the view.
+pub fn per_channel(importer: &Importer<'_>, view: &View, constant: &Tensor) -> Result<Vec<f32>, Problem> {
+    let channels = importer.graph.tensor(view.tensor).shape.channels;
+    let Some(values) = constant.as_f32() else { return unsupported("its constant must be float") };
+    if let [value] = values {
+        return Ok(vec![*value; channels]);
+    }
+    let found = format!("{:?}", constant.shape);
+    let problem = || {
+        Problem(format!(
+            "constant of shape {found} on {}: one per channel is supported",
+            importer.describe(view)
+        ))
+    };
+    let lead = view.axes.len().checked_sub(constant.shape.len()).ok_or_else(problem)?;
+    let fits = view.axes[lead..].iter().zip(&constant.shape).all(|(axes, &size)| match &**axes {
+        [Axis::Channel] => size == 1 || size == channels,
+        _ => size == 1,
+    });
+    match fits && values.len() == channels {
+        true => Ok(values.to_vec()),
+        false => Err(problem()),
+    }
+}
+
+/// Inference mode: `(x - mean) / sqrt(var + epsilon) * scale + bias`.
+pub fn batch_normalization(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
+    let view = importer.activation(node, 0)?;
+    if node.int("training_mode").unwrap_or(0) != 0 {
+        return unsupported("is in training mode; export the model for inference");
+    }
+    let channels = importer.graph.tensor(view.tensor).shape.channels;
+    let on_channels = view.axes.get(1).is_some_and(|axes| match channels {
+        1 => axes.is_empty(),
+        _ => **axes == [Axis::Channel],
+    });
+    if !on_channels {
+        return unsupported(format!(
+            "normalizes dimension 1 of {}, which is not channels",
+            importer.describe(&view)
+        ));
+    }
+    let parameter = |index: usize, what: &str| match importer.floats(node, index)? {
+        Some(tensor) if tensor.data.len() == channels => {
+            Ok(tensor.as_f32().unwrap_or_default().iter().map(|&v| f64::from(v)).collect::<Vec<f64>>())
+        }
+        _ => unsupported(format!("its {what} must hold {channels} floats")),
+    };
+    let (gamma, beta) = (parameter(1, "scale")?, parameter(2, "bias")?);
+    let (mean, variance) = (parameter(3, "mean")?, parameter(4, "variance")?);
+    let epsilon = f64::from(node.float("epsilon").unwrap_or(1e-5));
+    let scale: Vec<f64> = gamma.iter().zip(&variance).map(|(g, v)| g / (v + epsilon).sqrt()).collect();
+    let shift = (0..channels).map(|c| (beta[c] - mean[c] * scale[c]) as f32).collect();
+    let scale = scale.iter().map(|&s| s as f32).collect();
+    let output = push(importer, node, "", view.tensor, scale, shift)?;
+    Ok(Value::Activation(view.of(output)))
+}

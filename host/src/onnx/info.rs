@@ -1,0 +1,112 @@
+//! What a model file says beside its graph: labels and normalization in `metadata_props`, the same
+//! way in float and int8 files.
+
+use std::collections::BTreeMap;
+
+use goldcrest_shared::quantize::graph::{ModelInfo, Normalization};
+use serde::{Deserialize, Serialize};
+
+/// Key of the labels: a JSON array of strings in the order of the logits.
+pub const LABELS: &str = "goldcrest.labels";
+/// Key of the normalization: a JSON object `{"mean": [..], "std": [..]}`, one entry per channel.
+pub const NORMALIZATION: &str = "goldcrest.normalization";
+
+/// Why a file's labels or normalization cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InfoError {
+    /// The text under a key is not the JSON it should be.
+    #[error("metadata `{key}` is not what Goldcrest writes there: {source}")]
+    Json { key: &'static str, source: serde_json::Error },
+    /// A list has another length than the network's channels or classes.
+    #[error("metadata `{key}` has {found} entries, the network has {expected}")]
+    Count { key: &'static str, found: usize, expected: usize },
+    /// A mean or standard deviation that pixels cannot be normalized with.
+    #[error("metadata `{NORMALIZATION}`: mean {mean} and std {std}; std must be positive, both finite")]
+    Normalization { mean: f32, std: f32 },
+}
+
+#[derive(Serialize, Deserialize)]
+struct NormalizationJson {
+    mean: Vec<f32>,
+    std: Vec<f32>,
+}
+
+/// Writes labels and normalization into a model's metadata.
+pub fn write(info: &ModelInfo, metadata: &mut BTreeMap<String, String>) {
+    let Normalization { mean, std } = info.normalization.clone();
+    metadata.insert(LABELS.into(), serde_json::json!(info.labels).to_string());
+    metadata.insert(NORMALIZATION.into(), serde_json::json!(NormalizationJson { mean, std }).to_string());
+}
+
+/// Reads labels and normalization for a network with that many input channels and classes. A file
+/// without them gets the labels `0`, `1`, ... and pixels in `0..=1`.
+///
+/// # Errors
+/// When the metadata is there but malformed, or does not fit the network.
+pub fn read(
+    metadata: &BTreeMap<String, String>,
+    channels: usize,
+    classes: usize,
+) -> Result<ModelInfo, InfoError> {
+    let labels = match metadata.get(LABELS) {
+        Some(text) => serde_json::from_str(text).map_err(|source| InfoError::Json { key: LABELS, source })?,
+        None => (0..classes).map(|class| class.to_string()).collect::<Vec<String>>(),
+    };
+    let normalization = match metadata.get(NORMALIZATION) {
+        Some(text) => {
+            serde_json::from_str(text).map_err(|source| InfoError::Json { key: NORMALIZATION, source })?
+        }
+        None => NormalizationJson { mean: vec![0.0; channels], std: vec![1.0; channels] },
+    };
+    let NormalizationJson { mean, std } = normalization;
+    let count = |key, found, expected| match found == expected {
+        true => Ok(()),
+        false => Err(InfoError::Count { key, found, expected }),
+    };
+    count(LABELS, labels.len(), classes)?;
+    count(NORMALIZATION, mean.len(), channels)?;
+    count(NORMALIZATION, std.len(), channels)?;
+    for (&mean, &std) in mean.iter().zip(&std) {
+        if !mean.is_finite() || !std.is_finite() || std <= 0.0 {
+            return Err(InfoError::Normalization { mean, std });
+        }
+    }
+    Ok(ModelInfo { labels, normalization: Normalization { mean, std } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info() -> ModelInfo {
+        let normalization = Normalization { mean: vec![0.1, 0.2, 0.3], std: vec![0.5, 1.0, 2.0] };
+        ModelInfo { labels: vec!["cat \"x\"".into(), "dög".into()], normalization }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut metadata = BTreeMap::new();
+        write(&info(), &mut metadata);
+        assert_eq!(read(&metadata, 3, 2).unwrap(), info());
+    }
+
+    #[test]
+    fn a_file_without_metadata_gets_numbers_and_plain_pixels() {
+        let info = read(&BTreeMap::new(), 1, 2).unwrap();
+        assert_eq!(info.labels, ["0", "1"]);
+        assert_eq!(info.normalization, Normalization { mean: vec![0.0], std: vec![1.0] });
+    }
+
+    #[test]
+    fn metadata_that_does_not_fit_is_named() {
+        let mut metadata = BTreeMap::new();
+        write(&info(), &mut metadata);
+        let message = read(&metadata, 3, 10).unwrap_err().to_string();
+        assert_eq!(message, "metadata `goldcrest.labels` has 2 entries, the network has 10");
+        metadata.insert(NORMALIZATION.into(), r#"{"mean": [0, 0, 0], "std": [1, 0, 1]}"#.into());
+        assert!(matches!(read(&metadata, 3, 2), Err(InfoError::Normalization { std: 0.0, .. })));
+        metadata.insert(LABELS.into(), "cat, dog".into());
+        assert!(matches!(read(&metadata, 3, 2), Err(InfoError::Json { key: LABELS, .. })));
+    }
+}

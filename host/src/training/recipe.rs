@@ -1,0 +1,282 @@
+//! How to train: the options of a run, from a TOML file, from flags, or left at their defaults.
+//!
+//! Each option is one field of [`Options`]: its TOML key and its flag have the same name. Flags win
+//! over the file, the file over the defaults. The effective recipe is saved in the run.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::schedule::{Schedule, Shape};
+use crate::dataset::{AugmentRecipe, Normalization};
+
+/// The options of a run; what is `None` was not given.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[command(next_help_heading = "Recipe")]
+pub struct Options {
+    /// Passes over the training images [default: 50]
+    #[arg(long)]
+    pub epochs: Option<usize>,
+    /// Images per step [default: 64]
+    #[arg(long)]
+    pub batch: Option<usize>,
+    /// Peak learning rate [default: 0.01]
+    #[arg(long)]
+    pub learning_rate: Option<f32>,
+    /// Momentum of the stochastic gradient descent [default: 0.5]
+    #[arg(long)]
+    pub momentum: Option<f32>,
+    /// Shape of the learning rate after the warm-up [default: constant]
+    #[arg(long)]
+    pub schedule: Option<Shape>,
+    /// Epochs over which the learning rate rises at the start [default: 0]
+    #[arg(long)]
+    pub warmup: Option<f32>,
+    /// Epochs between two drops of the `step` schedule [default: 10]
+    #[arg(long)]
+    pub step_every: Option<usize>,
+    /// Factor of a drop of the `step` schedule [default: 0.1]
+    #[arg(long)]
+    pub step_factor: Option<f32>,
+    /// Random changes of the training images, as `flip,rotate=15,crop=4,cutout=8,jitter=0.2` or `none`
+    /// [default: flip,rotate=15]
+    #[arg(long, value_name = "STEPS")]
+    pub augment: Option<String>,
+    /// Mean that is subtracted per channel, of pixels in 0..1; one value stands for all channels [default: 0.5]
+    #[arg(long, value_delimiter = ',')]
+    pub mean: Option<Vec<f32>>,
+    /// Standard deviation that is divided by per channel [default: 0.5]
+    #[arg(long, value_delimiter = ',')]
+    pub std: Option<Vec<f32>>,
+    /// Seed of the weights, the order of the images and their augmentation [default: 0]
+    #[arg(long)]
+    pub seed: Option<u64>,
+}
+
+/// A complete recipe with values in range.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    pub epochs: usize,
+    pub batch: usize,
+    pub learning_rate: f32,
+    pub momentum: f32,
+    pub schedule: Shape,
+    /// Epochs.
+    pub warmup: f32,
+    /// Epochs.
+    pub step_every: usize,
+    pub step_factor: f32,
+    pub augment: AugmentRecipe,
+    /// One value, or one per channel.
+    pub mean: Vec<f32>,
+    /// One value, or one per channel.
+    pub std: Vec<f32>,
+    pub seed: u64,
+}
+
+/// Why a recipe cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecipeError {
+    /// The file cannot be read.
+    #[error("{path}: cannot read the recipe: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    /// The file is no TOML of a recipe; the message shows the line.
+    #[error("{path}: {source}")]
+    Parse { path: PathBuf, source: toml::de::Error },
+    /// The augmentation is none.
+    #[error("`augment`: {0}")]
+    Augment(#[from] crate::dataset::RecipeError),
+    /// A value makes no sense.
+    #[error("`{key}` is {found}; expected {expected}")]
+    Range { key: &'static str, found: String, expected: &'static str },
+}
+
+impl Options {
+    /// Reads a recipe file. Unknown keys are errors that show their line.
+    pub fn read(path: &Path) -> Result<Self, RecipeError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
+        toml::from_str(&text).map_err(|source| RecipeError::Parse { path: path.to_owned(), source })
+    }
+
+    /// These options, completed by `others` where they are silent.
+    pub fn or(self, others: Self) -> Self {
+        Self {
+            epochs: self.epochs.or(others.epochs),
+            batch: self.batch.or(others.batch),
+            learning_rate: self.learning_rate.or(others.learning_rate),
+            momentum: self.momentum.or(others.momentum),
+            schedule: self.schedule.or(others.schedule),
+            warmup: self.warmup.or(others.warmup),
+            step_every: self.step_every.or(others.step_every),
+            step_factor: self.step_factor.or(others.step_factor),
+            augment: self.augment.or(others.augment),
+            mean: self.mean.or(others.mean),
+            std: self.std.or(others.std),
+            seed: self.seed.or(others.seed),
+        }
+    }
+
+    /// The complete recipe: the defaults where nothing is given, all values checked.
+    pub fn resolve(self) -> Result<Recipe, RecipeError> {
+        let recipe = Recipe {
+            epochs: self.epochs.unwrap_or(50),
+            batch: self.batch.unwrap_or(64),
+            learning_rate: self.learning_rate.unwrap_or(0.01),
+            momentum: self.momentum.unwrap_or(0.5),
+            schedule: self.schedule.unwrap_or_default(),
+            warmup: self.warmup.unwrap_or(0.0),
+            step_every: self.step_every.unwrap_or(10),
+            step_factor: self.step_factor.unwrap_or(0.1),
+            augment: self.augment.as_deref().unwrap_or("flip,rotate=15").parse()?,
+            mean: self.mean.unwrap_or_else(|| vec![0.5]),
+            std: self.std.unwrap_or_else(|| vec![0.5]),
+            seed: self.seed.unwrap_or(0),
+        };
+        recipe.check()?;
+        Ok(recipe)
+    }
+}
+
+impl Recipe {
+    fn check(&self) -> Result<(), RecipeError> {
+        fn within<T: std::fmt::Debug>(
+            key: &'static str,
+            value: &T,
+            expected: &'static str,
+            fits: bool,
+        ) -> Result<(), RecipeError> {
+            if fits { Ok(()) } else { Err(RecipeError::Range { key, found: format!("{value:?}"), expected }) }
+        }
+        within("epochs", &self.epochs, "1 or more", self.epochs > 0)?;
+        within("batch", &self.batch, "1 to 65536", (1..=65536).contains(&self.batch))?;
+        let rate = self.learning_rate;
+        within("learning-rate", &rate, "a number above 0", rate > 0.0 && rate.is_finite())?;
+        within("momentum", &self.momentum, "at least 0 and below 1", (0.0..1.0).contains(&self.momentum))?;
+        let warmup = self.warmup;
+        within("warmup", &warmup, "0 or more epochs", warmup >= 0.0 && warmup.is_finite())?;
+        within("step-every", &self.step_every, "1 or more epochs", self.step_every > 0)?;
+        let factor = self.step_factor;
+        within("step-factor", &factor, "above 0 and at most 1", factor > 0.0 && factor <= 1.0)?;
+        let finite = self.mean.iter().all(|mean| mean.is_finite());
+        within("mean", &self.mean, "one number, or one per channel", finite && !self.mean.is_empty())?;
+        let positive = self.std.iter().all(|&std| std > 0.0 && std.is_finite());
+        within("std", &self.std, "one number above 0, or one per channel", positive && !self.std.is_empty())
+    }
+
+    /// The recipe as options, all given: what is saved in the run.
+    pub fn options(&self) -> Options {
+        Options {
+            epochs: Some(self.epochs),
+            batch: Some(self.batch),
+            learning_rate: Some(self.learning_rate),
+            momentum: Some(self.momentum),
+            schedule: Some(self.schedule),
+            warmup: Some(self.warmup),
+            step_every: Some(self.step_every),
+            step_factor: Some(self.step_factor),
+            augment: Some(self.augment.to_string()),
+            mean: Some(self.mean.clone()),
+            std: Some(self.std.clone()),
+            seed: Some(self.seed),
+        }
+    }
+
+    /// The recipe as TOML.
+    pub fn to_toml(&self) -> String {
+        // Shortest decimals: an f32 widened to TOML's f64 would read 0.009999999776482582.
+        let mut text = String::new();
+        for line in toml::to_string(&self.options()).unwrap_or_default().lines() {
+            text += line;
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The learning rates of a run with so many steps per epoch.
+    pub fn learning_rates(&self, steps_per_epoch: usize) -> Schedule {
+        Schedule {
+            shape: self.schedule,
+            learning_rate: self.learning_rate,
+            warmup_steps: (f64::from(self.warmup) * steps_per_epoch as f64).round() as usize,
+            total_steps: self.epochs * steps_per_epoch,
+            drop_every: self.step_every * steps_per_epoch,
+            drop_factor: self.step_factor,
+        }
+    }
+
+    /// Mean and standard deviation, one per channel.
+    pub fn normalization(&self, channels: usize) -> Result<Normalization, RecipeError> {
+        let spread = |key, values: &[f32]| match values {
+            [one] => Ok(vec![*one; channels]),
+            _ if values.len() == channels => Ok(values.to_vec()),
+            _ => Err(RecipeError::Range {
+                key,
+                found: format!("{values:?}"),
+                expected: "one number, or one per channel of the images",
+            }),
+        };
+        Ok(Normalization { mean: spread("mean", &self.mean)?, std: spread("std", &self.std)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Options, RecipeError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recipe.toml");
+        std::fs::write(&path, text).unwrap();
+        Options::read(&path)
+    }
+
+    #[test]
+    fn an_unknown_key_is_shown_with_its_line() {
+        let error = read("epochs = 3\nlearnig-rate = 0.1\n").unwrap_err().to_string();
+        assert!(error.contains("recipe.toml") && error.contains("line 2"), "{error}");
+        assert!(error.contains("learnig-rate") && error.contains("learning-rate"), "{error}");
+        let error = read("epochs = 3\nbatch = \"many\"\n").unwrap_err().to_string();
+        assert!(error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_the_defaults() {
+        let flags = Options { epochs: Some(8), augment: Some("none".into()), ..Options::default() };
+        let file = read("epochs = 3\nschedule = \"one-cycle\"\nmean = [0.4, 0.5, 0.6]\n").unwrap();
+        let recipe = flags.or(file).resolve().unwrap();
+        assert_eq!((recipe.epochs, recipe.schedule), (8, Shape::OneCycle));
+        assert_eq!(recipe.augment.to_string(), "none");
+        assert_eq!((recipe.batch, recipe.mean.len()), (64, 3));
+    }
+
+    #[test]
+    fn the_saved_recipe_reads_back_the_same() {
+        let recipe = Options { learning_rate: Some(0.01), ..Options::default() }.resolve().unwrap();
+        let text = recipe.to_toml();
+        assert_eq!(read(&text).unwrap(), recipe.options());
+        assert!(text.contains("learning-rate = 0.01\n"), "{text}");
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        for (text, key) in [
+            ("epochs = 0", "epochs"),
+            ("batch = 0", "batch"),
+            ("learning-rate = -1.0", "learning-rate"),
+            ("learning-rate = nan", "learning-rate"),
+            ("momentum = 1.0", "momentum"),
+            ("std = [0.0]", "std"),
+            ("mean = []", "mean"),
+            ("augment = \"explode\"", "explode"),
+        ] {
+            let error = read(text).unwrap().resolve().unwrap_err().to_string();
+            assert!(error.contains(key), "{text}: {error}");
+        }
+        let recipe = read("mean = [0.1, 0.2]").unwrap().resolve().unwrap();
+        assert!(recipe.normalization(3).is_err());
+        assert_eq!(recipe.normalization(2).unwrap().std, [0.5, 0.5]);
+    }
+}

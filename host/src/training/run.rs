@@ -1,0 +1,204 @@
+//! The folder of a run: what lies where, and the checks before training starts.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// What to do with a folder that already holds a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Say so and stop.
+    #[default]
+    Refuse,
+    /// Remove the old run's files.
+    Replace,
+    /// Go on after its last checkpoint.
+    Resume,
+}
+
+/// Why a run cannot be kept in a folder.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The folder holds a run.
+    #[error(
+        "{path} already holds a run; pass --resume to continue it, --overwrite to replace it, or another --out"
+    )]
+    Exists { path: PathBuf },
+    /// The folder holds other files.
+    #[error("{path} holds other files ({found}) and no run; pass another --out")]
+    NotARun { path: PathBuf, found: String },
+    /// The folder cannot be made or written.
+    #[error("{path}: {action}: {source}; pass another --out or free some space")]
+    Unwritable { path: PathBuf, action: &'static str, source: std::io::Error },
+    /// There is nothing to resume.
+    #[error("{path} holds no checkpoint to resume; leave --resume out to start the run")]
+    NoCheckpoint { path: PathBuf },
+}
+
+/// A run's folder that was checked to be writable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    path: PathBuf,
+    /// The run goes on after its last checkpoint.
+    pub resumes: bool,
+}
+
+/// Bytes that must be free: the checkpoint and the models of a network for a microcontroller.
+const PROBE_BYTES: usize = 4 << 20;
+
+/// The effective recipe, in the run's folder.
+pub const RECIPE: &str = "recipe.toml";
+const METRICS: &str = "metrics.jsonl";
+const CHECKPOINT: &str = "checkpoint";
+const MODEL: &str = "model.onnx";
+const BEST: &str = "best.onnx";
+const ARTIFACTS: &str = "artifacts";
+const FILES: [&str; 6] = [RECIPE, METRICS, CHECKPOINT, MODEL, BEST, ARTIFACTS];
+
+impl Run {
+    /// Makes or opens the folder and proves that it can be written.
+    pub fn open(path: &Path, existing: Existing) -> Result<Self, RunError> {
+        let failed = |action| move |source| RunError::Unwritable { path: path.to_owned(), action, source };
+        std::fs::create_dir_all(path).map_err(failed("cannot create the run's folder"))?;
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(failed("cannot list the run's folder"))? {
+            found.push(
+                entry
+                    .map_err(failed("cannot list the run's folder"))?
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned(),
+            );
+        }
+        let run = Self { path: path.to_owned(), resumes: existing == Existing::Resume };
+        let holds_run = found.iter().any(|name| FILES.contains(&name.as_str()));
+        match existing {
+            Existing::Resume if !run.checkpoint().is_file() => {
+                return Err(RunError::NoCheckpoint { path: path.to_owned() });
+            }
+            Existing::Refuse if holds_run => return Err(RunError::Exists { path: path.to_owned() }),
+            _ if !holds_run && !found.is_empty() => {
+                found.sort();
+                found.truncate(3);
+                return Err(RunError::NotARun { path: path.to_owned(), found: found.join(", ") });
+            }
+            _ => (),
+        }
+        run.probe().map_err(failed("cannot write in the run's folder"))?;
+        if existing == Existing::Replace {
+            for name in FILES {
+                remove(&path.join(name)).map_err(failed("cannot remove the old run"))?;
+            }
+        }
+        Ok(run)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The effective recipe.
+    pub fn recipe(&self) -> PathBuf {
+        self.path.join(RECIPE)
+    }
+
+    /// One JSON line per epoch.
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join(METRICS)
+    }
+
+    /// The state after the last finished epoch.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.path.join(CHECKPOINT)
+    }
+
+    /// The trained float model.
+    pub fn model(&self) -> PathBuf {
+        self.path.join(MODEL)
+    }
+
+    /// The float model of the epoch with the best test accuracy.
+    pub fn best(&self) -> PathBuf {
+        self.path.join(BEST)
+    }
+
+    /// The folder of the artifacts that the training API reads.
+    pub fn artifacts(&self) -> Result<PathBuf, RunError> {
+        let path = self.path.join(ARTIFACTS);
+        std::fs::create_dir_all(&path).map_err(|source| RunError::Unwritable {
+            path: path.clone(),
+            action: "cannot create the folder",
+            source,
+        })?;
+        Ok(path)
+    }
+
+    fn probe(&self) -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
+        file.write_all(&vec![0; PROBE_BYTES])?;
+        file.as_file().sync_all()
+    }
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Writes a file so that under its name there is always a whole one, even after a power cut.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    // As any other new file, not private as a temporary one.
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_existing_run_is_kept_unless_told_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("runs/a");
+        let run = Run::open(&path, Existing::Refuse).unwrap();
+        assert!(matches!(Run::open(&path, Existing::Resume), Err(RunError::NoCheckpoint { .. })));
+        std::fs::write(run.metrics(), "{}").unwrap();
+        let error = Run::open(&path, Existing::Refuse).unwrap_err().to_string();
+        assert!(error.contains("--resume") && error.contains("--overwrite"), "{error}");
+        std::fs::write(run.checkpoint(), "state").unwrap();
+        assert!(Run::open(&path, Existing::Resume).unwrap().resumes);
+        assert!(run.metrics().exists());
+        Run::open(&path, Existing::Replace).unwrap();
+        assert!(!run.metrics().exists());
+    }
+
+    #[test]
+    fn foreign_folders_are_never_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("thesis.txt"), "").unwrap();
+        for existing in [Existing::Refuse, Existing::Replace] {
+            let error = Run::open(folder.path(), existing).unwrap_err().to_string();
+            assert!(error.contains("thesis.txt"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = Run::open(&file.join("run"), Existing::Refuse).unwrap_err();
+        assert!(matches!(error, RunError::Unwritable { .. }), "{error}");
+    }
+}

@@ -1,0 +1,58 @@
+//! Our engine on the host, with the portable kernels: the packed device image, run as a board would.
+
+use goldcrest_shared::engine::Engine;
+use goldcrest_shared::image::Image;
+use goldcrest_shared::quantize::graph::QuantizedModel;
+use goldcrest_shared::quantize::pack::{PackOptions, Packed, pack};
+
+use super::runner::{Runner, RunnerError};
+
+/// A device image in the engine.
+pub struct HostEngine {
+    packed: Packed,
+    /// The node that each layer of the image completes.
+    nodes: Vec<Option<usize>>,
+    input: usize,
+    count: usize,
+}
+
+impl HostEngine {
+    /// Packs a model for the portable kernels.
+    ///
+    /// # Errors
+    /// When the model cannot be packed.
+    pub fn pack(model: &QuantizedModel) -> Result<Self, RunnerError> {
+        let packed = pack(model, &PackOptions::default()).map_err(failure)?;
+        let graph = &model.graph;
+        let node = |output| graph.nodes.iter().position(|node| node.output == output);
+        let nodes = packed.layers.iter().map(|layer| node(layer.output)).collect();
+        let input = graph.tensor(graph.input).shape.len();
+        Ok(Self { packed, nodes, input, count: graph.nodes.len() })
+    }
+}
+
+impl Runner for HostEngine {
+    fn name(&self) -> &'static str {
+        "engine"
+    }
+
+    fn layers(&self, images: &[i8]) -> Result<Vec<Vec<i8>>, RunnerError> {
+        let image = Image::new_checked(&self.packed.bytes).map_err(failure)?;
+        let mut arena = vec![0u32; Engine::words(&image)];
+        let mut engine = Engine::new(&image, &mut arena).map_err(failure)?;
+        let mut layers = vec![Vec::new(); self.count];
+        for picture in images.chunks_exact(self.input) {
+            engine.input_mut().copy_from_slice(picture);
+            engine.run_traced(&mut |index, values| {
+                if let Some(node) = self.nodes[index] {
+                    layers[node].extend_from_slice(values);
+                }
+            });
+        }
+        Ok(layers)
+    }
+}
+
+fn failure(error: impl std::fmt::Display) -> RunnerError {
+    RunnerError::Other { runner: "engine", message: error.to_string() }
+}

@@ -1,0 +1,18 @@
+//! The proof that an int8 model means the same everywhere: tract, ONNX Runtime, our engine and the
+//! executable specification compute every layer of every image, and every value is compared.
+
+mod compare;
+pub mod engine;
+pub mod layout;
+mod model;
+pub mod onnxruntime;
+pub mod plain;
+pub mod runner;
+pub mod tract;
+
+#[cfg(test)]
+mod tests;
+
+pub use compare::{Comparison, Difference, LayerComparison, Participant, VerifyError, compare};
+pub use model::{Pixels, VerifyModelError, verify_model};
+pub use runner::{Runner, RunnerError};

@@ -1,0 +1,127 @@
+//! The test vectors of `docs/link-protocol.md`.
+
+use super::message::{Info, ModelFault, ModelInfo, Refusal, Report, Request, Response, decode, send};
+use super::{CRC, Decoder, VERSION, Values};
+use std::fmt::Write;
+
+const SPECIFICATION: &str = include_str!("../../../docs/link-protocol.md");
+
+/// A row of the table: the message as the document prints it, its sequence number, its frame.
+fn row(name: &str, sequence: u32, message: &impl serde::Serialize) -> String {
+    let mut frame = Vec::new();
+    send(&mut frame, sequence, message).unwrap();
+    let mut row = format!("| {name} | {sequence} | `");
+    for (index, byte) in frame.iter().enumerate() {
+        write!(row, "{}{byte:02x}", if index == 0 { "" } else { " " }).unwrap();
+    }
+    row + "` |"
+}
+
+#[test]
+fn the_document_has_these_frames() {
+    let logits = [-128, -1, 0, 127];
+    let model = ModelInfo {
+        crc: 0x1234_5678,
+        image_bytes: 71_364,
+        arena_bytes: 5204,
+        input: [32, 32, 3],
+        classes: 10,
+        layers: 7,
+        golden: 2,
+    };
+    let info = |model| {
+        Response::Info(Info {
+            board: "mps2-an386",
+            firmware: "0.1.0",
+            ticks_per_second: 25_000_000,
+            firmware_bytes: 31_784,
+            slot_bytes: 3 << 20,
+            arena_capacity: 4_173_808,
+            stack_bytes: 1336,
+            stack_capacity: 16_384,
+            model,
+        })
+    };
+    let crc = CRC.checksum(&[0, 1, 2, 0]);
+    let rows = [
+        row("request `Hello`, version 1", 1, &Request::Hello { version: VERSION }),
+        row("request `Info`", 0x1234_5678, &Request::Info),
+        row(
+            "request `Load`, transfer 7, offset 300, pixels 0 1 2 0",
+            3,
+            &Request::Load { transfer: 7, offset: 300, pixels: &[0, 1, 2, 0] },
+        ),
+        row(
+            "request `Run`, transfer 7, the CRC of pixels 0 1 2 0, report `Trace`",
+            4,
+            &Request::Run { transfer: 7, crc, report: Report::Trace },
+        ),
+        row("request `SelfTest`", 5, &Request::SelfTest),
+        row(
+            "response `Hello`, version 1, frames of 4,096 bytes",
+            1,
+            &Response::Hello { version: VERSION, frame_bytes: 4096 },
+        ),
+        row("response `Info`, with a model", 2, &info(Ok(model))),
+        row(
+            "response `Info`, with a model that needs 99,999 bytes of RAM",
+            2,
+            &info(Err(ModelFault::Arena { needed: 99_999 })),
+        ),
+        row("response `Loaded`, transfer 7, 304 bytes", 3, &Response::Loaded { transfer: 7, received: 304 }),
+        row(
+            "response `Layer` 2, values -128 -1 0 127 at 1,024 of 1,028",
+            4,
+            &Response::Layer { layer: 2, offset: 1024, length: 1028, values: Values::new(&logits) },
+        ),
+        row(
+            "response `LayerTicks`, layer 2, 2^40 ticks",
+            4,
+            &Response::LayerTicks { layer: 2, ticks: 1 << 40 },
+        ),
+        row(
+            "response `Answer`, transfer 7, class 3, 65,536 ticks, logits -128 -1 0 127",
+            4,
+            &Response::Answer { transfer: 7, class: 3, ticks: 65_536, logits: Values::new(&logits) },
+        ),
+        row("response `SelfTest`, 2 vectors, 1 failed", 5, &Response::SelfTest { vectors: 2, failed: 1 }),
+        row("response `Refused`, `Damaged`", 0, &Response::Refused(Refusal::Damaged)),
+        row(
+            "response `Refused`, `NoModel`, `Absent`",
+            6,
+            &Response::Refused(Refusal::NoModel(ModelFault::Absent)),
+        ),
+        row(
+            "response `Refused`, `Incomplete`, 100 of 3,072",
+            6,
+            &Response::Refused(Refusal::Incomplete { received: 100, expected: 3072 }),
+        ),
+        row("response `Refused`, `StackOverflow`", 6, &Response::Refused(Refusal::StackOverflow)),
+    ];
+    let table = rows.join("\n");
+    assert!(SPECIFICATION.contains(&table), "docs/link-protocol.md should have:\n{table}");
+}
+
+#[test]
+fn the_documents_frames_decode_to_what_it_says() {
+    let rows =
+        SPECIFICATION.lines().filter(|line| line.starts_with("| request") || line.starts_with("| response"));
+    let mut count = 0;
+    for line in rows.filter(|line| line.ends_with("00` |")) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let bytes = cells[3].trim_matches('`').split(' ').map(|byte| u8::from_str_radix(byte, 16).unwrap());
+        let mut decoder = Decoder::new([0; 256]);
+        let payloads: Vec<_> =
+            bytes.filter_map(|byte| decoder.push(byte).map(|end| end.unwrap().to_vec())).collect();
+        let sequence: u32 = cells[2].parse().unwrap();
+        let printed = match cells[1].starts_with("request") {
+            true => decode::<Request>(&payloads[0]).map(|(of, message)| (of, format!("{message:?}"))),
+            false => decode::<Response>(&payloads[0]).map(|(of, message)| (of, format!("{message:?}"))),
+        };
+        let (of, message) = printed.unwrap();
+        let name = cells[1].split('`').nth(1).unwrap();
+        assert!(of == sequence && message.starts_with(name), "{line}: {of} {message}");
+        count += 1;
+    }
+    assert_eq!(count, 17);
+}

@@ -1,0 +1,201 @@
+//! The grid of every int8 tensor. Operators that only move values share one grid between input and output;
+//! an addition's output is at least as coarse as its inputs, which the contract's multipliers need.
+
+use alloc::{vec, vec::Vec};
+
+use super::fusion::Step;
+use super::graph::{FloatGraph, FloatOp, ModelInfo, Quantization, QuantizedOp, TensorId};
+use super::quantizer::{Options, QuantizeError};
+use super::range::Range;
+use super::statistics::Statistics;
+
+/// Grids by float tensor. Tensors that no int8 tensor stands for have one too, unused.
+pub struct Scales {
+    grids: Vec<Quantization>,
+}
+
+impl Scales {
+    /// The grid of a tensor.
+    pub fn of(&self, tensor: TensorId) -> Quantization {
+        self.grids[tensor.0]
+    }
+
+    /// Chooses all grids.
+    pub(super) fn assign(
+        graph: &FloatGraph,
+        info: &ModelInfo,
+        steps: &[Step<'_>],
+        statistics: &Statistics,
+        options: &Options,
+    ) -> Result<Self, QuantizeError> {
+        let ranges = ranges(graph, info, steps, statistics, options)?;
+        let groups = Groups::of(graph, steps, &ranges);
+        let mut range: Vec<Option<Range>> = vec![None; graph.tensors.len()];
+        for (tensor, own) in ranges.iter().enumerate() {
+            if groups.counts[tensor] {
+                let joint = &mut range[groups.group[tensor]];
+                *joint = Some(joint.map_or(*own, |joint| joint.union(*own)));
+            }
+        }
+        let range: Vec<Range> =
+            range.into_iter().zip(&ranges).map(|(joint, own)| joint.unwrap_or(*own)).collect();
+        let scale = coarsen(steps, &groups, &range);
+        let mut grids: Vec<Quantization> =
+            groups.group.iter().map(|&group| range[group].quantization(scale[group])).collect();
+        if groups.is_alone(graph.input) {
+            grids[graph.input.0] = input_grid(info, range[graph.input.0]);
+        }
+        Ok(Self { grids })
+    }
+}
+
+/// The range of each tensor alone.
+fn ranges(
+    graph: &FloatGraph,
+    info: &ModelInfo,
+    steps: &[Step<'_>],
+    statistics: &Statistics,
+    options: &Options,
+) -> Result<Vec<Range>, QuantizeError> {
+    let mut ranges = vec![Range { low: 0.0, high: 0.0 }; graph.tensors.len()];
+    ranges[graph.input.0] = pixels(info).fold(ranges[graph.input.0], |range, value| Range {
+        low: range.low.min(value),
+        high: range.high.max(value),
+    });
+    for step in steps {
+        let seen = &statistics.tensors[step.output.0];
+        let problem = match () {
+            _ if seen.not_finite => "has values that are not finite on the calibration images",
+            _ if seen.min > seen.max => "was not seen in calibration; give calibration images",
+            _ => {
+                ranges[step.output.0] = Range::of(seen, options.range);
+                continue;
+            }
+        };
+        let tensor = graph.tensor(step.output).name.clone();
+        return Err(QuantizeError::Activation { tensor, problem });
+    }
+    Ok(ranges)
+}
+
+/// Every value that a pixel can become.
+fn pixels(info: &ModelInfo) -> impl Iterator<Item = f64> {
+    let channels = info.normalization.mean.iter().zip(&info.normalization.std);
+    channels.flat_map(|(&mean, &std)| {
+        (0..256).map(move |pixel| (f64::from(pixel) / 255.0 - f64::from(mean)) / f64::from(std))
+    })
+}
+
+/// The grid that rounds pixels least. Over the plain range, every pixel of a channel can fall on a rounding
+/// tie (with mean and deviation 0.5 they all do), which costs one of eight bits; a slightly coarser
+/// step does not.
+fn input_grid(info: &ModelInfo, range: Range) -> Quantization {
+    let error = |grid: &Quantization| -> f64 {
+        let (scale, zero) = (f64::from(grid.scale), f64::from(grid.zero_point));
+        let each = |real: f64| {
+            let value = (libm::rint(real / scale) + zero).clamp(-128.0, 127.0);
+            let off = (value - zero) * scale - real;
+            off * off
+        };
+        pixels(info).map(each).sum()
+    };
+    let candidates = (0..40).map(|step| range.quantization(range.scale() * (1.0 + 0.0005 * f64::from(step))));
+    let mut best = range.quantization(0.0);
+    let mut least = error(&best);
+    for grid in candidates {
+        let found = error(&grid);
+        if found < least * 0.999 {
+            (best, least) = (grid, found);
+        }
+    }
+    best
+}
+
+/// Tensors that share one grid.
+struct Groups {
+    /// The group of each tensor, named by one of its tensors.
+    group: Vec<usize>,
+    /// Whether the tensor's own range matters for its group's.
+    counts: Vec<bool>,
+}
+
+/// A tensor joins the grid of a concatenation when its own range is at least this part of the joint
+/// one; otherwise the concatenation reads a requantized copy.
+const CONCAT_SHARE: f64 = 0.5;
+
+impl Groups {
+    fn of(graph: &FloatGraph, steps: &[Step<'_>], ranges: &[Range]) -> Self {
+        let mut groups =
+            Self { group: (0..graph.tensors.len()).collect(), counts: vec![false; graph.tensors.len()] };
+        let mut readers = vec![0usize; graph.tensors.len()];
+        readers[graph.output.0] += 1;
+        for step in steps {
+            step.node.inputs.iter().for_each(|id| readers[id.0] += 1);
+        }
+        groups.counts[graph.input.0] = true;
+        for step in steps {
+            groups.counts[step.output.0] = true;
+        }
+        for step in steps {
+            let output = step.output;
+            match &step.node.op {
+                FloatOp::MaxPool(_) => {
+                    let input = step.node.inputs[0];
+                    groups.join(input, output);
+                    // What the maximum never lets through need not be told apart.
+                    groups.counts[input.0] &= readers[input.0] > 1 || input == graph.input;
+                }
+                FloatOp::Pad(_) | FloatOp::UpsampleNearest2 => groups.join(step.node.inputs[0], output),
+                FloatOp::Concat => {
+                    for &input in &step.node.inputs {
+                        let (own, joint) = (ranges[input.0].scale(), ranges[output.0].scale());
+                        if readers[input.0] == 1 && input != graph.input || own >= CONCAT_SHARE * joint {
+                            groups.join(input, output);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        groups
+    }
+
+    fn join(&mut self, a: TensorId, b: TensorId) {
+        let (from, to) = (self.group[b.0], self.group[a.0]);
+        self.group.iter_mut().filter(|group| **group == from).for_each(|group| *group = to);
+    }
+
+    fn is_alone(&self, tensor: TensorId) -> bool {
+        self.group.iter().filter(|&&group| group == self.group[tensor.0]).count() == 1
+    }
+}
+
+/// The scale of each group: at least that of its range, coarser where an operator needs it.
+fn coarsen(steps: &[Step<'_>], groups: &Groups, range: &[Range]) -> Vec<f64> {
+    const GRID: f64 = 65536.0;
+    let mut scale: Vec<f64> = range.iter().map(|range| range.scale()).collect();
+    // One pass settles a graph whose groups follow each other; groups that contain their own inputs settle
+    // because scales only grow towards the largest of them.
+    for _ in 0..4 {
+        for step in steps {
+            let output = groups.group[step.output.0];
+            let input = |index: usize| groups.group[step.node.inputs[index].0];
+            match &step.node.op {
+                FloatOp::Add => {
+                    let coarsest = scale[input(0)].max(scale[input(1)]);
+                    // A little above, so that rounding the multiplier cannot pass the limit.
+                    let least = coarsest * GRID / (f64::from(QuantizedOp::ELEMENTWISE_LIMIT) - 1.0);
+                    scale[output] = scale[output].max(least);
+                }
+                FloatOp::AveragePool { window, .. } if groups.is_alone(step.output) => {
+                    // The multiplier has one value, so the output's scale can make it exact.
+                    let ideal = scale[input(0)] * GRID / (window.kernel[0] * window.kernel[1]) as f64;
+                    let k = libm::floor(ideal / range[output].scale() * (1.0 + 1e-9)).max(1.0);
+                    scale[output] = ideal / k;
+                }
+                _ => {}
+            }
+        }
+    }
+    scale
+}
