@@ -20,11 +20,17 @@ fn main() {
         let path = memory.join(name);
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     };
-    let script = read(&format!("{board}.x")) + &read("layout.x");
+    let riscv = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch.starts_with("riscv"));
+    let mut script = read(&format!("{board}.x")) + &read("layout.x");
+    if riscv {
+        script += &read("riscv.x");
+    }
     let out = PathBuf::from(env::var("OUT_DIR").expect("set by cargo"));
     fs::write(out.join("memory.x"), script).expect("the build folder is writable");
     println!("cargo::rustc-link-search={}", out.display());
-    for argument in ["-Tlink.x", "-Tdefmt.x", "--nmagic"] {
+    // cortex-m-rt's link.x includes memory.x by itself.
+    let memory = if riscv { &["-Tmemory.x"][..] } else { &[] };
+    for argument in memory.iter().chain(&["-Tlink.x", "-Tdefmt.x", "--nmagic"]) {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
 }

@@ -15,6 +15,7 @@ pub mod app;
 #[cfg(target_os = "none")]
 pub mod board;
 pub mod clock;
+#[cfg(target_os = "none")]
 pub mod driver;
 mod log;
 #[cfg(target_os = "none")]

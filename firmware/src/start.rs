@@ -11,6 +11,9 @@ use memory::Memory;
 #[cfg(target_arch = "arm")]
 #[doc(hidden)]
 pub use cortex_m_rt::entry;
+#[cfg(target_arch = "riscv32")]
+#[doc(hidden)]
+pub use riscv_rt::entry;
 
 /// Runs the application on a board; the whole body of a board's binary.
 ///

@@ -7,6 +7,7 @@ pub mod board;
 pub mod calibrate;
 pub mod cli;
 pub mod dataset;
+pub mod demo;
 pub mod doctor;
 pub mod evaluate;
 pub mod onnx;

@@ -4,8 +4,22 @@ use embedded_io::{Read, Write};
 
 use crate::clock::Stopwatch;
 
+#[cfg(feature = "lm3s6965evb")]
+pub mod lm3s6965evb;
+#[cfg(feature = "microbit")]
+pub mod microbit;
+#[cfg(feature = "mps2-an385")]
+pub mod mps2_an385;
 #[cfg(feature = "mps2-an386")]
 pub mod mps2_an386;
+#[cfg(feature = "mps2-an500")]
+pub mod mps2_an500;
+#[cfg(feature = "mps2-an505")]
+pub mod mps2_an505;
+#[cfg(feature = "mps3-an547")]
+pub mod mps3_an547;
+#[cfg(feature = "riscv-virt")]
+pub mod riscv_virt;
 
 /// A board: its name and its peripherals.
 pub trait Board {

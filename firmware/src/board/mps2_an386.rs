@@ -1,5 +1,6 @@
 //! Arm MPS2 with FPGA image AN386: Cortex-M4F at 25 MHz (Arm DAI 0386).
 
+use crate::driver::Wake;
 use crate::driver::cmsdk::{Timer, Uart};
 
 /// UART0 and timer 0 of the subsystem.
@@ -12,8 +13,7 @@ impl super::Board for Board {
     type Watch = Timer;
 
     fn take() -> (Uart, Timer) {
-        // SAFETY: the addresses and the interrupt of the board's memory map; `start::run` is the
-        // only caller.
-        unsafe { (Uart::new(0x4000_4000, 0), Timer::new(0x4000_0000, 25_000_000)) }
+        // SAFETY: the addresses of the board's memory map; `start::run` is the only caller.
+        unsafe { (Uart::new(0x4000_4000, Wake::nvic(0)), Timer::new(0x4000_0000, 25_000_000)) }
     }
 }

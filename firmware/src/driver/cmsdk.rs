@@ -1,4 +1,5 @@
-//! Arm Cortex-M System Design Kit peripherals of the MPS2 and MPS3 boards: UART and timer.
+//! Arm Cortex-M System Design Kit peripherals of the MPS2 and MPS3 boards and of early Stellaris
+//! parts: UART, timer, watchdog.
 
 use core::convert::Infallible;
 
@@ -31,11 +32,11 @@ mod uart {
 }
 
 impl Uart {
-    /// The UART at a base address, switched on, with the number of its receive interrupt.
+    /// The UART at a base address, switched on, with its receive interrupt.
     ///
     /// # Safety
     /// A CMSDK UART that nobody else uses lies at `base`.
-    pub unsafe fn new(base: usize, receive_interrupt: u16) -> Self {
+    pub unsafe fn new(base: usize, wake: Wake) -> Self {
         // SAFETY: as the caller promises.
         let register = |offset| unsafe { Register::new(base + offset) };
         register(uart::BAUDDIV).write(uart::BAUDDIV_SMALLEST);
@@ -45,7 +46,7 @@ impl Uart {
             data: register(uart::DATA),
             state: register(uart::STATE),
             interrupt: register(uart::INTERRUPT),
-            wake: Wake::new(receive_interrupt),
+            wake,
         }
     }
 }
@@ -133,11 +134,70 @@ impl Stopwatch for Timer {
     }
 
     fn ticks(&self) -> u64 {
-        // The flag is read on both sides of the value, lest the value wraps between the two.
-        let before = self.interrupt.read() & 1;
-        let value = self.value.read();
-        let after = self.interrupt.read() & 1;
-        let wrapped = if before == after { before } else { u32::from(value > u32::MAX / 2) };
-        (u64::from(wrapped) << 32) + u64::from(u32::MAX - value)
+        passed(|| self.interrupt.read(), || self.value.read())
+    }
+}
+
+/// Ticks of a counter that goes down from its largest value, and of the flag that it wrapped.
+fn passed(flag: impl Fn() -> u32, value: impl Fn() -> u32) -> u64 {
+    // The flag is read on both sides of the value, lest the value wraps between the two.
+    let before = flag() & 1;
+    let value = value();
+    let after = flag() & 1;
+    let wrapped = if before == after { before } else { u32::from(value > u32::MAX / 2) };
+    (u64::from(wrapped) << 32) + u64::from(u32::MAX - value)
+}
+
+/// APB watchdog (Arm DDI 0479, section 4.6) as a stopwatch: it never bites, since its reset stays
+/// disabled. 33 bits like the [`Timer`].
+pub struct Watchdog {
+    load: Register,
+    value: Register,
+    clear: Register,
+    status: Register,
+    frequency: u32,
+}
+
+mod watchdog {
+    pub const LOAD: usize = 0x00;
+    pub const VALUE: usize = 0x04;
+    pub const CONTROL: usize = 0x08;
+    pub const CONTROL_INTERRUPT_ENABLE: u32 = 1 << 0;
+    pub const CLEAR: usize = 0x0c;
+    pub const STATUS: usize = 0x10;
+}
+
+impl Watchdog {
+    /// The watchdog at a base address, counting at `frequency` Hz.
+    ///
+    /// # Safety
+    /// A CMSDK watchdog that nobody else uses lies at `base`, and its interrupt stays masked.
+    pub unsafe fn new(base: usize, frequency: u32) -> Self {
+        // SAFETY: as the caller promises.
+        let register = |offset| unsafe { Register::new(base + offset) };
+        register(watchdog::LOAD).write(u32::MAX);
+        register(watchdog::CONTROL).write(watchdog::CONTROL_INTERRUPT_ENABLE);
+        Self {
+            load: register(watchdog::LOAD),
+            value: register(watchdog::VALUE),
+            clear: register(watchdog::CLEAR),
+            status: register(watchdog::STATUS),
+            frequency,
+        }
+    }
+}
+
+impl Stopwatch for Watchdog {
+    fn frequency(&self) -> u32 {
+        self.frequency
+    }
+
+    fn start(&mut self) {
+        self.clear.write(1);
+        self.load.write(u32::MAX);
+    }
+
+    fn ticks(&self) -> u64 {
+        passed(|| self.status.read(), || self.value.read())
     }
 }

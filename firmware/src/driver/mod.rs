@@ -1,7 +1,18 @@
 //! Peripherals that several boards share, as [`embedded_io`] and [`Stopwatch`](crate::clock::Stopwatch).
 
+#[cfg(target_arch = "arm")]
 pub mod cmsdk;
+#[cfg(target_arch = "riscv32")]
+pub mod minstret;
+#[cfg(target_arch = "arm")]
+pub mod nrf51;
+#[cfg(target_arch = "riscv32")]
+pub mod ns16550;
+#[cfg(target_arch = "arm")]
+pub mod pl011;
 mod register;
+#[cfg(target_arch = "arm")]
+pub mod sse_counter;
 mod wake;
 
 pub use register::Register;

@@ -27,3 +27,14 @@ mod arm {
         semihosting::process::exit(1)
     }
 }
+
+#[cfg(target_arch = "riscv32")]
+mod riscv {
+    /// Called by riscv-rt for every exception without a handler of its own.
+    #[unsafe(no_mangle)]
+    extern "C" fn ExceptionHandler(_frame: &riscv_rt::TrapFrame) -> ! {
+        let (cause, pc) = (::riscv::register::mcause::read().bits(), ::riscv::register::mepc::read());
+        defmt::error!("exception {} at {:#010x}", cause, pc);
+        semihosting::process::exit(1)
+    }
+}

@@ -1,7 +1,7 @@
 //! Why a graph could not be differentiated.
 
 use crate::onnx::Node;
-use crate::onnx::shape_inference::ShapeError;
+use crate::onnx::shape_inference::{ShapeError, TensorType};
 
 /// Why a graph could not be differentiated.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,11 @@ pub enum AutodiffError {
     /// The graph has not one image going in and one row of logits coming out.
     #[error("the model does not fit a classifier: {0}")]
     Signature(String),
+    /// A gradient of another shape than its value.
+    #[error(
+        "`{value}` is {expected}, but its gradient {found}; does the model fix its batch to one size somewhere?"
+    )]
+    GradientShape { value: String, expected: TensorType, found: TensorType },
     /// No parameter is left to train.
     #[error("no parameter is left to train: the model has {parameters}, and {frozen} of them are frozen")]
     NothingToTrain { parameters: usize, frozen: usize },

@@ -30,7 +30,7 @@ pub fn gradient_graph(model: &Model, options: &Options) -> Result<GradientGraph,
     forward_pass(&mut tape, &graph.nodes)?;
     tape.enter("loss".into());
     let (loss, gradient) = loss::softmax_cross_entropy(&mut tape, &logits, &labels, options.label_smoothing)?;
-    tape.add_gradient(&logits, gradient);
+    tape.add_gradient(&logits, gradient)?;
     reverse_pass(&mut tape, &graph.nodes)?;
 
     let mut gradients = Vec::new();

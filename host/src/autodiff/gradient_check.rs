@@ -136,7 +136,7 @@ impl GradientCheck {
         let names: BTreeSet<String> = self.inputs.iter().map(|(name, _)| name.clone()).collect();
         let mut tape = Tape::new(dialect, &graph, &BTreeSet::new(), names, 1)?;
         forward_pass(&mut tape, &graph.nodes)?;
-        tape.add_gradient(&y, "dy".into());
+        tape.add_gradient(&y, "dy".into())?;
         reverse_pass(&mut tape, &graph.nodes)?;
         let mut outputs = Vec::new();
         for (name, _) in &self.inputs {

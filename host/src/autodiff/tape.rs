@@ -229,9 +229,14 @@ impl Tape {
     }
 
     /// Adds to the gradient of a value.
-    pub fn add_gradient(&mut self, value: &str, gradient: String) {
-        debug_assert_eq!(self.types.get(value), self.types.get(&gradient), "gradient of `{value}`");
+    pub fn add_gradient(&mut self, value: &str, gradient: String) -> Result<(), AutodiffError> {
+        let (expected, found) = (self.type_of(value)?, self.type_of(&gradient)?);
+        if found != expected {
+            let (value, expected, found) = (value.to_owned(), expected.clone(), found.clone());
+            return Err(AutodiffError::GradientShape { value, expected, found });
+        }
         self.gradients.entry(value.into()).or_default().push(gradient);
+        Ok(())
     }
 
     /// The gradient of a value: the sum of all that was added, or `None` when nothing was.

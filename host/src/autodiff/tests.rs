@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -464,4 +465,66 @@ fn other_operator_sets_are_the_same_network() {
     let of_18 = nodes(&["pads_of_axes", "", "pad_axes"], mean, Node::new("Squeeze", &["m", "axes"], &["s"]));
     let model = Model { opset: 18, ..graph_of(of_18, &constants, "logits") };
     assert_eq!(trained_form(&model), expected);
+}
+
+/// Operators and attributes to put in the wrong place.
+const OPERATORS: [&str; 14] = [
+    "Add",
+    "Mul",
+    "Div",
+    "Relu",
+    "Conv",
+    "Gemm",
+    "MatMul",
+    "MaxPool",
+    "AveragePool",
+    "Concat",
+    "Reshape",
+    "Dropout",
+    "BatchNormalization",
+    "Transpose",
+];
+const ATTRIBUTES: [&str; 8] =
+    ["pads", "strides", "dilations", "kernel_shape", "group", "axis", "perm", "transB"];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Damaged models are refused, or still are models; never a panic.
+    #[test]
+    fn damaged_models_do_not_panic(
+        name in prop::sample::select(vec!["lenet5", "resnet8", "dscnn"]),
+        damages in prop::collection::vec((0..8, any::<prop::sample::Index>(), any::<prop::sample::Index>(), -2i64..6), 1..4),
+    ) {
+        let mut model = architecture::load(name).unwrap().build(Shape::new(32, 32, 3), 10, 1).unwrap();
+        for (kind, at, part, number) in damages {
+            let count = model.graph.nodes.len();
+            if count == 0 {
+                break;
+            }
+            let place = at.index(count);
+            let node = &mut model.graph.nodes[place];
+            match kind {
+                0 if !node.inputs.is_empty() => drop(node.inputs.remove(part.index(node.inputs.len()))),
+                1 if !node.outputs.is_empty() => drop(node.outputs.remove(part.index(node.outputs.len()))),
+                2 => node.op = (*part.get(&OPERATORS)).into(),
+                3 => drop(node.attributes.insert((*part.get(&ATTRIBUTES)).into(), Attribute::Int(number))),
+                4 => {
+                    let values = vec![number; part.index(6)];
+                    node.attributes.insert((*part.get(&ATTRIBUTES)).into(), Attribute::Ints(values));
+                }
+                5 => model.graph.nodes.swap(place, part.index(count)),
+                6 => drop(model.graph.nodes.remove(place)),
+                _ => {
+                    let other = part.index(model.graph.initializers.len());
+                    if let Some(tensor) = model.graph.initializers.values_mut().nth(other) {
+                        *tensor = Tensor::f32(&[2, 3], vec![0.0; 6]);
+                    }
+                }
+            }
+        }
+        for dialect in [Dialect::Training, Dialect::Standard] {
+            let _ = training_graph(&model, &options(dialect));
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! The table of boards. A new board is a row here, and in the firmware a board file, a memory map,
 //! a feature and a binary, all of the row's name.
 
+use goldcrest_shared::kernels::Family;
+
 /// A board that the firmware runs on.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Board {
@@ -46,6 +48,13 @@ pub static BOARDS: &[Board] = &[Board {
     ram_bytes: 4 * MIB,
     machine: Machine { program: "qemu-system-arm", arguments: &["-machine", "mps2-an386"], since: [6, 0] },
 }];
+
+impl Board {
+    /// The kernels of its firmware: the order of the weights that they read fastest.
+    pub fn family(&self) -> Family {
+        if self.target.starts_with("thumbv7em") { Family::Dsp } else { Family::Portable }
+    }
+}
 
 /// A name that no board has.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -65,7 +65,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let images = Dataset::open(&args.data, &options)?.test;
     let images = args.count.map_or(images.clone(), |count| images.head(count));
     let golden = (0..images.len().min(GOLDEN)).map(|index| images.image(index).to_vec()).collect();
-    let payload = Payload::open(&args.model, golden)?;
+    let payload = Payload::open(&args.model, board.family(), golden)?;
 
     eprintln!("building the firmware of {}", board.name);
     let firmware = firmware::build(board).map_err(|error| usage(error.into()))?;

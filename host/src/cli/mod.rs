@@ -4,9 +4,11 @@
 //! 2 wrong usage or a missing part.
 
 mod data;
+pub mod demo;
 pub mod doctor;
 pub mod emulate;
 pub mod eval;
+pub mod pack;
 mod progress;
 pub mod quantize;
 pub mod table;
@@ -29,11 +31,13 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Doctor(doctor::Args),
+    Train(Box<train::Args>),
+    Eval(eval::Args),
     Quantize(quantize::Args),
     Verify(verify::Args),
-    Eval(eval::Args),
-    Train(Box<train::Args>),
+    Pack(pack::Args),
     Emulate(emulate::Args),
 }
 
@@ -41,11 +45,13 @@ impl Cli {
     /// Runs the chosen subcommand. An error is printed as one line with its causes.
     pub fn run(&self) -> ExitCode {
         let outcome = match &self.command {
+            Command::Demo(args) => demo::run(args, self.output),
             Command::Doctor(args) => doctor::run(args, self.output),
+            Command::Train(args) => train::run(args, self.output),
+            Command::Eval(args) => eval::run(args, self.output),
             Command::Quantize(args) => quantize::run(args, self.output),
             Command::Verify(args) => verify::run(args, self.output),
-            Command::Eval(args) => eval::run(args, self.output),
-            Command::Train(args) => train::run(args, self.output),
+            Command::Pack(args) => pack::run(args, self.output),
             Command::Emulate(args) => emulate::run(args, self.output),
         };
         outcome.unwrap_or_else(|error| {

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::data::DataArgs;
 use super::{Output, Usage};
 use crate::architecture;
-use crate::dataset::{Dataset, Options as DatasetOptions, Spec};
 use crate::onnx::Model;
 use crate::runtime::{self, Choice};
 use crate::training::metrics::Epoch;
@@ -29,15 +29,11 @@ pub struct Args {
     /// A built-in architecture (lenet5, resnet8, ...), the path of one's .toml file, or an ONNX model to go on from
     #[arg(value_name = "ARCH|MODEL")]
     pub network: String,
-    /// Image folder, .tar or .tar.gz of one, CIFAR-10's binary files, `cifar10` or `glyphs`
-    #[arg(long, value_name = "SPEC")]
-    pub data: Spec,
+    #[command(flatten)]
+    pub data: DataArgs,
     /// Folder of the run: recipe.toml, metrics.jsonl, checkpoint, best.onnx, model.onnx
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Resize all images to so many rows and columns
-    #[arg(long, value_name = "HxW", value_parser = size)]
-    pub resize: Option<[usize; 2]>,
     /// Use only the first N training images
     #[arg(long, value_name = "N")]
     pub images: Option<usize>,
@@ -60,13 +56,6 @@ pub struct Args {
     pub runtime: Option<PathBuf>,
 }
 
-fn size(text: &str) -> Result<[usize; 2], String> {
-    let side = |text: &str| text.parse::<usize>().ok().filter(|&side| side > 0);
-    text.split_once('x')
-        .and_then(|(height, width)| Some([side(height)?, side(width)?]))
-        .ok_or_else(|| "expected rows x columns, as 32x32".into())
-}
-
 /// Runs the subcommand.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     // Cheap checks first: nobody waits for the images to be decoded to hear of a typing error.
@@ -78,13 +67,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         _ => Existing::Refuse,
     };
     runtime::load(&Choice { library: args.runtime.clone() }).map_err(usage)?;
-    let options = DatasetOptions {
-        seed: recipe.seed,
-        resize: args.resize,
-        progress: true,
-        ..DatasetOptions::default()
-    };
-    let mut dataset = Dataset::open(&args.data, &options)?;
+    let mut dataset = args.data.open()?;
     if let Some(count) = args.images {
         dataset.train = dataset.train.head(count);
     }
@@ -140,7 +123,7 @@ fn network(name: &str) -> anyhow::Result<Network> {
 }
 
 /// The first signal asks to stop after the step at hand, the second ends the process at once.
-fn stop_on_signals(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+pub(super) fn stop_on_signals(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
     let flag = Arc::clone(stop);
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {
@@ -152,17 +135,17 @@ fn stop_on_signals(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
 }
 
 /// Shows progress on standard error.
-struct Watcher {
-    bar: ProgressBar,
+pub(super) struct Watcher {
+    pub(super) bar: ProgressBar,
     epochs: usize,
 }
 
 impl Watcher {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { bar: ProgressBar::hidden(), epochs: 0 }
     }
 
-    fn see(&mut self, progress: Progress) {
+    pub(super) fn see(&mut self, progress: Progress) {
         match progress {
             Progress::Start { epoch, epochs, steps } => {
                 self.epochs = epochs;

@@ -6,15 +6,16 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde_json::json;
 
-use super::Output;
 use super::data::DataArgs;
 use super::table::Table;
-use crate::verify::{Comparison, verify_model};
+use super::{Output, Usage};
+use crate::board::table;
+use crate::verify::{Comparison, Scope, verify_model};
 
 /// Compare every layer of an int8 model in tract, ONNX Runtime and our engine
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  goldcrest verify model.int8.onnx --data cifar10\n  goldcrest verify model.int8.onnx --data glyphs --count 100 --json\n\nExit code 0: equal, 1: a value differs, 2: could not run."
+    after_help = "Examples:\n  goldcrest verify model.int8.onnx --data cifar10\n  goldcrest verify model.int8.onnx --data glyphs --count 100 --json\n  goldcrest verify model.int8.onnx --data images.tar.gz --board mps2-an386\n\nExit code 0: equal, 1: a value differs, 2: could not run."
 )]
 pub struct Args {
     /// Int8 ONNX model made by `goldcrest quantize`
@@ -24,7 +25,13 @@ pub struct Args {
     /// Test images to compare; all when not given
     #[arg(long, value_name = "N")]
     pub count: Option<usize>,
-    /// How many of them ONNX Runtime computes too
+    /// Also run the firmware on this emulated board, layer by layer
+    #[arg(long, value_name = "BOARD")]
+    pub board: Option<String>,
+    /// How many of the images the board computes
+    #[arg(long, value_name = "N", default_value_t = 200, requires = "board")]
+    pub board_images: usize,
+    /// How many of the images ONNX Runtime computes too
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub onnxruntime: usize,
 }
@@ -32,10 +39,15 @@ pub struct Args {
 /// Exit code 0 when all values are equal, 1 when one differs.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let bytes = std::fs::read(&args.model).with_context(|| args.model.display().to_string())?;
+    let board = match &args.board {
+        Some(name) => Some((table::find(name).map_err(|error| Usage(error.to_string()))?, args.board_images)),
+        None => None,
+    };
+    let scope = Scope { onnxruntime: args.onnxruntime, board };
     let images = args.data.open()?.test;
     let images = images.head(args.count.unwrap_or(images.len()));
     let bar = super::progress::images("verify", images.len());
-    let comparison = verify_model(&bytes, &images, args.onnxruntime, &|count| bar.inc(count as u64))
+    let comparison = verify_model(&bytes, &images, scope, &|count| bar.inc(count as u64))
         .with_context(|| args.model.display().to_string())?;
     bar.finish_and_clear();
     output.print(&to_json(&comparison), || to_text(&comparison));

@@ -33,8 +33,11 @@ fn is_train(name: &str) -> bool {
         .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
+/// File names with their content.
+type Files = Vec<(String, Vec<u8>)>;
+
 /// The files of a folder, or `None` when none of them is CIFAR-10's.
-pub(super) fn read_folder(folder: &Path) -> Result<Option<Vec<(String, Vec<u8>)>>, DatasetError> {
+pub(super) fn read_folder(folder: &Path) -> Result<Option<Files>, DatasetError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(DatasetError::io(folder))? {
         let entry = entry.map_err(DatasetError::io(folder))?;

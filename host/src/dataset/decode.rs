@@ -4,6 +4,7 @@ use std::{borrow::Cow, io::Cursor, path::PathBuf};
 
 use goldcrest_shared::shape::Shape;
 use image::imageops::{self, FilterType};
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader, Limits, Luma, Pixel, Rgb};
 use rayon::prelude::*;
 
@@ -47,7 +48,7 @@ pub(super) fn decode<L: Bytes>(
     let first = all.first().expect("a layout has pictures of every class");
     let size = match options.resize {
         Some(size) => size,
-        None => open(first)?.size,
+        None => File::read(first)?.open()?.size,
     };
     let shape = Shape::new(size[0], size[1], 3);
     check_memory(place, all.len(), shape, options)?;
@@ -58,7 +59,8 @@ pub(super) fn decode<L: Bytes>(
         .par_chunks_exact_mut(shape.len())
         .zip(&all)
         .map(|(to, one)| {
-            let outcome = open(one).and_then(|opened| {
+            let outcome = File::read(one).and_then(|file| {
+                let opened = file.open()?;
                 if options.resize.is_none() && opened.size != size {
                     return Err(DatasetError::WrongSize {
                         file: one.name.clone(),
@@ -118,64 +120,72 @@ enum Tone {
     Colour,
 }
 
-/// A picture whose header was read.
-struct Opened<'a> {
-    file: &'a str,
+/// An encoded picture.
+struct File<'a> {
+    name: &'a str,
     bytes: Cow<'a, [u8]>,
     format: ImageFormat,
+}
+
+/// A picture whose header was read.
+struct Opened<'a, D> {
+    name: &'a str,
+    decoder: D,
+    orientation: Orientation,
     /// Rows and columns, upright.
     size: [usize; 2],
 }
 
-fn open<L: Bytes>(one: &Labelled<L>) -> Result<Opened<'_>, DatasetError> {
-    let broken = |reason: String| DatasetError::Broken { file: one.name.clone(), reason, others: 0 };
-    let bytes = one.locator.bytes().map_err(|error| broken(error.to_string()))?;
-    let format = match image::guess_format(&bytes) {
-        Ok(format @ (ImageFormat::Jpeg | ImageFormat::Png)) => format,
-        _ if bytes.is_empty() => return Err(broken("the file is empty".to_owned())),
-        Ok(other) => return Err(broken(format!("{other:?} content, but only JPEG and PNG are read"))),
-        Err(_) => return Err(broken("neither JPEG nor PNG".to_owned())),
-    };
-    if format == ImageFormat::Jpeg && !jpeg_is_whole(&bytes) {
-        return Err(broken("truncated JPEG (no end of image marker)".to_owned()));
-    }
-    let mut opened = Opened { file: &one.name, bytes, format, size: [0; 2] };
-    let mut decoder = opened.decoder()?;
-    let (width, height) = decoder.dimensions();
-    let sideways = has_exif(&opened.bytes)
-        && decoder.orientation().is_ok_and(|orientation| {
-            use image::metadata::Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
-            matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
-        });
-    drop(decoder);
-    let (rows, columns) = if sideways { (width, height) } else { (height, width) };
-    opened.size = [rows as usize, columns as usize];
-    Ok(opened)
+fn broken(name: &str, reason: impl ToString) -> DatasetError {
+    DatasetError::Broken { file: name.to_owned(), reason: reason.to_string(), others: 0 }
 }
 
-impl Opened<'_> {
-    fn decoder(&self) -> Result<impl ImageDecoder + '_, DatasetError> {
+impl<'a> File<'a> {
+    fn read<L: Bytes>(one: &'a Labelled<L>) -> Result<Self, DatasetError> {
+        let name = &one.name;
+        let bytes = one.locator.bytes().map_err(|error| broken(name, error))?;
+        let format = match image::guess_format(&bytes) {
+            Ok(format @ (ImageFormat::Jpeg | ImageFormat::Png)) => format,
+            _ if bytes.is_empty() => return Err(broken(name, "the file is empty")),
+            Ok(other) => {
+                return Err(broken(name, format!("{other:?} content, but only JPEG and PNG are read")));
+            }
+            Err(_) => return Err(broken(name, "neither JPEG nor PNG")),
+        };
+        if format == ImageFormat::Jpeg && !jpeg_is_whole(&bytes) {
+            return Err(broken(name, "truncated JPEG (no end of image marker)"));
+        }
+        Ok(Self { name, bytes, format })
+    }
+
+    /// Reads the header.
+    fn open(&self) -> Result<Opened<'_, impl ImageDecoder>, DatasetError> {
         let mut limits = Limits::default();
         limits.max_image_width = Some(MAX_SIDE);
         limits.max_image_height = Some(MAX_SIDE);
         limits.max_alloc = Some(MAX_BYTES);
         let mut reader = ImageReader::with_format(Cursor::new(&self.bytes[..]), self.format);
         reader.limits(limits);
-        reader.into_decoder().map_err(|error| self.broken(&error))
+        let mut decoder = reader.into_decoder().map_err(|error| broken(self.name, error))?;
+        let orientation = match has_exif(&self.bytes) {
+            true => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+            false => Orientation::NoTransforms,
+        };
+        use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+        let (width, height) = decoder.dimensions();
+        let (rows, columns) = match orientation {
+            Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH => (width, height),
+            _ => (height, width),
+        };
+        Ok(Opened { name: self.name, decoder, orientation, size: [rows as usize, columns as usize] })
     }
+}
 
-    fn broken(&self, error: &dyn std::fmt::Display) -> DatasetError {
-        DatasetError::Broken { file: self.file.to_owned(), reason: error.to_string(), others: 0 }
-    }
-
-    /// Decodes into RGB pixels of the given size; gray is repeated. Transparency is dropped.
-    fn write(&self, to: &mut [u8], size: [usize; 2]) -> Result<Tone, DatasetError> {
-        let mut decoder = self.decoder()?;
-        let orientation = if has_exif(&self.bytes) { decoder.orientation().ok() } else { None };
-        let mut image = DynamicImage::from_decoder(decoder).map_err(|error| self.broken(&error))?;
-        if let Some(orientation) = orientation {
-            image.apply_orientation(orientation);
-        }
+impl<D: ImageDecoder> Opened<'_, D> {
+    /// Decodes into upright RGB pixels of the given size; gray is repeated. Transparency is dropped.
+    fn write(self, to: &mut [u8], size: [usize; 2]) -> Result<Tone, DatasetError> {
+        let mut image = DynamicImage::from_decoder(self.decoder).map_err(|error| broken(self.name, error))?;
+        image.apply_orientation(self.orientation);
         let tone = if image.color().has_color() { Tone::Colour } else { Tone::Gray };
         let rgb = image.into_rgb8();
         let from = Shape::new(rgb.height() as usize, rgb.width() as usize, 3);

@@ -338,7 +338,7 @@ mod tests {
     }
 
     fn content() -> Vec<u8> {
-        (0..300_000u32).map(|n| (n * n >> 7) as u8).collect()
+        (0..300_000u32).map(|n| ((n * n) >> 7) as u8).collect()
     }
 
     fn remote(server: &Server) -> Remote {

@@ -5,11 +5,14 @@
 //! front), the direction of the light, sharpness and noise. No shape is the mirror image of another
 //! class, so horizontal flips keep the labels.
 //!
-//! The colours of sign and background are drawn alike for all classes and either may be the lighter
-//! one, so single pixels say little about the class: a linear classifier stays far below a small
-//! convolutional network (measured figures are in `tests`).
+//! Colours are drawn alike for all classes and signs lie anywhere, so single pixels say little about
+//! the class. Measured on 8000 training and 2000 test images of seed 0: softmax regression on the
+//! pixels ends at 53 % test accuracy; LeNet-5 (batch 64, SGD 0.02, momentum 0.9, no augmentation)
+//! passes 95 % in epoch 4 and ends between 97 and 98.7 % in epochs 5 to 10.
 
 mod shapes;
+#[cfg(test)]
+mod tests;
 
 use goldcrest_shared::shape::Shape;
 use rayon::prelude::*;
@@ -49,14 +52,14 @@ pub fn draw(train: usize, test: usize, seed: u64) -> Dataset {
 
 type Rgb = [f32; 3];
 
-/// Draws one sign in linear steps from back to front.
+/// Draws one sign, from back to front.
 fn draw_one(class: usize, random: &mut Random, image: &mut [u8]) {
     let mut canvas = [[0.0f32; 3]; SIDE * SIDE];
-    let backdrop = colour(random, 0.1, 0.7);
+    let backdrop = colour(random, 0.1, 0.6);
     background(&mut canvas, backdrop, random);
     sign(&mut canvas, class, backdrop, random);
     light(&mut canvas, random);
-    let noise = random.range(0.0, 0.06);
+    let noise = random.range(0.0, 0.05);
     for (pixel, out) in canvas.iter().zip(image.chunks_exact_mut(3)) {
         for (value, out) in pixel.iter().zip(out) {
             // The sum of four uniform numbers is close enough to a normal distribution.
@@ -89,7 +92,7 @@ fn mix(from: Rgb, to: Rgb, share: f32) -> Rgb {
 /// A light colour that stands out from a darker one: the contrast a sign is made for.
 fn lighter(other: Rgb, least: f32, random: &mut Random) -> Rgb {
     for _ in 0..8 {
-        let found = colour(random, 0.6, 1.0);
+        let found = colour(random, 0.7, 1.0);
         if luminance(found) >= luminance(other) + least {
             return found;
         }
@@ -106,7 +109,7 @@ fn background(canvas: &mut [Rgb], base: Rgb, random: &mut Random) {
         let (x, y) = centred(index);
         *pixel = mix(base, far, (0.5 + 0.5 * (x * cos + y * sin)).clamp(0.0, 1.0));
     }
-    for _ in 0..random.below(6) {
+    for _ in 0..random.below(5) {
         clutter(canvas, base, random);
     }
 }
@@ -138,13 +141,13 @@ fn centred(index: usize) -> (f32, f32) {
 
 /// Draws the sign of a class under a random affine map.
 fn sign(canvas: &mut [Rgb], class: usize, backdrop: Rgb, random: &mut Random) {
-    let face = lighter(backdrop, 0.25, random);
+    let face = lighter(backdrop, 0.3, random);
     let mark = colour(random, 0.0, 0.4);
-    let size = random.range(0.52, 0.85);
+    let size = random.range(0.56, 0.86);
     let aspect = random.range(0.88, 1.14);
     let slant = random.range(-0.15, 0.15);
-    let (sin, cos) = random.range(-0.35f32, 0.35).sin_cos();
-    let reach = (1.05 - size).max(0.0);
+    let (sin, cos) = random.range(-0.3f32, 0.3).sin_cos();
+    let reach = 0.95 * (1.05 - size);
     let (x0, y0) = (random.range(-reach, reach), random.range(-reach, reach));
     // Width of the soft edge in the sign's own units: about one pixel, sometimes out of focus.
     let soft = random.range(0.8, 1.8) * (2.0 / SIDE as f32) / size;
@@ -167,7 +170,7 @@ fn sign(canvas: &mut [Rgb], class: usize, backdrop: Rgb, random: &mut Random) {
 /// Exposure, and a side that is better lit than the other.
 fn light(canvas: &mut [Rgb], random: &mut Random) {
     let (sin, cos) = random.range(0.0, std::f32::consts::TAU).sin_cos();
-    let (exposure, slope) = (random.range(0.65, 1.15), random.range(0.0, 0.3));
+    let (exposure, slope) = (random.range(0.75, 1.15), random.range(0.0, 0.25));
     for (index, pixel) in canvas.iter_mut().enumerate() {
         let (x, y) = centred(index);
         let gain = exposure * (1.0 + slope * (x * cos + y * sin));

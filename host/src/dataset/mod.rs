@@ -39,6 +39,8 @@ mod progress;
 pub mod random;
 mod spec;
 mod split;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fs,

@@ -157,7 +157,7 @@ impl FloatClassifier {
         }
         let Shape { height, width, channels } = input.shape;
         let sizes = if input.channels_last { [height, width, channels] } else { [channels, height, width] };
-        let runtime = OnnxRuntime::load(model, sizes, vec![output], GraphOptimizationLevel::Level3)?;
+        let runtime = OnnxRuntime::load(model, sizes, vec![output], GraphOptimizationLevel::All)?;
         Ok(Self { runtime, input, info })
     }
 }

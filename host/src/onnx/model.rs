@@ -17,6 +17,9 @@ pub enum OnnxError {
     /// The file cannot be written.
     #[error("{path}: cannot write: {source}")]
     Write { path: PathBuf, source: std::io::Error },
+    /// The file's content is no usable model.
+    #[error("{path}: {source}")]
+    File { path: PathBuf, source: Box<OnnxError> },
     /// The bytes are no protobuf of an ONNX model.
     #[error("not an ONNX model: {0}")]
     Decode(#[from] prost::DecodeError),
@@ -123,6 +126,7 @@ impl Model {
         let bytes =
             std::fs::read(path).map_err(|source| OnnxError::Read { path: path.to_owned(), source })?;
         Self::decode(&bytes)
+            .map_err(|source| OnnxError::File { path: path.to_owned(), source: Box::new(source) })
     }
 
     /// Writes the model to a file.

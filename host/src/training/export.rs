@@ -1,38 +1,19 @@
 //! The trained float model: the forward graph with the live parameters in it.
 
-use goldcrest_shared::quantize::graph::Normalization;
-
-use crate::onnx::Model;
+use goldcrest_shared::quantize::graph::ModelInfo;
 
 use super::checkpoint::State;
+use crate::onnx::{Model, info};
 
-/// Key of the labels in `metadata_props`: a JSON array in the order of the logits.
-const LABELS: &str = "goldcrest.labels";
-/// Key of the normalization: a JSON object `{"mean": [..], "std": [..]}`, one entry per channel.
-const NORMALIZATION: &str = "goldcrest.normalization";
-
-/// What a model's file says beside its graph.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Description<'a> {
-    /// In the order of the logits.
-    pub labels: &'a [String],
-    /// What training did to the pixels.
-    pub normalization: &'a Normalization,
-}
-
-/// `model` with the parameters of `state`, running statistics included, and its description in the
-/// metadata.
-pub fn trained(model: &Model, state: &State, description: &Description) -> Model {
+/// `model` with the parameters of `state`, running statistics included, and with labels and
+/// normalization in its metadata.
+pub fn trained(model: &Model, state: &State, description: &ModelInfo) -> Model {
     let mut trained = model.clone();
     for (name, tensor) in &mut trained.graph.initializers {
         if let Some(live) = state.parameter(name) {
             *tensor = live.clone();
         }
     }
-    let Description { labels, normalization: Normalization { mean, std } } = description;
-    trained.metadata.insert(LABELS.into(), serde_json::json!(labels).to_string());
-    trained
-        .metadata
-        .insert(NORMALIZATION.into(), serde_json::json!({ "mean": mean, "std": std }).to_string());
+    info::write(description, &mut trained.metadata);
     trained
 }

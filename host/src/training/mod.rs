@@ -10,6 +10,8 @@ mod reference;
 pub mod run;
 pub mod schedule;
 pub mod session;
+#[cfg(test)]
+mod tests;
 mod train;
 
 pub use recipe::Recipe;

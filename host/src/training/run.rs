@@ -123,21 +123,41 @@ impl Run {
         self.path.join(BEST)
     }
 
-    /// The folder of the artifacts that the training API reads.
-    pub fn artifacts(&self) -> Result<PathBuf, RunError> {
+    /// Makes the folder of the artifacts that the training API reads; it is there while training runs.
+    pub fn artifacts(&self) -> Result<Artifacts, RunError> {
         let path = self.path.join(ARTIFACTS);
         std::fs::create_dir_all(&path).map_err(|source| RunError::Unwritable {
             path: path.clone(),
             action: "cannot create the folder",
             source,
         })?;
-        Ok(path)
+        Ok(Artifacts { path })
     }
 
     fn probe(&self) -> std::io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
         file.write_all(&vec![0; PROBE_BYTES])?;
         file.as_file().sync_all()
+    }
+}
+
+/// The folder of a run's artifacts; removed when dropped.
+#[derive(Debug)]
+pub struct Artifacts {
+    path: PathBuf,
+}
+
+impl Artifacts {
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Artifacts {
+    fn drop(&mut self) {
+        // What stays behind is removed with the run.
+        let _ = remove(&self.path);
     }
 }
 

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use goldcrest_shared::quantize::graph::ModelInfo;
 use goldcrest_shared::shape::Shape;
 
 use super::checkpoint::{CheckpointError, Property, State};
-use super::export::{self, Description};
+use super::export;
 use super::metrics::{self, Epoch};
 use super::recipe::{Recipe, RecipeError};
 use super::run::{Run, RunError, write_atomically};
@@ -220,7 +221,8 @@ pub fn train(
     }
     write_atomically(&run.recipe(), recipe.to_toml().as_bytes()).map_err(write_error(run.recipe()))?;
     let artifacts = run.artifacts()?;
-    let session = TrainingSession::new(&artifacts, &graph.training_model, &graph.eval_model, state, threads)?;
+    let session =
+        TrainingSession::new(artifacts.path(), &graph.training_model, &graph.eval_model, state, threads)?;
 
     report(Progress::Start { epoch: position.epochs + 1, epochs: recipe.epochs, steps });
     let mut learner = Learner { job, session, position, stop, report };
@@ -353,7 +355,7 @@ impl Learner<'_, '_> {
 
     fn export(&self, path: PathBuf) -> Result<PathBuf, TrainError> {
         let Job { model, dataset, normalization, .. } = &self.job;
-        let description = Description { labels: &dataset.classes, normalization };
+        let description = ModelInfo { labels: dataset.classes.clone(), normalization: normalization.clone() };
         let trained = export::trained(model, &self.session.state()?, &description);
         write_atomically(&path, &trained.encode()).map_err(write_error(path.clone()))?;
         Ok(path)

@@ -2,7 +2,7 @@
 
 use goldcrest_shared::engine::Engine;
 use goldcrest_shared::image::Image;
-use goldcrest_shared::quantize::graph::QuantizedModel;
+use goldcrest_shared::quantize::graph::{QuantizedGraph, QuantizedModel};
 use goldcrest_shared::quantize::pack::{PackOptions, Packed, pack};
 
 use super::runner::{Runner, RunnerError};
@@ -24,11 +24,16 @@ impl HostEngine {
     pub fn pack(model: &QuantizedModel) -> Result<Self, RunnerError> {
         let packed = pack(model, &PackOptions::default()).map_err(failure)?;
         let graph = &model.graph;
-        let node = |output| graph.nodes.iter().position(|node| node.output == output);
-        let nodes = packed.layers.iter().map(|layer| node(layer.output)).collect();
+        let nodes = nodes(&packed, graph);
         let input = graph.tensor(graph.input).shape.len();
         Ok(Self { packed, nodes, input, count: graph.nodes.len() })
     }
+}
+
+/// The node that each layer of a device image completes.
+pub(super) fn nodes(packed: &Packed, graph: &QuantizedGraph) -> Vec<Option<usize>> {
+    let node = |output| graph.nodes.iter().position(|node| node.output == output);
+    packed.layers.iter().map(|layer| node(layer.output)).collect()
 }
 
 impl Runner for HostEngine {

@@ -2,6 +2,7 @@
 //! executable specification compute every layer of every image, and every value is compared.
 
 mod compare;
+pub mod emulator;
 pub mod engine;
 pub mod layout;
 mod model;
@@ -14,5 +15,5 @@ pub mod tract;
 mod tests;
 
 pub use compare::{Comparison, Difference, LayerComparison, Participant, VerifyError, compare};
-pub use model::{Pixels, VerifyModelError, verify_model};
+pub use model::{Pixels, Scope, VerifyModelError, verify_model};
 pub use runner::{Runner, RunnerError};

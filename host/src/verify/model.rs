@@ -3,10 +3,13 @@
 use goldcrest_shared::quantize::graph::QuantizedModel;
 use goldcrest_shared::shape::Shape;
 
+use super::emulator::{EmulatedBoard, StartError};
 use super::engine::HostEngine;
 use super::onnxruntime::Int8OnnxRuntime;
 use super::tract::Tract;
 use super::{Comparison, Participant, RunnerError, VerifyError, compare};
+use crate::board::emulator::EmulatorError;
+use crate::board::table::Board;
 use crate::dataset::Split;
 use crate::onnx::int8::{self, Int8Error};
 use crate::onnx::{Model, OnnxError};
@@ -24,6 +27,9 @@ pub enum VerifyModelError {
     /// A runner cannot be loaded.
     #[error(transparent)]
     Runner(#[from] RunnerError),
+    /// The emulated board does not start.
+    #[error(transparent)]
+    Board(#[from] EmulatorError),
     /// The comparison broke down.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -35,15 +41,24 @@ pub enum VerifyModelError {
     NoImages,
 }
 
-/// Compares the bytes of an int8 file in tract with our engine on all images, and with ONNX Runtime on the first
-/// `onnxruntime` of them. `done` is told how many images more are finished.
+/// How many images the slower runners compute; tract and our engine compute all.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope {
+    /// The first so many in ONNX Runtime; with 0 it is not needed.
+    pub onnxruntime: usize,
+    /// The first so many in the firmware on this emulated board.
+    pub board: Option<(&'static Board, usize)>,
+}
+
+/// Compares the bytes of an int8 file in tract and the other runners with our engine. `done` is told how many
+/// images more are finished.
 ///
 /// # Errors
 /// When the file is no int8 model, or a runner is missing or breaks down; differences are no error.
 pub fn verify_model(
     bytes: &[u8],
     images: &Split,
-    onnxruntime: usize,
+    scope: Scope,
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Comparison, VerifyModelError> {
     let onnx = Model::decode(bytes)?;
@@ -57,14 +72,28 @@ pub fn verify_model(
     }
     let engine = HostEngine::pack(&model)?;
     let tract = Tract::load(bytes, &model.graph)?;
-    let runtime = match onnxruntime {
+    let runtime = match scope.onnxruntime {
         0 => None,
         _ => Some(Int8OnnxRuntime::load(&onnx, &model.graph)?),
     };
+    let board = match scope.board {
+        Some((board, images)) => Some((EmulatedBoard::start(board, &model)?, images)),
+        None => None,
+    };
     let mut participants = vec![Participant::all(&engine), Participant::all(&tract)];
-    participants.extend(runtime.as_ref().map(|runner| Participant { runner, images: onnxruntime }));
+    participants.extend(runtime.as_ref().map(|runner| Participant { runner, images: scope.onnxruntime }));
+    participants.extend(board.as_ref().map(|(runner, images)| Participant { runner, images: *images }));
     let input = Pixels::of(&model);
     Ok(compare(&model, &participants, images.len(), &|index| input.quantize(images.image(index)), done)?)
+}
+
+impl From<StartError> for VerifyModelError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Runner(error) => Self::Runner(error),
+            StartError::Emulator(error) => Self::Board(error),
+        }
+    }
 }
 
 /// The tables that turn pictures into int8 inputs.
@@ -87,5 +116,23 @@ impl Pixels {
             .enumerate()
             .map(|(index, &pixel)| self.tables[index % channels][usize::from(pixel)])
             .collect()
+    }
+
+    /// A picture with this int8 input, or `None` when there is none: [`Pixels::quantize`] backwards.
+    pub fn picture(&self, input: &[i8]) -> Option<Vec<u8>> {
+        let channels = self.tables.len();
+        let inverse: Vec<[Option<u8>; 256]> = self
+            .tables
+            .iter()
+            .map(|table| {
+                let mut inverse = [None; 256];
+                for (pixel, &value) in (0..=u8::MAX).zip(table) {
+                    inverse[usize::from(value as u8)] = Some(pixel);
+                }
+                inverse
+            })
+            .collect();
+        let pixels = input.iter().enumerate();
+        pixels.map(|(index, &value)| inverse[index % channels][usize::from(value as u8)]).collect()
     }
 }

@@ -22,7 +22,7 @@ impl Rule for Add {
         for input in node.inputs.iter().take(2) {
             if tape.wants(input) {
                 let gradient = reduce_to(tape, dy, input)?;
-                tape.add_gradient(input, gradient);
+                tape.add_gradient(input, gradient)?;
             }
         }
         Ok(())
@@ -40,12 +40,12 @@ impl Rule for Sub {
         let (a, b) = (&node.inputs[0], &node.inputs[1]);
         if tape.wants(a) {
             let gradient = reduce_to(tape, dy, a)?;
-            tape.add_gradient(a, gradient);
+            tape.add_gradient(a, gradient)?;
         }
         if tape.wants(b) {
             let gradient = reduce_to(tape, dy, b)?;
             let gradient = tape.op("Neg", &[&gradient])?;
-            tape.add_gradient(b, gradient);
+            tape.add_gradient(b, gradient)?;
         }
         Ok(())
     }

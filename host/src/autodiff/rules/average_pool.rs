@@ -55,7 +55,7 @@ impl Rule for AveragePool {
                 .with("pads", ints(&[padding.top, padding.left, padding.bottom, padding.right]))
                 .with("output_padding", ints(&rest)),
         )?;
-        tape.add_gradient(x, dx);
+        tape.add_gradient(x, dx)?;
         Ok(())
     }
 }

@@ -150,7 +150,7 @@ fn training(tape: &mut Tape, node: &Node, dy: &str) -> Result<(), AutodiffError>
     tape.append(grad.with("epsilon", Attribute::Float(epsilon(node))))?;
     for (input, gradient) in node.inputs.iter().zip(outputs) {
         if tape.wants(input) {
-            tape.add_gradient(input, gradient);
+            tape.add_gradient(input, gradient)?;
         }
     }
     Ok(())
@@ -166,7 +166,7 @@ fn standard(tape: &mut Tape, node: &Node, dy: &str) -> Result<(), AutodiffError>
     for (parameter, gradient) in [(bias, &sum), (scale, &product_sum)] {
         if tape.wants(parameter) {
             let gradient = tape.reshape_like(gradient, parameter)?;
-            tape.add_gradient(parameter, gradient);
+            tape.add_gradient(parameter, gradient)?;
         }
     }
     if !tape.wants(x) {
@@ -184,7 +184,7 @@ fn standard(tape: &mut Tape, node: &Node, dy: &str) -> Result<(), AutodiffError>
     let scale = column(tape, node, scale)?;
     let slope = tape.op("Mul", &[&scale, &inverse])?;
     let dx = tape.op("Mul", &[&rest, &slope])?;
-    tape.add_gradient(x, dx);
+    tape.add_gradient(x, dx)?;
     Ok(())
 }
 
@@ -195,7 +195,7 @@ fn by_running_statistics(tape: &mut Tape, node: &Node, dy: &str) -> Result<(), A
     let slope = tape.op("Div", &[&node.inputs[1], &deviation])?;
     let slope = column(tape, node, &slope)?;
     let dx = tape.op("Mul", &[dy, &slope])?;
-    tape.add_gradient(&node.inputs[0], dx);
+    tape.add_gradient(&node.inputs[0], dx)?;
     Ok(())
 }
 

@@ -18,7 +18,7 @@ impl Rule for Clip {
         let zero = tape.scalar(0.0);
         let passes = tape.op("Equal", &[x, y])?;
         let dx = tape.op("Where", &[&passes, dy, &zero])?;
-        tape.add_gradient(x, dx);
+        tape.add_gradient(x, dx)?;
         Ok(())
     }
 }

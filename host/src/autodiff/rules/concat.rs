@@ -29,7 +29,7 @@ impl Rule for Concat {
                 let (starts, ends, axes) =
                     (tape.integers(&[start]), tape.integers(&[end]), tape.integers(&[axis]));
                 let part = tape.op("Slice", &[dy, &starts, &ends, &axes])?;
-                tape.add_gradient(input, part);
+                tape.add_gradient(input, part)?;
             }
             start = end;
         }

@@ -50,7 +50,7 @@ fn training(tape: &mut Tape, node: &Node, dy: &str) -> Result<(), AutodiffError>
     tape.append(grad)?;
     for (input, gradient) in node.inputs.iter().zip(outputs) {
         if tape.wants(input) {
-            tape.add_gradient(input, gradient);
+            tape.add_gradient(input, gradient)?;
         }
     }
     Ok(())
@@ -61,15 +61,15 @@ fn standard(tape: &mut Tape, node: &Node, dy: &str) -> Result<(), AutodiffError>
     let (x, w) = (&node.inputs[0], &node.inputs[1]);
     if tape.wants(x) {
         let dx = geometry.input_gradient(tape, dy, w)?;
-        tape.add_gradient(x, dx);
+        tape.add_gradient(x, dx)?;
     }
     if tape.wants(w) {
         let dw = geometry.weight_gradient(tape, dy, x)?;
-        tape.add_gradient(w, dw);
+        tape.add_gradient(w, dw)?;
     }
     if let Some(bias) = node.inputs.get(2).filter(|bias| tape.wants(bias)) {
         let db = tape.reduce_sum(dy, &[0, 2, 3], false)?;
-        tape.add_gradient(bias, db);
+        tape.add_gradient(bias, db)?;
     }
     Ok(())
 }

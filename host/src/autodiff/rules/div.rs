@@ -18,13 +18,13 @@ impl Rule for Div {
         let quotient = tape.op("Div", &[dy, b])?;
         if tape.wants(a) {
             let gradient = reduce_to(tape, &quotient, a)?;
-            tape.add_gradient(a, gradient);
+            tape.add_gradient(a, gradient)?;
         }
         if tape.wants(b) {
             let product = tape.op("Mul", &[&quotient, y])?;
             let sum = reduce_to(tape, &product, b)?;
             let gradient = tape.op("Neg", &[&sum])?;
-            tape.add_gradient(b, gradient);
+            tape.add_gradient(b, gradient)?;
         }
         Ok(())
     }

@@ -39,7 +39,7 @@ impl Rule for Dropout {
                 tape.op("Where", &[&mask(node), &scaled, &zero])?
             }
         };
-        tape.add_gradient(x, dx);
+        tape.add_gradient(x, dx)?;
         Ok(())
     }
 }

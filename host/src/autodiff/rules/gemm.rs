@@ -35,19 +35,19 @@ impl Rule for Gemm {
                 false => product(dy, false, b, !turned_b),
                 true => product(b, turned_b, dy, true),
             })?;
-            tape.add_gradient(a, da);
+            tape.add_gradient(a, da)?;
         }
         if tape.wants(b) {
             let db = tape.emit(match turned_b {
                 false => product(a, !turned_a, dy, false),
                 true => product(dy, true, a, turned_a),
             })?;
-            tape.add_gradient(b, db);
+            tape.add_gradient(b, db)?;
         }
         if let Some(c) = node.inputs.get(2).filter(|c| tape.wants(c)) {
             let dc = reduce_to(tape, dy, c)?;
             let dc = tape.scale(&dc, node.float("beta").unwrap_or(1.0))?;
-            tape.add_gradient(c, dc);
+            tape.add_gradient(c, dc)?;
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ impl Rule for GlobalAveragePool {
         let part = tape.scale(dy, 1.0 / (rows * columns) as f32)?;
         let shape = tape.shape_tensor(x)?;
         let dx = tape.op("Expand", &[&part, &shape])?;
-        tape.add_gradient(x, dx);
+        tape.add_gradient(x, dx)?;
         Ok(())
     }
 }

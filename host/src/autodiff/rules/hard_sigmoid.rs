@@ -20,7 +20,7 @@ impl Rule for HardSigmoid {
         let inside = tape.op("And", &[&above, &below])?;
         let sloped = tape.scale(dy, node.float("alpha").unwrap_or(0.2))?;
         let dx = tape.op("Where", &[&inside, &sloped, &zero])?;
-        tape.add_gradient(x, dx);
+        tape.add_gradient(x, dx)?;
         Ok(())
     }
 }

@@ -23,7 +23,7 @@ impl Rule for HardSwish {
         let slope = tape.op("Where", &[&below, &slope, &one])?;
         let slope = tape.op("Where", &[&above, &slope, &zero])?;
         let dx = tape.op("Mul", &[dy, &slope])?;
-        tape.add_gradient(x, dx);
+        tape.add_gradient(x, dx)?;
         Ok(())
     }
 }

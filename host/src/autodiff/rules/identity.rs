@@ -13,7 +13,7 @@ impl Rule for Identity {
     }
 
     fn backward(&self, tape: &mut Tape, node: &Node, dy: &str) -> Result<(), AutodiffError> {
-        tape.add_gradient(&node.inputs[0], dy.into());
+        tape.add_gradient(&node.inputs[0], dy.into())?;
         Ok(())
     }
 }

@@ -29,7 +29,7 @@ impl Rule for LeakyRelu {
                 tape.op("Where", &[&above, dy, &sloped])?
             }
         };
-        tape.add_gradient(x, dx);
+        tape.add_gradient(x, dx)?;
         Ok(())
     }
 }

@@ -24,7 +24,7 @@ impl Rule for MatMul {
             let turned = turn(tape, b)?;
             let product = tape.op("MatMul", &[dy, &turned])?;
             let da = reduce_to(tape, &product, a)?;
-            tape.add_gradient(a, da);
+            tape.add_gradient(a, da)?;
         }
         if tape.wants(b) {
             let db = if tape.shape(b)?.len() == 2 {
@@ -34,7 +34,7 @@ impl Rule for MatMul {
                 let product = tape.op("MatMul", &[&turned, dy])?;
                 reduce_to(tape, &product, b)?
             };
-            tape.add_gradient(b, db);
+            tape.add_gradient(b, db)?;
         }
         Ok(())
     }

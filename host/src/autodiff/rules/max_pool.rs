@@ -36,7 +36,7 @@ impl Rule for MaxPool {
             }
             Dialect::Standard => scatter(tape, node, dy)?,
         };
-        tape.add_gradient(x, dx);
+        tape.add_gradient(x, dx)?;
         Ok(())
     }
 }

@@ -19,7 +19,7 @@ impl Rule for Mul {
             if tape.wants(input) {
                 let gradient = tape.op("Mul", &[dy, other])?;
                 let gradient = reduce_to(tape, &gradient, input)?;
-                tape.add_gradient(input, gradient);
+                tape.add_gradient(input, gradient)?;
             }
         }
         Ok(())

@@ -25,7 +25,7 @@ impl Rule for Pad {
         let negative: Vec<i64> = pads.iter().map(|pad| -pad).collect();
         let negative = tape.integers(&negative);
         let dx = tape.op("Pad", &[dy, &negative])?;
-        tape.add_gradient(&node.inputs[0], dx);
+        tape.add_gradient(&node.inputs[0], dx)?;
         Ok(())
     }
 }

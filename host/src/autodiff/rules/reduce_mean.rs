@@ -36,7 +36,7 @@ impl Rule for ReduceMean {
         let part = tape.op("Reshape", &[&part, &kept])?;
         let target = tape.shape_tensor(x)?;
         let dx = tape.op("Expand", &[&part, &target])?;
-        tape.add_gradient(x, dx);
+        tape.add_gradient(x, dx)?;
         Ok(())
     }
 }

@@ -27,7 +27,7 @@ impl Rule for Relu {
                 tape.op("Where", &[&passes, dy, &zero])?
             }
         };
-        tape.add_gradient(x, dx);
+        tape.add_gradient(x, dx)?;
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ impl Rule for Reshape {
 
     fn backward(&self, tape: &mut Tape, node: &Node, dy: &str) -> Result<(), AutodiffError> {
         let dx = tape.reshape_like(dy, &node.inputs[0])?;
-        tape.add_gradient(&node.inputs[0], dx);
+        tape.add_gradient(&node.inputs[0], dx)?;
         Ok(())
     }
 }

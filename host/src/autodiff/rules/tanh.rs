@@ -27,7 +27,7 @@ impl Rule for Tanh {
                 tape.op("Mul", &[dy, &slope])?
             }
         };
-        tape.add_gradient(x, dx);
+        tape.add_gradient(x, dx)?;
         Ok(())
     }
 }

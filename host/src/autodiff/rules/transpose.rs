@@ -21,7 +21,7 @@ impl Rule for Transpose {
         };
         let back: Vec<i64> = (0..rank).map(back).collect();
         let dx = tape.transpose(dy, &back)?;
-        tape.add_gradient(&node.inputs[0], dx);
+        tape.add_gradient(&node.inputs[0], dx)?;
         Ok(())
     }
 }

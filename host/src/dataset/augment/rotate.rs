@@ -89,9 +89,9 @@ const ONE: i32 = 1 << FRACTION;
 
 fn turn<const C: usize>(canvas: &mut Canvas, angle: f32, interpolation: Interpolation) {
     let (height, width) = (canvas.shape().height, canvas.shape().width);
+    let stride = width + 2;
     let mut packed = std::mem::take(&mut canvas.packed);
-    packed.clear();
-    packed.extend(canvas.pixels().as_chunks::<C>().0.iter().map(pack));
+    pack_with_border(canvas.pixels().as_chunks::<C>().0, width, &mut packed);
 
     let (sin, cos) = f64::from(angle).sin_cos();
     let (middle_x, middle_y) = (width as f64 / 2.0, height as f64 / 2.0);
@@ -108,9 +108,9 @@ fn turn<const C: usize>(canvas: &mut Canvas, angle: f32, interpolation: Interpol
             let lanes = if x as u32 >= span_x || y as u32 >= span_y {
                 0
             } else if interpolation == Interpolation::Nearest {
-                packed[(y >> FRACTION) as usize * width + (x >> FRACTION) as usize]
+                packed[((y >> FRACTION) as usize + 1) * stride + (x >> FRACTION) as usize + 1]
             } else {
-                between(&packed, width, height, x, y)
+                between(&packed, stride, x, y)
             };
             for (lane, out) in pixel.iter_mut().enumerate() {
                 *out = (lanes >> (16 * lane)) as u8;
@@ -122,18 +122,31 @@ fn turn<const C: usize>(canvas: &mut Canvas, angle: f32, interpolation: Interpol
     canvas.packed = packed;
 }
 
-/// Bilinear, where pixel centres are at halves; beyond the outermost centres the edge goes on.
+/// Packs an image and continues its edges by one pixel, so that interpolation needs no limits.
+fn pack_with_border<const C: usize>(image: &[[u8; C]], width: usize, packed: &mut Vec<u64>) {
+    let stride = width + 2;
+    packed.resize((image.len() / width + 2) * stride, 0);
+    for (row, out) in image.chunks_exact(width).zip(packed[stride..].chunks_exact_mut(stride)) {
+        for (out, pixel) in out[1..=width].iter_mut().zip(row) {
+            *out = pack(pixel);
+        }
+        (out[0], out[width + 1]) = (out[1], out[width]);
+    }
+    packed.copy_within(stride..2 * stride, 0);
+    let end = packed.len();
+    packed.copy_within(end - 2 * stride..end - stride, end - stride);
+}
+
+/// Bilinear between the centres of four pixels, which are at halves; with the border of one pixel
+/// the centre before position `x` is that of column `x + 1/2` rounded down.
 #[inline]
-fn between(packed: &[u64], width: usize, height: usize, x: i32, y: i32) -> u64 {
-    let (x, y) = (x - ONE / 2, y - ONE / 2);
-    let weight = |position: i32| ((position as u32 & (ONE as u32 - 1)) >> (FRACTION - 8)) as u64;
-    let low = |position: i32| (position >> FRACTION).max(0) as usize;
-    let high = |position: i32, length: usize| (((position >> FRACTION) + 1) as usize).min(length - 1);
-    let (left, right) = (low(x), high(x, width));
-    let (above, below) = (low(y) * width, high(y, height) * width);
-    let upper = blend(packed[above + left], packed[above + right], weight(x));
-    let lower = blend(packed[below + left], packed[below + right], weight(x));
-    blend(upper, lower, weight(y))
+fn between(packed: &[u64], stride: usize, x: i32, y: i32) -> u64 {
+    let (x, y) = ((x + ONE / 2) as u32, (y + ONE / 2) as u32);
+    let weight = |position: u32| u64::from(position & (ONE as u32 - 1)) >> (FRACTION - 8);
+    let first = (y >> FRACTION) as usize * stride + (x >> FRACTION) as usize;
+    let (upper, lower) = (&packed[first..first + 2], &packed[first + stride..first + stride + 2]);
+    let across = weight(x);
+    blend(blend(upper[0], upper[1], across), blend(lower[0], lower[1], across), weight(y))
 }
 
 #[cfg(test)]

@@ -25,7 +25,9 @@ pub fn broadcast(a: &[Dimension], b: &[Dimension]) -> Option<Vec<Dimension>> {
 
 pub(super) fn elementwise(site: &Site<'_>) -> Result<Vec<TensorType>, ShapeError> {
     let mut result = site.input(0)?.clone();
-    for index in 1..site.node.inputs.len() {
+    let takes_any = matches!(site.node.op.as_str(), "Min" | "Max" | "Sum");
+    let count = if takes_any { site.node.inputs.len() } else { 2 };
+    for index in 1..count {
         result.shape = join(site, &result.shape, index)?;
     }
     if matches!(site.node.op.as_str(), "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Equal") {

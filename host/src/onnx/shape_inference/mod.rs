@@ -105,6 +105,10 @@ impl Types {
     pub fn infer(graph: &Graph) -> Result<Self, ShapeError> {
         let mut types = Self::of_inputs(graph)?;
         for node in &graph.nodes {
+            if let Some(output) = node.outputs.iter().find(|output| types.get(output).is_some()) {
+                let problem = format!("`{output}` is made a second time");
+                return Err(Site { node, types: &types }.fail(problem));
+            }
             types.apply(node)?;
         }
         Ok(types)

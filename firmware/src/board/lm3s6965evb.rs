@@ -1,0 +1,30 @@
+//! Texas Instruments (Luminary) LM3S6965 evaluation board: Cortex-M3 at 12.5 MHz after reset.
+
+use crate::driver::cmsdk::Watchdog;
+use crate::driver::pl011::Uart;
+use crate::driver::{Register, Wake};
+
+/// UART0, and the watchdog, the only counter that QEMU lets a program read.
+pub enum Board {}
+
+// Run mode clock gating: which peripherals have a clock.
+const CLOCKS_0: usize = 0x400f_e100;
+const CLOCKS_0_WATCHDOG: u32 = 1 << 3;
+const CLOCKS_1: usize = 0x400f_e104;
+const CLOCKS_1_UART0: u32 = 1 << 0;
+
+impl super::Board for Board {
+    const NAME: &'static str = "lm3s6965evb";
+    const FRAME_BYTES: usize = 4096;
+    type Line = Uart;
+    type Watch = Watchdog;
+
+    fn take() -> (Uart, Watchdog) {
+        // SAFETY: the addresses of the part's memory map; `start::run` is the only caller.
+        unsafe {
+            Register::new(CLOCKS_0).write(CLOCKS_0_WATCHDOG);
+            Register::new(CLOCKS_1).write(CLOCKS_1_UART0);
+            (Uart::new(0x4000_c000, Wake::nvic(5)), Watchdog::new(0x4000_0000, 12_500_000))
+        }
+    }
+}

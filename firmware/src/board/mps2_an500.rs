@@ -1,0 +1,19 @@
+//! Arm MPS2 with FPGA image AN500: Cortex-M7 at 25 MHz (Arm DAI 0500).
+
+use crate::driver::Wake;
+use crate::driver::cmsdk::{Timer, Uart};
+
+/// UART0 and timer 0 of the subsystem.
+pub enum Board {}
+
+impl super::Board for Board {
+    const NAME: &'static str = "mps2-an500";
+    const FRAME_BYTES: usize = 4096;
+    type Line = Uart;
+    type Watch = Timer;
+
+    fn take() -> (Uart, Timer) {
+        // SAFETY: the addresses of the board's memory map; `start::run` is the only caller.
+        unsafe { (Uart::new(0x4000_4000, Wake::nvic(0)), Timer::new(0x4000_0000, 25_000_000)) }
+    }
+}

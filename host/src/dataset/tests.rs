@@ -1,0 +1,504 @@
+//! Opening data sets: good ones, broken ones and hostile ones.
+
+use std::{
+    fs,
+    io::{Cursor, Write},
+    path::{Path, PathBuf},
+};
+
+use flate2::{Compression, write::GzEncoder};
+use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
+use tempfile::TempDir;
+
+use super::*;
+
+fn options() -> Options {
+    Options { cache: Cache::Off, ..Options::default() }
+}
+
+fn open(path: &Path) -> Result<Dataset, DatasetError> {
+    Dataset::open(&Spec::Path(path.to_owned()), &options())
+}
+
+/// The message of an error that must happen.
+fn complaint(path: &Path) -> String {
+    match open(path) {
+        Ok(dataset) => panic!("{} was opened: {dataset:?}", path.display()),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn encode(image: DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+fn rgb(width: u32, height: u32, shade: u8) -> DynamicImage {
+    RgbImage::from_fn(width, height, |x, y| image::Rgb([shade, x as u8, y as u8])).into()
+}
+
+fn png(shade: u8) -> Vec<u8> {
+    encode(rgb(6, 4, shade), ImageFormat::Png)
+}
+
+/// Files of a small, good data set.
+fn good() -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for (part, count) in [("train", 3), ("test", 2)] {
+        for (label, class) in ["cat", "dog"].iter().enumerate() {
+            for number in 0..count {
+                files.push((format!("{part}/{class}/{number}.png"), png(label as u8 * 100 + number)));
+            }
+        }
+    }
+    files
+}
+
+fn folder(files: &[(String, Vec<u8>)]) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        let path = root.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    root
+}
+
+fn put(root: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = root.path().join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn tar(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, &bytes[..]).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn assert_good(dataset: &Dataset) {
+    assert_eq!(dataset.classes, ["cat", "dog"]);
+    assert_eq!(dataset.shape, Shape::new(4, 6, 3));
+    assert_eq!(dataset.train.labels(), [0, 1, 0, 1, 0, 1]);
+    assert_eq!(dataset.test.labels(), [0, 1, 0, 1]);
+    // Row 2, column 5 of the third training image: the second cat.
+    assert_eq!(dataset.train.image(2)[(2 * 6 + 5) * 3..][..3], [1, 5, 2]);
+    assert_eq!(dataset.test.image(3)[..3], [101, 0, 0]);
+}
+
+#[test]
+fn folder_and_archives_hold_the_same() {
+    let root = folder(&good());
+    put(&root, "train/cat/notes.txt", b"not an image");
+    put(&root, "train/cat/.hidden.png", b"not an image");
+    put(&root, "README.md", b"text");
+    assert_good(&open(root.path()).unwrap());
+    let tar_bytes = tar(&good());
+    for (name, bytes) in
+        [("birds.tar", tar_bytes.clone()), ("birds.tar.gz", gzip(&tar_bytes)), ("x.bin", gzip(&tar_bytes))]
+    {
+        let dataset = open(&put(&root, name, &bytes)).unwrap();
+        assert_good(&dataset);
+        assert_eq!(dataset.name, name.split(".tar").next().unwrap());
+    }
+    let nested: Vec<_> = good().into_iter().map(|(name, bytes)| (format!("./top/{name}"), bytes)).collect();
+    assert_good(&open(&put(&root, "nested.tar", &tar(&nested))).unwrap());
+}
+
+#[test]
+fn a_long_name_is_a_name() {
+    let long = "n".repeat(150);
+    let files: Vec<_> = good().into_iter().map(|(name, bytes)| (format!("{long}/{name}"), bytes)).collect();
+    let root = folder(&[]);
+    assert_good(&open(&put(&root, "long.tar", &tar(&files))).unwrap());
+}
+
+#[test]
+fn without_a_test_folder_a_fifth_is_set_aside_and_said() {
+    let files: Vec<_> =
+        (0..20u8).map(|n| (format!("{}/{n}.png", ["cat", "dog"][usize::from(n % 2)]), png(n))).collect();
+    let dataset = open(folder(&files).path()).unwrap();
+    assert!(dataset.name.ends_with(" (80/20 split)"), "{}", dataset.name);
+    assert_eq!((dataset.train.len(), dataset.test.len()), (16, 4));
+}
+
+#[test]
+fn gray_stays_gray_only_when_all_are() {
+    let gray = |shade| encode(GrayImage::from_pixel(6, 4, image::Luma([shade])).into(), ImageFormat::Png);
+    let mut files: Vec<_> = good().into_iter().map(|(name, _)| (name, gray(77))).collect();
+    let dataset = open(folder(&files).path()).unwrap();
+    assert_eq!((dataset.shape, dataset.train.image(0)), (Shape::new(4, 6, 1), &[77; 24][..]));
+    files[4].1 = png(9);
+    let dataset = open(folder(&files).path()).unwrap();
+    assert_eq!((dataset.shape, dataset.train.image(0)), (Shape::new(4, 6, 3), &[77; 72][..]));
+}
+
+#[test]
+fn sixteen_bits_and_transparency_become_bytes() {
+    let deep = image::ImageBuffer::from_pixel(6, 4, image::Rgba([0x1234u16, 0xffff, 0, 0x8000]));
+    let mut files = good();
+    files[0].1 = encode(deep.into(), ImageFormat::Png);
+    let dataset = open(folder(&files).path()).unwrap();
+    assert_eq!(dataset.train.image(0)[..3], [0x12, 0xff, 0]);
+}
+
+#[test]
+fn jpeg_is_close_to_what_was_encoded() {
+    let smooth = RgbImage::from_fn(16, 16, |x, y| image::Rgb([(x * 16) as u8, (y * 16) as u8, 128]));
+    let files: Vec<_> = good()
+        .into_iter()
+        .map(|(name, _)| (name.replace("png", "jpg"), encode(smooth.clone().into(), ImageFormat::Jpeg)))
+        .collect();
+    let dataset = open(folder(&files).path()).unwrap();
+    let off = |(a, b): (&u8, &u8)| u64::from(a.abs_diff(*b));
+    let total: u64 = dataset.train.image(0).iter().zip(smooth.as_raw()).map(off).sum();
+    assert!(total / 768 < 8, "mean error {}", total / 768);
+}
+
+/// A camera held upright writes a sideways picture and says so in EXIF.
+#[test]
+fn pictures_are_turned_upright() {
+    let mut files = good();
+    let grows_down = RgbImage::from_fn(4, 6, |_, y| image::Rgb([40 * y as u8; 3]));
+    let sideways = encode(grows_down.into(), ImageFormat::Jpeg);
+    // APP1 with a TIFF header and one entry: tag 0x0112 (orientation), type short, value 6.
+    let exif = b"\xff\xe1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    files[1].1 = [&sideways[..2], exif, &sideways[2..]].concat();
+    let dataset = open(folder(&files).path()).unwrap();
+    // After a quarter turn clockwise it grows to the left.
+    let row: Vec<u8> = (0..6).map(|column| dataset.train.image(2)[column * 3]).collect();
+    assert!(row.windows(2).all(|pair| pair[0] > pair[1] + 20), "{row:?}");
+    files[1].1 = sideways;
+    assert!(complaint(folder(&files).path()).starts_with("train/cat/1.png: 4x6 image"));
+}
+
+#[test]
+fn sizes_must_agree_unless_resized() {
+    let root = folder(&good());
+    put(&root, "test/cat/0.png", &encode(rgb(48, 50, 0), ImageFormat::Png));
+    put(&root, "test/dog/1.png", &encode(rgb(6, 5, 0), ImageFormat::Png));
+    assert_eq!(
+        complaint(root.path()),
+        "test/cat/0.png: 48x50 image, but train/cat/0.png is 6x4 (width x height) (1 more cannot be used); pass --resize"
+    );
+    let resize = Options { resize: Some([8, 10]), ..options() };
+    let spec = Spec::Path(root.path().to_owned());
+    let dataset = Dataset::open(&spec, &resize).unwrap();
+    assert_eq!((dataset.shape, dataset.test.len()), (Shape::new(8, 10, 3), 4));
+    // The red channel is constant, so resizing keeps it.
+    assert!(dataset.train.image(2).chunks(3).all(|pixel| pixel[0] == 1));
+    for size in [[0, 8], [8, 0], [1 << 20, 8]] {
+        let error = Dataset::open(&spec, &Options { resize: Some(size), ..options() }).unwrap_err();
+        assert!(matches!(error, DatasetError::Resize { .. }), "{error}");
+    }
+    let glyphs = Spec::Glyphs { train: 10, test: 10 };
+    assert_eq!(Dataset::open(&glyphs, &resize).unwrap().test.shape(), Shape::new(8, 10, 3));
+}
+
+#[test]
+fn broken_pictures_are_named() {
+    let jpeg = encode(rgb(64, 64, 3), ImageFormat::Jpeg);
+    let cases: [(&[u8], &str); 6] = [
+        (&jpeg[..jpeg.len() / 2], "truncated JPEG"),
+        (&jpeg[..jpeg.len() - 2], "truncated JPEG"),
+        (&png(1)[..60], ""),
+        (b"", "the file is empty"),
+        (b"hello", "neither JPEG nor PNG"),
+        (b"GIF89a\x01\x00\x01\x00\x00\x00\x00;", "Gif content, but only JPEG and PNG are read"),
+    ];
+    for (bytes, reason) in cases {
+        let root = folder(&good());
+        put(&root, "train/dog/0.png", bytes);
+        let message = complaint(root.path());
+        assert!(message.starts_with(&format!("train/dog/0.png: broken image: {reason}")), "{message}");
+        assert!(message.ends_with("; replace or delete it"), "{message}");
+    }
+}
+
+#[test]
+fn a_picture_with_an_absurd_size_is_refused_before_memory_is_taken() {
+    // A PNG header that promises 60000 x 60000 pixels.
+    let mut huge = png(1);
+    huge[16..20].copy_from_slice(&60_000u32.to_be_bytes());
+    huge[20..24].copy_from_slice(&60_000u32.to_be_bytes());
+    let mut crc = flate2::Crc::new();
+    crc.update(&huge[12..29]);
+    huge[29..33].copy_from_slice(&crc.sum().to_be_bytes());
+    for name in ["train/cat/0.png", "train/cat/1.png"] {
+        let root = folder(&good());
+        put(&root, name, &huge);
+        let message = complaint(root.path());
+        assert!(message.starts_with(&format!("{name}: broken image: ")), "{message}");
+    }
+    let root = folder(&good());
+    let tight = Options { memory_limit: 700, ..options() };
+    let error = Dataset::open(&Spec::Path(root.path().to_owned()), &tight).unwrap_err().to_string();
+    assert!(error.contains("10 images of 4x6x3 take"), "{error}");
+}
+
+#[test]
+fn missing_things_are_named() {
+    let root = folder(&good());
+    let nowhere = root.path().join("nowhere");
+    assert!(complaint(&nowhere).starts_with(&format!("{}: no such file or folder", nowhere.display())));
+    fs::create_dir_all(root.path().join("train/owl")).unwrap();
+    assert!(complaint(root.path()).contains("/owl: no .jpg, .jpeg or .png image"));
+    put(&root, "train/owl/1.webp", b"RIFF");
+    assert!(complaint(root.path()).contains("/owl: no .jpg, .jpeg or .png image (only `1.webp`)"));
+    assert!(
+        complaint(tempfile::tempdir().unwrap().path())
+            .contains("no images found; expected train/<class>/*.jpg")
+    );
+    let root = folder(&good());
+    put(&root, "train/cat/deeper/1.png", &png(1));
+    assert!(complaint(root.path()).starts_with("train/cat/deeper: misplaced"));
+}
+
+#[test]
+fn what_is_no_archive_is_said() {
+    let root = folder(&[]);
+    let cases: [(&[u8], &str); 6] = [
+        (b"", "the file is empty"),
+        (b"hello, world", "the content is not an archive"),
+        (b"PK\x03\x04rest", "a zip file"),
+        (b"\xfd7zXZ\x00rest", "an xz-compressed file"),
+        (&png(1), "a single image"),
+        (&[b'x'; 2000], "the content is not an archive"),
+    ];
+    for (bytes, found) in cases {
+        let path = put(&root, "set.tar.gz", bytes);
+        let expected = format!("{}: {found}, but a .tar or .tar.gz archive is expected", path.display());
+        assert_eq!(complaint(&path), expected);
+    }
+    let path = put(&root, "text.gz", &gzip(&b"hello, world ".repeat(100)));
+    assert!(complaint(&path).contains("truncated or damaged archive"));
+    let path = put(&root, "text.tar", &tar(&[("a.txt".to_owned(), b"hello".to_vec())]));
+    assert!(complaint(&path).contains("no images found"));
+    let path = put(&root, "python.tar", &tar(&[("cifar/data_batch_1".to_owned(), b"hello".to_vec())]));
+    assert!(complaint(&path).contains("CIFAR-10's Python version"));
+}
+
+#[test]
+fn a_cut_or_changed_archive_is_noticed_wherever_it_is() {
+    let root = folder(&[]);
+    let whole = tar(&good());
+    let packed = gzip(&whole);
+    let mut shown = 0;
+    for cut in (1..whole.len() - 1024).step_by(331).chain([512, 1024, whole.len() - 1024]) {
+        let path = put(&root, "cut.tar", &whole[..cut]);
+        let message = complaint(&path);
+        let known = cut < 512 && message.contains("not an archive");
+        assert!(known || message.contains("truncated or damaged archive"), "{cut}: {message}");
+        assert!(message.contains("cut.tar"), "{message}");
+        shown += 1;
+    }
+    for cut in (3..packed.len()).step_by(97).chain([packed.len() - 1, packed.len() - 8]) {
+        let message = complaint(&put(&root, "cut.tar.gz", &packed[..cut]));
+        assert!(message.contains("truncated or damaged archive"), "{cut}: {message}");
+        shown += 1;
+    }
+    // The gzip checksum covers what the tar reader skips.
+    let mut changed = packed.clone();
+    let at = changed.len() - 7;
+    changed[at] ^= 1;
+    assert!(complaint(&put(&root, "changed.tar.gz", &changed)).contains("truncated or damaged archive"));
+    assert!(shown > 40);
+}
+
+/// An archive with one entry that is not as it should be.
+fn hostile(name: &[u8], kind: tar::EntryType, size: u64, data: &[u8]) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.as_old_mut().name[..name.len()].copy_from_slice(name);
+    header.set_entry_type(kind);
+    header.set_size(size);
+    header.set_mode(0o644);
+    header.set_cksum();
+    let mut bytes = header.as_bytes().to_vec();
+    bytes.extend(data);
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    bytes.extend(tar(&good()));
+    bytes
+}
+
+#[test]
+fn hostile_archives_do_nothing() {
+    use tar::EntryType;
+    let root = folder(&[]);
+    let gigantic = 7 << 30;
+    let cases = [
+        (
+            hostile(b"../../train/cat/x.png", EntryType::Regular, 3, b"abc"),
+            "entry `../../train/cat/x.png` has `..`",
+        ),
+        (hostile(b"train/cat/x.png", EntryType::Symlink, 0, b""), "is no plain file"),
+        (hostile(b"train/cat/x.png", EntryType::Link, 0, b""), "is no plain file"),
+        (hostile(b"train/cat/x.png", EntryType::Char, 0, b""), "is no plain file"),
+        (
+            hostile(b"train/c\x1b[2Jt/x.png", EntryType::Regular, 3, b"abc"),
+            "has control characters in its name",
+        ),
+        (
+            hostile(b"train/cat/x.png", EntryType::Regular, gigantic, b""),
+            "has 7516192768 bytes, and the limit is",
+        ),
+        (
+            hostile(b"data_batch_1.bin", EntryType::Regular, gigantic, b""),
+            "has 7516192768 bytes, and the limit is",
+        ),
+        (hostile(b"x", EntryType::GNULongName, gigantic, b""), "claims 7516192768 bytes"),
+        (hostile(b"x", EntryType::XHeader, gigantic, b""), "claims 7516192768 bytes"),
+        (hostile(b"x", EntryType::XHeader, 12, b"12 size=999\n"), "a file beyond 8 GiB"),
+        (hostile(b"notes.txt", EntryType::Regular, gigantic, b""), "truncated or damaged archive"),
+    ];
+    for (bytes, expected) in cases {
+        let message = complaint(&put(&root, "hostile.tar", &bytes));
+        assert!(message.contains(expected) && !message.contains('\x1b'), "{message}");
+    }
+    // Names that begin at the root are only names.
+    let rooted: Vec<_> = good().into_iter().map(|(name, bytes)| (format!("x/{name}"), bytes)).collect();
+    let mut bytes = tar(&rooted);
+    bytes[0] = b'/';
+    let mut header = tar::Header::from_byte_slice(&bytes[..512]).clone();
+    header.set_cksum();
+    bytes[..512].copy_from_slice(header.as_bytes());
+    assert_good(&open(&put(&root, "rooted.tar", &bytes)).unwrap());
+}
+
+#[test]
+fn a_bomb_stops_at_the_limit() {
+    let root = folder(&[]);
+    let mut files = good();
+    files.insert(0, ("zeros.bin".to_owned(), vec![0; 8 << 20]));
+    let packed = gzip(&tar(&files));
+    assert!(packed.len() < 200_000);
+    let path = put(&root, "bomb.tar.gz", &packed);
+    let tight = Options { memory_limit: 1 << 20, ..options() };
+    let error = Dataset::open(&Spec::Path(path.clone()), &tight).unwrap_err().to_string();
+    assert!(error.contains("and the limit is 1 MiB"), "{error}");
+    assert_good(&open(&path).unwrap());
+}
+
+const RECORD: usize = 3073;
+
+fn cifar_file(labels: &[u8]) -> Vec<u8> {
+    labels
+        .iter()
+        .flat_map(|&label| {
+            std::iter::once(label)
+                .chain((0..3072).map(move |at| (at / 1024 * 50) as u8 + (at % 32) as u8 + label))
+        })
+        .collect()
+}
+
+fn cifar() -> Vec<(String, Vec<u8>)> {
+    vec![
+        ("data_batch_2.bin".to_owned(), cifar_file(&[4, 5])),
+        ("data_batch_1.bin".to_owned(), cifar_file(&[0, 9, 3])),
+        ("test_batch.bin".to_owned(), cifar_file(&[7])),
+    ]
+}
+
+#[test]
+fn cifar_binary_files_from_folder_and_archive() {
+    let root = folder(&cifar());
+    let nested: Vec<_> =
+        cifar().into_iter().map(|(name, bytes)| (format!("cifar-10-batches-bin/{name}"), bytes)).collect();
+    let archive = put(&root, "cifar.tar.gz", &gzip(&tar(&nested)));
+    for path in [root.path(), &archive] {
+        let dataset = open(path).unwrap();
+        assert_eq!((dataset.shape, dataset.classes.len()), (Shape::new(32, 32, 3), 10));
+        assert_eq!((&*dataset.classes[0], &*dataset.classes[9]), ("airplane", "truck"));
+        assert_eq!(dataset.train.labels(), [0, 9, 3, 4, 5]);
+        assert_eq!(dataset.test.labels(), [7]);
+        assert_eq!(dataset.train.image(1)[33 * 3..][..3], [10, 60, 110]);
+    }
+    put(&root, "batches.meta.txt", b"a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n");
+    assert_eq!(open(root.path()).unwrap().classes[9], "j");
+    put(&root, "batches.meta.txt", b"a\nb\n");
+    assert!(complaint(root.path()).starts_with("batches.meta.txt: 2 usable class names"));
+}
+
+#[test]
+fn bad_cifar_files_are_named() {
+    let change = |name: &str, bytes: Option<Vec<u8>>| {
+        let root = folder(&cifar());
+        match bytes {
+            Some(bytes) => drop(put(&root, name, &bytes)),
+            None => fs::remove_file(root.path().join(name)).unwrap(),
+        }
+        complaint(root.path())
+    };
+    assert_eq!(
+        change("data_batch_2.bin", Some(cifar_file(&[1, 2, 10]))),
+        format!(
+            "data_batch_2.bin: record 2 (byte {}) has label 10, but there are 10 classes (0 to 9); the file is damaged or no CIFAR-10 file",
+            2 * RECORD
+        )
+    );
+    for size in [0, 1, RECORD - 1, RECORD + 1, 2 * RECORD + 512] {
+        let message = change("test_batch.bin", Some(vec![0; size]));
+        assert!(
+            message.starts_with(&format!("test_batch.bin: {size} bytes, but CIFAR-10's binary files")),
+            "{message}"
+        );
+    }
+    assert!(change("test_batch.bin", None).contains("test_batch.bin not found"));
+    let root = folder(&[("test_batch.bin".to_owned(), cifar_file(&[1]))]);
+    assert!(complaint(root.path()).contains("data_batch_1.bin not found"));
+    // A sparse file that claims a terabyte is refused by its size.
+    let root = folder(&cifar());
+    fs::File::create(root.path().join("data_batch_3.bin")).unwrap().set_len(1 << 40).unwrap();
+    assert!(complaint(root.path()).starts_with("data_batch_3.bin: 1099511627776 bytes"));
+}
+
+#[test]
+fn the_cache_gives_the_same_data_and_follows_changes() {
+    let files: Vec<_> = (0..120u32)
+        .flat_map(|n| {
+            let image = encode(rgb(128, 100, n as u8), ImageFormat::Png);
+            let class = ["cat", "dog"][n as usize % 2];
+            [(format!("train/{class}/{n}.png"), image.clone()), (format!("test/{class}/{n}.png"), image)]
+        })
+        .collect();
+    let root = folder(&files);
+    let cache = tempfile::tempdir().unwrap();
+    let options = Options { cache: Cache::Folder(cache.path().to_owned()), ..options() };
+    let spec = Spec::Path(root.path().to_owned());
+    let kept = || fs::read_dir(cache.path().join("datasets")).map_or(0, Iterator::count);
+    let first = Dataset::open(&spec, &options).unwrap();
+    assert_eq!(kept(), 1);
+    let second = Dataset::open(&spec, &options).unwrap();
+    assert_eq!(first.train.pixels(), second.train.pixels());
+    assert_eq!((first.name, first.classes), (second.name, second.classes));
+    put(&root, "train/cat/0.png", b"broken now");
+    assert!(matches!(Dataset::open(&spec, &options), Err(DatasetError::Broken { .. })));
+}
+
+#[cfg(unix)]
+#[test]
+fn devices_and_links_in_folders() {
+    let root = folder(&good());
+    std::os::unix::fs::symlink("/dev/zero", root.path().join("train/cat/zero.png")).unwrap();
+    assert_good(&open(root.path()).unwrap());
+    // A folder of links to the pictures is a good data set.
+    let links = tempfile::tempdir().unwrap();
+    for part in ["train", "test"] {
+        std::os::unix::fs::symlink(root.path().join(part), links.path().join(part)).unwrap();
+    }
+    assert_good(&open(links.path()).unwrap());
+    std::os::unix::fs::symlink("nowhere", root.path().join("train/cat/lost.png")).unwrap();
+    assert!(complaint(root.path()).contains("lost.png: no such file"));
+}

@@ -1,0 +1,131 @@
+//! Whole runs on a small drawn data set.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::checkpoint::State;
+use super::metrics::{self, Epoch};
+use super::recipe::{Options, Recipe};
+use super::run::{Existing, Run};
+use super::{Progress, Summary, TrainError, train};
+use crate::dataset::{Dataset, glyphs};
+use crate::onnx::Model;
+
+fn recipe(options: Options) -> Recipe {
+    let defaults = Options { epochs: Some(3), batch: Some(32), momentum: Some(0.9), ..Options::default() };
+    options.or(defaults).resolve().unwrap()
+}
+
+fn dataset() -> Dataset {
+    glyphs::draw(200, 50, 1)
+}
+
+fn network(dataset: &Dataset, name: &str) -> Model {
+    crate::architecture::load(name).unwrap().build(dataset.shape, dataset.classes.len(), 7).unwrap()
+}
+
+/// Trains LeNet-5; stops after step `stop_at` of all steps.
+fn run(folder: &Path, existing: Existing, recipe: &Recipe, stop_at: usize) -> Result<Summary, TrainError> {
+    crate::runtime::load(&Default::default()).unwrap();
+    let (dataset, stop, mut steps) = (dataset(), AtomicBool::new(false), 0);
+    let model = network(&dataset, "lenet5");
+    let run = Run::open(folder, existing)?;
+    train(&model, &dataset, recipe, &run, 1, &stop, &mut |progress| {
+        if let Progress::Step { .. } = progress {
+            steps += 1;
+            stop.store(steps >= stop_at, Ordering::Relaxed);
+        }
+    })
+}
+
+/// What must not depend on the time of day.
+fn timeless(epochs: &[Epoch]) -> Vec<Epoch> {
+    let still = |epoch: &Epoch| Epoch { samples_per_second: 0.0, seconds: 0.0, waited: 0.0, ..epoch.clone() };
+    epochs.iter().map(still).collect()
+}
+
+/// Parameters of a run's checkpoint, without the properties (which hold times).
+fn parameters(run: &Path) -> State {
+    let state = State::read(&run.join("checkpoint")).unwrap();
+    State { properties: Default::default(), ..state }
+}
+
+#[test]
+fn a_resumed_run_ends_with_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
+    let recipe = recipe(Options::default());
+    let expected = run(&whole, Existing::Refuse, &recipe, usize::MAX).unwrap();
+    assert_eq!((expected.epochs.len(), expected.stopped), (3, false));
+    assert!(expected.epochs[2].train_loss < expected.epochs[0].train_loss);
+
+    // 7 steps make an epoch: within the first one, at the end of the second one, and on to the end.
+    let first = run(&cut, Existing::Refuse, &recipe, 3).unwrap();
+    assert!(first.stopped && first.epochs.is_empty());
+    let second = run(&cut, Existing::Resume, &recipe, 11).unwrap();
+    assert_eq!(second.epochs.len(), 2);
+    let third = run(&cut, Existing::Resume, &recipe, usize::MAX).unwrap();
+    assert_eq!(timeless(&third.epochs), timeless(&expected.epochs));
+    assert_eq!(parameters(&cut), parameters(&whole));
+    assert_eq!(
+        std::fs::read(cut.join("model.onnx")).unwrap(),
+        std::fs::read(whole.join("model.onnx")).unwrap()
+    );
+    assert_eq!(metrics::read(&cut.join("metrics.jsonl")).unwrap(), third.epochs);
+}
+
+#[test]
+fn the_exported_model_holds_the_trained_weights_and_says_what_it_sees() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let recipe = recipe(Options { epochs: Some(1), ..Options::default() });
+    let summary = run(&path, Existing::Refuse, &recipe, usize::MAX).unwrap();
+    let (model, state) = (Model::read(&summary.model).unwrap(), parameters(&path));
+    for (name, tensor) in &state.trainable {
+        assert_eq!(model.graph.initializers.get(name), Some(tensor), "{name}");
+    }
+    assert!(!model.graph.initializers.keys().any(|name| name.ends_with(".mom")));
+    let dataset = dataset();
+    let info = crate::onnx::info::read(&model.metadata, 3, dataset.classes.len()).unwrap();
+    assert_eq!((info.labels, info.normalization.mean), (dataset.classes, vec![0.5; 3]));
+    assert!(!path.join("artifacts").exists());
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_run_with_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let recipe = recipe(Options { learning_rate: Some(1e9), ..Options::default() });
+    let error = run(&path, Existing::Refuse, &recipe, usize::MAX).unwrap_err();
+    let TrainError::Diverged { step, epoch, .. } = error else { panic!("{error}") };
+    assert!(step > 0 && epoch == 1);
+    assert!(error.to_string().contains("--learning-rate 100000000"), "{error}");
+}
+
+#[test]
+fn a_network_for_other_images_is_named_before_training() {
+    let dataset = dataset();
+    let mut model = network(&dataset, "lenet5");
+    super::check(&model, &dataset).unwrap();
+    let small = Dataset { shape: goldcrest_shared::shape::Shape::new(16, 16, 3), ..dataset.clone() };
+    let error = super::check(&model, &small).unwrap_err().to_string();
+    assert!(error.contains("3x32x32") && error.contains("16x16x3") && error.contains("--resize"), "{error}");
+    let many = Dataset { classes: vec!["x".into(); 12], ..dataset.clone() };
+    let error = super::check(&model, &many).unwrap_err().to_string();
+    assert!(error.contains("10 classes") && error.contains("12"), "{error}");
+    model.graph.inputs.clear();
+    assert!(super::check(&Model::default(), &Dataset { test: dataset.test.head(0), ..dataset }).is_err());
+}
+
+#[test]
+fn a_checkpoint_of_another_network_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let recipe = recipe(Options { epochs: Some(1), ..Options::default() });
+    run(&path, Existing::Refuse, &recipe, usize::MAX).unwrap();
+    let dataset = dataset();
+    let other = network(&dataset, "dscnn");
+    let (run, stop) = (Run::open(&path, Existing::Resume).unwrap(), AtomicBool::new(false));
+    let error = train(&other, &dataset, &recipe, &run, 1, &stop, &mut |_| ()).unwrap_err();
+    assert!(matches!(error, TrainError::OtherNetwork { .. }), "{error}");
+}
