@@ -136,13 +136,13 @@ proptest! {
     fn elementwise(seed: u64, shape in inputs(1..68), extreme: bool, single: bool) {
         let mut net = Builder::new(seed, shape, extreme);
         let table = net.lookup(net.input());
-        let sum = net.add(net.input(), table);
+        let sum = net.add(net.input(), table, None);
         let gate = match single {
             true => net.average_pool(sum, Window::new([shape.height, shape.width], [1, 1])),
             false => table,
         };
         let product = net.mul(sum, gate);
-        let twice = net.add(product, product);
+        let twice = net.add(product, product, None);
         compare(&classify(net, twice), seed);
     }
 

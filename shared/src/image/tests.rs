@@ -19,7 +19,7 @@ fn sample(family: Family) -> Vec<u8> {
     let window = Window { padding, ..Window::new([3, 3], [1, 1]) };
     let a = net.conv(net.input(), 4, window, 1, None);
     let b = net.conv(a, 4, window, 4, None);
-    let c = net.add(a, b);
+    let c = net.add(a, b, None);
     let d = net.lookup(c);
     let e = net.concat(&[d, d]);
     let f = net.max_pool(e, Window::new([2, 2], [2, 2]));

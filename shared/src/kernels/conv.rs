@@ -1,7 +1,7 @@
-//! Convolution of any window and any groups. Weights OHWI.
+//! Convolution of any window and any groups. Weights `[group][block of output channels][row][column]
+//! [input channel][output channel of the block]`, blocks as [`block::width`] cuts them.
 
-use core::cell::Cell;
-
+use super::block::{self, PIXELS, accumulate};
 use super::output::Output;
 use super::rows::{self, Rows};
 use super::{Needs, product, window_fits};
@@ -25,97 +25,119 @@ pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
     let target = arena.values(record.output.offset, output.len());
     let scratch = arena.values(record.scratch.0, record.scratch.1);
     let mut rows = Rows::new(record, scratch, arena.values(record.input.offset, input.len()));
-    let last = Output::new(record);
-    let shape = Patch::new(record);
-    let step = record.window.stride[1] * input.channels;
+    let pixels = Pixels::new(layer);
     let bytes = output.width * output.channels;
     for y in 0..output.height {
         rows.load(y);
         let row = part(target, y * bytes, bytes);
-        for x in 0..output.width {
-            let pixel = part(row, x * output.channels, output.channels);
-            let mut weights = layer.weights;
-            let mut group = Group { first: x * step, left: shape.outputs };
-            for (value, channel) in pixel.iter().zip(layer.channels) {
-                group.enter(&shape);
-                let acc = shape.dot(&rows, group.first, part(weights, 0, shape.weights));
-                value.set(last.value(channel.bias.wrapping_add(acc), channel.multiplier));
-                weights = weights.get(shape.weights..).unwrap_or_default();
+        let mut x = 0;
+        while x < output.width {
+            let place = row.get(x * output.channels..).unwrap_or_default();
+            if x + PIXELS <= output.width {
+                pixels.run::<PIXELS>(&rows, x, place);
+                x += PIXELS;
+            } else {
+                pixels.run::<1>(&rows, x, place);
+                x += 1;
             }
         }
     }
 }
 
-/// Which input channels the current output channel reads.
-struct Group {
-    /// First value of the patch in its row.
-    first: usize,
-    /// Output channels left in the group.
-    left: usize,
-}
-
-impl Group {
-    #[inline]
-    fn enter(&mut self, patch: &Patch) {
-        if self.left == 0 {
-            self.first += patch.depth;
-            self.left = patch.outputs;
-        }
-        self.left -= 1;
-    }
-}
-
-/// The values one accumulator sums: runs of neighbours in the rows under the window.
-struct Patch {
+/// What the pixels of a layer share: where the values under the window stand, and the weights.
+struct Pixels<'a> {
+    layer: &'a Layer<'a>,
+    last: Output,
     /// Kernel rows.
     height: usize,
-    /// Runs per row.
+    /// Runs of neighbouring values per row.
     runs: usize,
     /// Values per run.
     length: usize,
     /// Values from one run to the next.
-    step: usize,
+    run_step: usize,
+    /// Values from one pixel to the next.
+    pixel_step: usize,
     /// Input channels of a group.
     depth: usize,
     /// Output channels of a group.
     outputs: usize,
-    /// Weights of one output channel.
-    weights: usize,
 }
 
-impl Patch {
-    fn new(record: &Record) -> Self {
-        let Record { window, groups, .. } = record;
-        let channels = record.input.shape.channels;
-        let depth = channels.checked_div(*groups).unwrap_or(0);
-        let outputs = record.output.shape.channels.checked_div(*groups).unwrap_or(0);
+impl<'a> Pixels<'a> {
+    fn new(layer: &'a Layer<'a>) -> Self {
+        let Record { window, groups, .. } = layer.record;
+        let channels = layer.record.input.shape.channels;
+        let depth = channels.checked_div(groups).unwrap_or(0);
         let [height, width] = window.kernel;
         // Without groups and dilation the columns under the window lie side by side.
-        let dense = *groups == 1 && window.dilation[1] == 1;
+        let dense = groups == 1 && window.dilation[1] == 1;
         let (runs, length) = if dense { (1, width * depth) } else { (width, depth) };
-        let step = window.dilation[1] * channels;
-        Self { height, runs, length, step, depth, outputs, weights: height * width * depth }
+        Self {
+            layer,
+            last: Output::new(&layer.record),
+            height,
+            runs,
+            length,
+            run_step: window.dilation[1] * channels,
+            pixel_step: window.stride[1] * channels,
+            depth,
+            outputs: layer.record.output.shape.channels.checked_div(groups).unwrap_or(0),
+        }
     }
 
-    #[inline]
-    fn dot(&self, rows: &Rows<'_>, first: usize, mut weights: &[i8]) -> i32 {
-        let mut acc = 0i32;
+    /// All output channels of `P` pixels from pixel `x` on.
+    fn run<const P: usize>(&self, rows: &Rows<'_>, x: usize, target: &[core::cell::Cell<i8>]) {
+        let mut weights = self.layer.weights;
+        let mut channel = 0;
+        for group in 0..self.layer.record.groups {
+            let first = x * self.pixel_step + group * self.depth;
+            let mut left = self.outputs;
+            while left > 0 {
+                let width = block::width(left);
+                let block = part(weights, 0, width * self.height * self.runs * self.length);
+                match width {
+                    4 => self.block::<4, P>(rows, first, block, channel, target),
+                    2 => self.block::<2, P>(rows, first, block, channel, target),
+                    _ => self.block::<1, P>(rows, first, block, channel, target),
+                }
+                weights = weights.get(block.len()..).unwrap_or_default();
+                (left, channel) = (left - width, channel + width);
+            }
+        }
+    }
+
+    /// `N` output channels from `channel` on of `P` pixels whose values start at `first`.
+    #[inline(never)]
+    fn block<const N: usize, const P: usize>(
+        &self,
+        rows: &Rows<'_>,
+        first: usize,
+        mut weights: &[i8],
+        channel: usize,
+        target: &[core::cell::Cell<i8>],
+    ) {
+        let channels = part(self.layer.channels, channel, N);
+        let mut sums = [[0; N]; P];
+        for sums in &mut sums {
+            sums.iter_mut().zip(channels).for_each(|(sum, channel)| *sum = channel.bias);
+        }
         for tap in 0..self.height {
             let row = rows.row(tap);
             for run in 0..self.runs {
-                let values = part(row, first + run * self.step, self.length);
-                acc = acc.wrapping_add(dot(values, weights));
-                weights = weights.get(self.length..).unwrap_or_default();
+                let start = first + run * self.run_step;
+                let values =
+                    core::array::from_fn(|pixel| part(row, start + pixel * self.pixel_step, self.length));
+                accumulate(&mut sums, values, weights);
+                weights = weights.get(N * self.length..).unwrap_or_default();
             }
         }
-        acc
+        let pitch = self.layer.record.output.shape.channels;
+        for (pixel, sums) in sums.iter().enumerate() {
+            let place = part(target, pixel * pitch + channel, N);
+            for ((value, sum), channel) in place.iter().zip(sums).zip(channels) {
+                value.set(self.last.value(*sum, channel.multiplier));
+            }
+        }
     }
-}
-
-/// Sum of products.
-#[inline]
-pub fn dot(values: &[Cell<i8>], weights: &[i8]) -> i32 {
-    let products =
-        values.iter().zip(weights).map(|(value, &weight)| i32::from(value.get()) * i32::from(weight));
-    products.fold(0, i32::wrapping_add)
 }

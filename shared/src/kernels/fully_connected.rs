@@ -1,11 +1,13 @@
-//! Fully connected layer: a convolution whose window is its whole input. Weights
-//! `[output channel][input value]`.
+//! Fully connected layer: a convolution whose window is its whole input. Weights `[block of
+//! outputs][input value][output of the block]`, blocks as [`block::width`] cuts them.
 
-use super::conv::dot;
+use core::cell::Cell;
+
+use super::block::{self, accumulate};
 use super::output::Output;
 use super::{Needs, product};
 use crate::engine::{Arena, part};
-use crate::image::{Layer, Record};
+use crate::image::{Channel, Layer, Record};
 use crate::shape::Padding;
 
 pub fn needs(record: &Record) -> Option<Needs> {
@@ -22,14 +24,36 @@ pub fn needs(record: &Record) -> Option<Needs> {
 
 pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
     let record = &layer.record;
-    let count = record.input.shape.len();
-    let input = arena.values(record.input.offset, count);
-    let target = arena.values(record.output.offset, record.output.shape.len());
+    let input = arena.values(record.input.offset, record.input.shape.len());
+    let mut target = arena.values(record.output.offset, record.output.shape.len());
     let last = Output::new(record);
-    let mut weights = layer.weights;
-    for (value, channel) in target.iter().zip(layer.channels) {
-        let acc = channel.bias.wrapping_add(dot(input, part(weights, 0, count)));
-        value.set(last.value(acc, channel.multiplier));
-        weights = weights.get(count..).unwrap_or_default();
+    let (mut weights, mut channels) = (layer.weights, layer.channels);
+    while !target.is_empty() {
+        let width = block::width(target.len());
+        let block = part(weights, 0, width * input.len());
+        match width {
+            4 => outputs::<4>(input, block, channels, &last, target),
+            2 => outputs::<2>(input, block, channels, &last, target),
+            _ => outputs::<1>(input, block, channels, &last, target),
+        }
+        weights = weights.get(block.len()..).unwrap_or_default();
+        channels = channels.get(width..).unwrap_or_default();
+        target = target.get(width..).unwrap_or_default();
+    }
+}
+
+/// The first `N` outputs.
+fn outputs<const N: usize>(
+    input: &[Cell<i8>],
+    weights: &[i8],
+    channels: &[Channel],
+    last: &Output,
+    target: &[Cell<i8>],
+) {
+    let mut sums = [[0; N]];
+    sums[0].iter_mut().zip(channels).for_each(|(sum, channel)| *sum = channel.bias);
+    accumulate(&mut sums, [input], weights);
+    for ((value, sum), channel) in target.iter().zip(sums[0]).zip(channels) {
+        value.set(last.value(sum, channel.multiplier));
     }
 }

@@ -11,6 +11,7 @@
 
 mod add;
 mod average_pool;
+mod block;
 mod concat;
 mod conv;
 mod depthwise;
@@ -156,6 +157,8 @@ pub(crate) fn window_fits(record: &Record) -> bool {
     record.window.output(input.height, input.width) == Some([output.height, output.width])
 }
 
+#[cfg(feature = "quantize")]
+pub(crate) use block::width as block_width;
 #[cfg(feature = "quantize")]
 pub(crate) use dsp::ACCUMULATOR_LIMIT as DSP_ACCUMULATOR_LIMIT;
 #[cfg(feature = "quantize")]

@@ -106,7 +106,8 @@ impl<'a> Rows<'a> {
     /// The padded row that row `tap` of the kernel sees at the current output row.
     #[inline]
     pub fn row(&self, tap: usize) -> &'a [Cell<i8>] {
-        let slot = wrap(self.first + tap * self.window.dilation[0], self.count);
+        let slot = self.first + tap * self.window.dilation[0];
+        let slot = if slot >= self.count { slot - self.count } else { slot };
         part(self.ring, slot * self.pitch, self.pitch)
     }
 }

@@ -150,11 +150,11 @@ impl Builder {
         Multiplier::new(self.random.within(1, largest.max(1)) as u32).unwrap_or(Multiplier::MAX)
     }
 
-    /// A sum.
-    pub fn add(&mut self, a: TensorId, b: TensorId) -> TensorId {
+    /// A sum; `clamp` of `None` draws one.
+    pub fn add(&mut self, a: TensorId, b: TensorId, clamp: Option<Clamp>) -> TensorId {
         let limit = if self.extreme { i64::from(QuantizedOp::ELEMENTWISE_LIMIT) } else { 50_000 };
         let multipliers = [self.multiplier(limit), self.multiplier(limit)];
-        let clamp = self.clamp();
+        let clamp = clamp.unwrap_or_else(|| self.clamp());
         self.push(QuantizedOp::Add { multipliers, clamp }, &[a, b], false)
     }
 
@@ -234,7 +234,7 @@ pub fn resnet8(seed: u64) -> QuantizedModel {
             1 => x,
             _ => net.conv(x, outputs, square(1, stride, 0), 1, relu),
         };
-        x = net.add(shortcut, b);
+        x = net.add(shortcut, b, relu);
     }
     let pooled = net.average_pool(x, square(8, 1, 0));
     let logits = net.fully_connected(pooled, 10);

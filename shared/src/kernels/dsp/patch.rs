@@ -70,7 +70,8 @@ impl Patch {
                 run_start += words;
                 let start = first * self.pixel_step + run * self.run_step;
                 if count == PIXELS {
-                    widen_four(part(row, start, 3 * self.pixel_step + 4 * self.quads), target, self);
+                    let bytes = row.get(start..).unwrap_or_default();
+                    widen_four(bytes, target, self.quads, self.pixel_step);
                     continue;
                 }
                 for pixel in 0..count.min(PIXELS) {
@@ -81,50 +82,66 @@ impl Patch {
     }
 }
 
-/// Widens the runs of four pixels, `pixel_step` apart, into a tile.
+/// Widens the runs of four pixels, `step` bytes apart, into a tile.
 #[inline]
-fn widen_four(bytes: &[Cell<i8>], tile: &[Cell<u32>], patch: &Patch) {
+fn widen_four(bytes: &[Cell<i8>], tile: &[Cell<u32>], quads: usize, step: usize) {
     #[cfg(goldcrest_dsp)]
-    {
-        let (quads, step) = (patch.quads, patch.pixel_step);
-        if bytes.len() < 3 * step + 4 * quads || tile.len() < 2 * PIXELS * quads || quads == 0 {
-            return;
-        }
+    if quads > 0 && bytes.len() >= 3 * step + 4 * quads && tile.len() >= 2 * PIXELS * quads {
         // SAFETY: four runs of `quads` groups of 4 bytes, `step` apart, are in `bytes`; `quads` groups of
         // 8 words are in `tile`; cells may be written through shared references.
-        unsafe {
-            core::arch::asm!(
-                "2:",
-                "ldr r8, [{source}]",
-                "ldr r9, [{source}, {step}]",
-                "ldr r10, [{source}, {step}, lsl #1]",
-                "ldr r11, [{source}, {three}]",
-                "add {source}, #4",
-                "sxtb16 r2, r8",
-                "sxtb16 r3, r9",
-                "sxtb16 r4, r10",
-                "sxtb16 r5, r11",
-                "sxtb16 r8, r8, ror #8",
-                "sxtb16 r9, r9, ror #8",
-                "sxtb16 r10, r10, ror #8",
-                "sxtb16 r11, r11, ror #8",
-                "subs {quads}, #1",
-                "stm {target}!, {{r2, r3, r4, r5, r8, r9, r10, r11}}",
-                "bne 2b",
-                source = inout(reg) bytes.as_ptr() => _,
-                target = inout(reg) tile.as_ptr() => _,
-                quads = inout(reg) quads => _,
-                step = in(reg) step,
-                three = in(reg) 3 * step,
-                out("r2") _, out("r3") _, out("r4") _, out("r5") _,
-                out("r8") _, out("r9") _, out("r10") _, out("r11") _,
-                options(nostack),
-            );
-        }
+        unsafe { armv7em::widen_four(bytes.as_ptr().cast(), tile.as_ptr().cast_mut().cast(), quads, step) }
     }
     #[cfg(not(goldcrest_dsp))]
     for pixel in 0..PIXELS {
-        widen(part(bytes, pixel * patch.pixel_step, 4 * patch.quads), tile, pixel);
+        widen(part(bytes, pixel * step, 4 * quads), tile, pixel);
+    }
+}
+
+#[cfg(goldcrest_dsp)]
+mod armv7em {
+    use core::arch::naked_asm;
+
+    /// Four bytes of four pixels. r0 bytes, r1 tile, r3, r12 and lr one, two and three steps.
+    macro_rules! quad {
+        () => {
+            concat!(
+                "ldr r8, [r0]\n",
+                "ldr r9, [r0, r3]\n",
+                "ldr r10, [r0, r12]\n",
+                "ldr r11, [r0, lr]\n",
+                "adds r0, #4\n",
+                "sxtb16 r4, r8\n",
+                "sxtb16 r5, r9\n",
+                "sxtb16 r6, r10\n",
+                "sxtb16 r7, r11\n",
+                "sxtb16 r8, r8, ror #8\n",
+                "sxtb16 r9, r9, ror #8\n",
+                "sxtb16 r10, r10, ror #8\n",
+                "sxtb16 r11, r11, ror #8\n",
+                "stm r1!, {{r4-r11}}\n",
+            )
+        };
+    }
+
+    /// Widens `quads` > 0 groups of 4 bytes of four runs, `step` bytes apart.
+    #[unsafe(naked)]
+    pub unsafe extern "C" fn widen_four(bytes: *const i8, tile: *mut u32, quads: usize, step: usize) {
+        naked_asm!(
+            "push {{r4-r11, lr}}",
+            "lsl r12, r3, #1",
+            "add lr, r12, r3",
+            "lsrs r2, r2, #1",
+            "bcc 3f",
+            quad!(),
+            "cbz r2, 4f",
+            "3:",
+            quad!(),
+            quad!(),
+            "subs r2, #1",
+            "bne 3b",
+            "4:",
+            "pop {{r4-r11, pc}}",
+        )
     }
 }
 

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::image::Channel;
-use crate::kernels::id;
+use crate::kernels::{block_width, id};
 use crate::quantize::graph::QuantizedConv;
 
 /// The weights and channel constants of a convolution in the order of a kernel.
@@ -12,8 +12,7 @@ pub fn order(kernel: u8, conv: &QuantizedConv, channels: &[Channel]) -> (Vec<i8>
         id::DEPTHWISE => (by_tap(conv), channels.to_vec()),
         id::DSP_CONV => dsp_conv(conv, channels),
         id::DSP_FULLY_CONNECTED => dsp_fully_connected(conv, channels),
-        // OHWI, as in the graph.
-        _ => (conv.weights.clone(), channels.to_vec()),
+        _ => (blocked(conv), channels.to_vec()),
     }
 }
 
@@ -21,6 +20,23 @@ pub fn order(kernel: u8, conv: &QuantizedConv, channels: &[Channel]) -> (Vec<i8>
 fn of_channel(conv: &QuantizedConv, channel: usize) -> &[i8] {
     let each = conv.weights.len() / conv.bias.len();
     &conv.weights[channel * each..][..each]
+}
+
+/// `[group][block of output channels][tap][output channel of the block]`.
+fn blocked(conv: &QuantizedConv) -> Vec<i8> {
+    let outputs = conv.bias.len() / conv.groups;
+    let taps = conv.weights.len() / conv.bias.len();
+    let mut weights = Vec::with_capacity(conv.weights.len());
+    for group in 0..conv.groups {
+        let mut done = 0;
+        while done < outputs {
+            let (first, width) = (group * outputs + done, block_width(outputs - done));
+            let of_tap = |tap| (first..first + width).map(move |o| of_channel(conv, o)[tap]);
+            weights.extend((0..taps).flat_map(of_tap));
+            done += width;
+        }
+    }
+    weights
 }
 
 /// `[row][column][output channel]`, for one input channel per output channel.
