@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use goldcrest_shared::image::{Image, ImageError};
-use goldcrest_shared::kernels;
+use goldcrest_shared::kernels::{self, Family};
 use goldcrest_shared::quantize::graph::QuantizedModel;
 use goldcrest_shared::quantize::pack::{PackError, PackOptions, pack};
 
@@ -64,9 +64,9 @@ pub enum PayloadError {
 }
 
 impl Payload {
-    /// Packs an int8 model, with pictures (u8, HWC) for the board's self-test.
-    pub fn pack(model: &QuantizedModel, golden: Vec<Vec<u8>>) -> Result<Self, PackError> {
-        let packed = pack(model, &PackOptions { golden, ..PackOptions::default() })?;
+    /// Packs an int8 model for a family of cores, with pictures (u8, HWC) for the board's self-test.
+    pub fn pack(model: &QuantizedModel, family: Family, golden: Vec<Vec<u8>>) -> Result<Self, PackError> {
+        let packed = pack(model, &PackOptions { family, golden, ..PackOptions::default() })?;
         let layers = packed.layers.into_iter();
         let layers = layers.map(|layer| Layer { name: layer.name, macs: Some(layer.macs) }).collect();
         Ok(Self { bytes: packed.bytes, layers })
@@ -86,8 +86,8 @@ impl Payload {
         Ok(Self { bytes, layers })
     }
 
-    /// Reads a device image (`.gci`) or packs an int8 ONNX file.
-    pub fn open(path: &Path, golden: Vec<Vec<u8>>) -> Result<Self, PayloadError> {
+    /// Reads a device image (`.gci`) as it is, or packs an int8 ONNX file.
+    pub fn open(path: &Path, family: Family, golden: Vec<Vec<u8>>) -> Result<Self, PayloadError> {
         if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gci")) {
             let bytes = std::fs::read(path);
             let bytes = bytes.map_err(|error| PayloadError::Read { path: path.to_path_buf(), error })?;
@@ -96,6 +96,6 @@ impl Payload {
         }
         let model = int8::read(&Model::read(path)?);
         let model = model.map_err(|error| PayloadError::Int8 { path: path.to_path_buf(), error })?;
-        Ok(Self::pack(&model, golden)?)
+        Ok(Self::pack(&model, family, golden)?)
     }
 }

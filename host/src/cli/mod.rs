@@ -3,16 +3,16 @@
 //! Exit codes: 0 done (and equal, for `verify` and `emulate`), 1 a difference or a failed run,
 //! 2 wrong usage or a missing part.
 
+pub mod boards;
 mod data;
 pub mod doctor;
+pub mod emulate;
 pub mod eval;
 mod progress;
 pub mod quantize;
 pub mod table;
-pub mod verify;
-pub mod emulate;
-pub mod table;
 pub mod train;
+pub mod verify;
 
 use std::process::ExitCode;
 
@@ -35,6 +35,7 @@ enum Command {
     Verify(verify::Args),
     Eval(eval::Args),
     Train(Box<train::Args>),
+    Boards(boards::Args),
     Emulate(emulate::Args),
 }
 
@@ -47,6 +48,7 @@ impl Cli {
             Command::Verify(args) => verify::run(args, self.output),
             Command::Eval(args) => eval::run(args, self.output),
             Command::Train(args) => train::run(args, self.output),
+            Command::Boards(args) => boards::run(args, self.output),
             Command::Emulate(args) => emulate::run(args, self.output),
         };
         outcome.unwrap_or_else(|error| {
