@@ -160,7 +160,7 @@ pub fn run(options: &Options, stop: &AtomicBool, observer: &mut dyn Observer) ->
     observer.stage("pack: the device image");
     let images = dataset.test.head(options.board_images);
     let golden = (0..images.len().min(GOLDEN_VECTORS)).map(|index| images.image(index).to_vec()).collect();
-    let payload = Payload::pack(&quantized.model, options.board.family(), golden)?;
+    let payload = Payload::pack(&quantized.model, options.board.family, golden)?;
     let file = options.out.join("model.gci");
     write_atomically(&file, &payload.bytes).with_context(|| file.display().to_string())?;
     seconds.insert("pack", started.elapsed().as_secs_f64());

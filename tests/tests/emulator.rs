@@ -1,46 +1,97 @@
 //! The firmware in QEMU, talked to over its serial line, against the engine on the host.
 
-use goldcrest::board::emulator::{Emulator, Options};
-use goldcrest::board::table;
+use goldcrest::board::emulator::{Emulator, EmulatorError, Options};
+use goldcrest::board::payload::Payload;
+use goldcrest::board::{BOARDS, Board, firmware, table};
 use goldcrest_shared::engine::Engine;
 use goldcrest_shared::image::Image;
-use goldcrest_shared::quantize::pack::{PackOptions, Packed, pack};
-use goldcrest_shared::quantize::random;
+use goldcrest_shared::quantize::random::{self, Random};
 
-fn lenet5() -> Packed {
-    let mut bits = random::Random::new(3);
+fn lenet5(board: &Board) -> Payload {
+    let mut bits = Random::new(3);
     let golden = vec![bits.pixels(3072), bits.pixels(3072)];
-    pack(&random::lenet5(1), &PackOptions { golden, ..PackOptions::default() }).unwrap()
+    Payload::pack(&random::lenet5(1), board.family, golden).unwrap()
+}
+
+fn start(board: &'static Board, image: &[u8]) -> Emulator {
+    Emulator::start(board, image, Options::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Compares some images on a board, and returns the instructions of one inference.
+fn compare(board: &'static Board, images: u64) -> u64 {
+    let payload = lenet5(board);
+    let mut emulator = start(board, &payload.bytes);
+    let image = Image::new_checked(&payload.bytes).unwrap();
+    let model = emulator.info().model.unwrap();
+    assert_eq!(emulator.info().board, board.name);
+    assert_eq!((model.crc, model.arena_bytes as usize), (image.crc(), image.arena_bytes()));
+    assert_eq!(u64::from(emulator.info().firmware_bytes), emulator.firmware().flash_bytes, "{}", board.name);
+    let mut arena = vec![0; Engine::words(&image)];
+    let mut engine = Engine::new(&image, &mut arena).unwrap();
+    let mut counts = Vec::new();
+    for seed in 0..images {
+        let pixels = Random::new(seed).pixels(image.input_shape().len());
+        engine.load_pixels(&pixels).unwrap();
+        let mut layers = vec![Vec::new(); payload.layers.len()];
+        let logits = engine.run_traced(&mut |layer, output| layers[layer] = output.to_vec()).to_vec();
+        let answer = emulator.infer(&pixels).unwrap();
+        assert_eq!(answer.logits, logits, "{}", board.name);
+        assert_eq!(emulator.trace(&pixels).unwrap(), layers, "{}", board.name);
+        // Equal work is an equal number of instructions.
+        assert_eq!(emulator.infer(&pixels).unwrap(), answer, "{}", board.name);
+        counts.push(answer.instructions);
+    }
+    let profile = emulator.profile(&Random::new(0).pixels(3072)).unwrap();
+    let (sum, whole) = (profile.iter().sum::<u64>(), counts[0]);
+    assert!(sum.abs_diff(whole) < whole / 1000, "{}: layers {sum}, inference {whole}", board.name);
+    assert_eq!(emulator.self_test().unwrap(), (2, 0), "{}", board.name);
+    let info = emulator.fresh_info().unwrap();
+    assert!(info.stack_bytes < info.stack_capacity, "{}: {} bytes of stack", board.name, info.stack_bytes);
+    eprintln!(
+        "{:12} {:11} {whole:9} instructions, stack {:4}, firmware {}",
+        board.name, board.core, info.stack_bytes, info.firmware_bytes
+    );
+    whole
 }
 
 #[test]
-fn every_layer_of_an_emulated_board_is_the_hosts() {
-    let packed = lenet5();
-    let board = table::find("mps2-an386").unwrap();
-    let mut emulator = Emulator::start(board, &packed.bytes, Options::default()).unwrap();
-    let image = Image::new_checked(&packed.bytes).unwrap();
-    let model = emulator.info().model.unwrap();
-    assert_eq!((model.crc, model.arena_bytes as usize), (image.crc(), packed.arena_bytes));
-    let mut arena = vec![0; Engine::words(&image)];
-    let mut engine = Engine::new(&image, &mut arena).unwrap();
-    let mut bits = random::Random::new(7);
-    let mut counts = Vec::new();
-    for _ in 0..10 {
-        let pixels = bits.pixels(image.input_shape().len());
-        engine.load_pixels(&pixels).unwrap();
-        let mut layers = vec![Vec::new(); packed.layers.len()];
-        let logits = engine.run_traced(&mut |layer, output| layers[layer] = output.to_vec()).to_vec();
-        let answer = emulator.infer(&pixels).unwrap();
-        assert_eq!(answer.logits, logits);
-        assert_eq!(emulator.trace(&pixels).unwrap(), layers);
-        // Equal work is an equal number of instructions.
-        assert_eq!(emulator.infer(&pixels).unwrap(), answer);
-        counts.push(answer.instructions);
+fn every_layer_on_every_board_is_the_hosts() {
+    for board in BOARDS {
+        compare(board, 2);
     }
-    eprintln!(
-        "{counts:?} {:?} {:?}",
-        emulator.profile(&bits.pixels(3072)).unwrap(),
-        emulator.fresh_info().unwrap()
-    );
-    assert_eq!(emulator.self_test().unwrap(), (2, 0));
+}
+
+#[test]
+fn every_layer_of_many_images_is_the_hosts() {
+    compare(table::find("mps2-an386").unwrap(), 20);
+}
+
+#[test]
+fn a_damaged_model_is_refused_before_any_inference() {
+    let board = table::find("mps2-an386").unwrap();
+    let mut image = lenet5(board).bytes;
+    image[5000] ^= 1;
+    let refused = Emulator::start(board, &image, Options::default()).map(|_| ());
+    let message = refused.unwrap_err().to_string();
+    assert!(message.contains("damaged"), "{message}");
+}
+
+#[test]
+fn an_image_larger_than_its_slot_is_refused_by_the_host() {
+    let board = table::find("microbit").unwrap();
+    let firmware = firmware::build(board).unwrap();
+    let refused = Emulator::boot(board, firmware, &vec![0; 200_000], Options::default()).map(|_| ());
+    assert!(matches!(refused, Err(EmulatorError::ImageTooLarge { slot: 163_840, .. })), "{refused:?}");
+}
+
+#[test]
+fn pixels_of_another_size_are_named() {
+    let board = table::find("mps2-an386").unwrap();
+    let mut emulator = start(board, &lenet5(board).bytes);
+    for size in [3071, 3073, 10_000] {
+        let message = emulator.infer(&vec![0; size]).unwrap_err().to_string();
+        assert!(message.contains(&size.to_string()) && message.contains("3072"), "{message}");
+    }
+    // The board is well after that.
+    assert_eq!(emulator.infer(&[9; 3072]).unwrap().logits.len(), 10);
 }

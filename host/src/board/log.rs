@@ -45,7 +45,10 @@ impl Log {
         let log = self.clone();
         thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                log.add(line);
+                // QEMU's remark on a network card that nothing is plugged into.
+                if !line.ends_with("has no peer") {
+                    log.add(line);
+                }
             }
         })
     }

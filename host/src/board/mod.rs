@@ -6,12 +6,14 @@
 //! * [`emulator`]: QEMU with that firmware and a device image, and a client connected to it.
 //! * [`payload`]: the device image, from an int8 ONNX file or as it is.
 //! * [`evaluate`]: a test set on an emulated board, compared with the engine on the host.
+//! * [`fit`]: whether a model fits a board.
 //! * [`log`]: the firmware's defmt logs.
 
 pub mod client;
 pub mod emulator;
 pub mod evaluate;
 pub mod firmware;
+pub mod fit;
 pub mod log;
 pub mod payload;
 pub mod qemu;

@@ -64,7 +64,7 @@ pub enum PayloadError {
 }
 
 impl Payload {
-    /// Packs an int8 model for a family of kernels, with pictures (u8, HWC) for the board's self-test.
+    /// Packs an int8 model for a family of cores, with pictures (u8, HWC) for the board's self-test.
     pub fn pack(model: &QuantizedModel, family: Family, golden: Vec<Vec<u8>>) -> Result<Self, PackError> {
         let packed = pack(model, &PackOptions { family, golden, ..PackOptions::default() })?;
         let layers = packed.layers.into_iter();
@@ -86,7 +86,7 @@ impl Payload {
         Ok(Self { bytes, layers })
     }
 
-    /// Reads a device image (`.gci`) or packs an int8 ONNX file for a family of kernels.
+    /// Reads a device image (`.gci`) as it is, or packs an int8 ONNX file.
     pub fn open(path: &Path, family: Family, golden: Vec<Vec<u8>>) -> Result<Self, PayloadError> {
         if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gci")) {
             let bytes = std::fs::read(path);

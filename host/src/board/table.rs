@@ -14,6 +14,8 @@ pub struct Board {
     pub target: &'static str,
     /// Compiler flags beyond the target's own.
     pub rustflags: &'static [&'static str],
+    /// Kernels to pack models for.
+    pub family: Family,
     /// Bytes of flash, the model's slot included.
     pub flash_bytes: u32,
     /// Bytes of flash for the device image.
@@ -35,26 +37,102 @@ pub struct Machine {
     pub since: [u32; 2],
 }
 
+const KIB: u32 = 1 << 10;
 const MIB: u32 = 1 << 20;
+const ARM: &str = "qemu-system-arm";
+const RISCV: &str = "qemu-system-riscv32";
 
 /// All boards.
-pub static BOARDS: &[Board] = &[Board {
-    name: "mps2-an386",
-    core: "Cortex-M4F",
-    target: "thumbv7em-none-eabihf",
-    rustflags: &[],
-    flash_bytes: 4 * MIB,
-    slot_bytes: 3 * MIB,
-    ram_bytes: 4 * MIB,
-    machine: Machine { program: "qemu-system-arm", arguments: &["-machine", "mps2-an386"], since: [6, 0] },
-}];
-
-impl Board {
-    /// The kernels of its firmware: the order of the weights that they read fastest.
-    pub fn family(&self) -> Family {
-        if self.target.starts_with("thumbv7em") { Family::Dsp } else { Family::Portable }
-    }
-}
+pub static BOARDS: &[Board] = &[
+    Board {
+        name: "lm3s6965evb",
+        core: "Cortex-M3",
+        target: "thumbv7m-none-eabi",
+        rustflags: &[],
+        family: Family::Portable,
+        flash_bytes: 256 * KIB,
+        slot_bytes: 160 * KIB,
+        ram_bytes: 64 * KIB,
+        machine: Machine { program: ARM, arguments: &["-machine", "lm3s6965evb"], since: [6, 0] },
+    },
+    Board {
+        name: "microbit",
+        core: "Cortex-M0",
+        target: "thumbv6m-none-eabi",
+        rustflags: &[],
+        family: Family::Portable,
+        flash_bytes: 256 * KIB,
+        slot_bytes: 160 * KIB,
+        ram_bytes: 16 * KIB,
+        machine: Machine { program: ARM, arguments: &["-machine", "microbit"], since: [6, 0] },
+    },
+    Board {
+        name: "mps2-an385",
+        core: "Cortex-M3",
+        target: "thumbv7m-none-eabi",
+        rustflags: &[],
+        family: Family::Portable,
+        flash_bytes: 4 * MIB,
+        slot_bytes: 3 * MIB,
+        ram_bytes: 4 * MIB,
+        machine: Machine { program: ARM, arguments: &["-machine", "mps2-an385"], since: [6, 0] },
+    },
+    Board {
+        name: "mps2-an386",
+        core: "Cortex-M4F",
+        target: "thumbv7em-none-eabihf",
+        rustflags: &[],
+        family: Family::Dsp,
+        flash_bytes: 4 * MIB,
+        slot_bytes: 3 * MIB,
+        ram_bytes: 4 * MIB,
+        machine: Machine { program: ARM, arguments: &["-machine", "mps2-an386"], since: [6, 0] },
+    },
+    Board {
+        name: "mps2-an500",
+        core: "Cortex-M7",
+        target: "thumbv7em-none-eabihf",
+        rustflags: &["-Ctarget-cpu=cortex-m7"],
+        family: Family::Dsp,
+        flash_bytes: 4 * MIB,
+        slot_bytes: 3 * MIB,
+        ram_bytes: 4 * MIB,
+        machine: Machine { program: ARM, arguments: &["-machine", "mps2-an500"], since: [6, 0] },
+    },
+    Board {
+        name: "mps2-an505",
+        core: "Cortex-M33",
+        target: "thumbv8m.main-none-eabihf",
+        rustflags: &["-Ctarget-cpu=cortex-m33"],
+        family: Family::Dsp,
+        flash_bytes: 4 * MIB,
+        slot_bytes: 3 * MIB,
+        ram_bytes: 4 * MIB,
+        machine: Machine { program: ARM, arguments: &["-machine", "mps2-an505"], since: [6, 0] },
+    },
+    Board {
+        name: "mps3-an547",
+        core: "Cortex-M55",
+        target: "thumbv8m.main-none-eabihf",
+        rustflags: &["-Ctarget-cpu=cortex-m55"],
+        family: Family::Dsp,
+        flash_bytes: 512 * KIB,
+        slot_bytes: 384 * KIB,
+        ram_bytes: 512 * KIB,
+        machine: Machine { program: ARM, arguments: &["-machine", "mps3-an547"], since: [7, 2] },
+    },
+    Board {
+        name: "riscv-virt",
+        core: "RV32IMAC",
+        target: "riscv32imac-unknown-none-elf",
+        rustflags: &[],
+        family: Family::Portable,
+        flash_bytes: 2 * MIB,
+        slot_bytes: 1536 * KIB,
+        ram_bytes: 4 * MIB,
+        machine: Machine { program: RISCV, arguments: &["-machine", "virt", "-bios", "none"], since: [7, 2] },
+    },
+];
 
 /// A name that no board has.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,7 +168,7 @@ mod tests {
         let line = script.lines().find(|line| line.trim_start().starts_with(region)).expect(region);
         let text = line.rsplit("LENGTH =").next().unwrap().trim();
         let (digits, unit) = text.split_at(text.len() - 1);
-        digits.trim().parse::<u32>().unwrap() * if unit == "M" { MIB } else { 1024 }
+        digits.trim().parse::<u32>().unwrap() * if unit == "M" { MIB } else { KIB }
     }
 
     #[test]

@@ -3,15 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
-
+use super::data::DataArgs;
 use super::table::Table;
-use super::{Output, Usage};
+use super::{Output, Usage, progress};
 use crate::board::emulator::{Emulator, EmulatorError, Options};
 use crate::board::evaluate::{Evaluation, evaluate};
 use crate::board::payload::Payload;
 use crate::board::{BuildError, firmware, qemu, table};
-use crate::dataset::{Dataset, Options as DatasetOptions, Spec};
 
 /// Run the firmware on an emulated board and compare every logit with the host
 #[derive(Debug, clap::Args)]
@@ -26,31 +24,17 @@ pub struct Args {
     /// An int8 ONNX file, or a device image (.gci)
     #[arg(long, value_name = "FILE")]
     pub model: PathBuf,
-    /// Image folder, .tar or .tar.gz of one, CIFAR-10's binary files, `cifar10` or `glyphs`
-    #[arg(long, value_name = "SPEC")]
-    pub data: Spec,
+    #[command(flatten)]
+    pub data: DataArgs,
     /// Use only the first N test images
     #[arg(long, value_name = "N")]
     pub count: Option<usize>,
-    /// Resize all images to so many rows and columns
-    #[arg(long, value_name = "HxW", value_parser = size)]
-    pub resize: Option<[usize; 2]>,
-    /// Seed of the pictures of `glyphs`
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub seed: u64,
     /// Count the instructions of every layer
     #[arg(long)]
     pub profile: bool,
     /// Show the firmware's logs on standard error
     #[arg(long)]
     pub log: bool,
-}
-
-fn size(text: &str) -> Result<[usize; 2], String> {
-    let side = |text: &str| text.parse::<usize>().ok().filter(|&side| side > 0);
-    text.split_once('x')
-        .and_then(|(height, width)| Some([side(height)?, side(width)?]))
-        .ok_or_else(|| "expected rows x columns, as 32x32".into())
 }
 
 /// Pictures in the device image for the board's self-test.
@@ -60,20 +44,16 @@ const GOLDEN: usize = 2;
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let board = table::find(&args.board).map_err(|error| Usage(error.to_string()))?;
     qemu::check(board).map_err(|error| usage(error.into()))?;
-    let options =
-        DatasetOptions { seed: args.seed, resize: args.resize, progress: true, ..DatasetOptions::default() };
-    let images = Dataset::open(&args.data, &options)?.test;
-    let images = args.count.map_or(images.clone(), |count| images.head(count));
+    let images = args.data.open()?.test;
+    let images = images.head(args.count.unwrap_or(images.len()));
     let golden = (0..images.len().min(GOLDEN)).map(|index| images.image(index).to_vec()).collect();
-    let payload = Payload::open(&args.model, board.family(), golden)?;
+    let payload = Payload::open(&args.model, board.family, golden)?;
 
     eprintln!("building the firmware of {}", board.name);
     let firmware = firmware::build(board).map_err(|error| usage(error.into()))?;
     let options = Options { echo_log: args.log, ..Options::default() };
     let mut emulator = Emulator::boot(board, firmware, &payload.bytes, options).map_err(usage)?;
-    let style =
-        ProgressStyle::with_template("{bar:40} {pos}/{len} images, {elapsed}").expect("a valid template");
-    let bar = ProgressBar::new(images.len() as u64).with_style(style);
+    let bar = progress::images("emulate", images.len());
     let evaluation = evaluate(&mut emulator, &payload, &images, args.profile, &mut || bar.inc(1));
     bar.finish_and_clear();
     let evaluation = evaluation?;

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done (and equal, for `verify` and `emulate`), 1 a difference or a failed run,
 //! 2 wrong usage or a missing part.
 
+pub mod boards;
 mod data;
 pub mod demo;
 pub mod doctor;
@@ -38,6 +39,7 @@ enum Command {
     Quantize(quantize::Args),
     Verify(verify::Args),
     Pack(pack::Args),
+    Boards(boards::Args),
     Emulate(emulate::Args),
 }
 
@@ -52,6 +54,7 @@ impl Cli {
             Command::Quantize(args) => quantize::run(args, self.output),
             Command::Verify(args) => verify::run(args, self.output),
             Command::Pack(args) => pack::run(args, self.output),
+            Command::Boards(args) => boards::run(args, self.output),
             Command::Emulate(args) => emulate::run(args, self.output),
         };
         outcome.unwrap_or_else(|error| {

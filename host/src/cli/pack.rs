@@ -64,7 +64,7 @@ impl From<Prefer> for Optimize {
 /// Exit code 0 when the image was written.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let family = match &args.board {
-        Some(name) => table::find(name).map_err(|error| Usage(error.to_string()))?.family(),
+        Some(name) => table::find(name).map_err(|error| Usage(error.to_string()))?.family,
         None => Family::Portable,
     };
     let place = || args.model.display().to_string();

@@ -28,8 +28,8 @@ impl EmulatedBoard {
     /// # Errors
     /// When the model cannot be packed or the board does not start.
     pub fn start(board: &'static Board, model: &QuantizedModel) -> Result<Self, StartError> {
-        let packed = pack(model, &PackOptions { family: board.family(), ..PackOptions::default() })
-            .map_err(failure)?;
+        let packed =
+            pack(model, &PackOptions { family: board.family, ..PackOptions::default() }).map_err(failure)?;
         let emulator = Emulator::start(board, &packed.bytes, Options::default())?;
         let graph: &QuantizedGraph = &model.graph;
         Ok(Self {
