@@ -11,6 +11,8 @@ use goldcrest_shared::link::{Decoder, FrameError};
 use crate::clock::Stopwatch;
 use crate::log::{debug, warn};
 use service::Service;
+#[cfg(target_os = "none")]
+pub(crate) use service::time;
 
 /// What a board gives the application.
 #[derive(Debug)]

@@ -1,10 +1,12 @@
 //! From reset to [`App::serve`]: the part of the program that only exists on a board.
 
 mod fault;
+mod known;
 mod memory;
 
-use crate::app::{App, Site};
+use crate::app::{App, Site, time};
 use crate::board::Board;
+use crate::clock::Stopwatch;
 use crate::log::info;
 use memory::Memory;
 
@@ -36,7 +38,9 @@ macro_rules! run {
 pub fn run<B: Board>() -> ! {
     // SAFETY: called once, by the entry point, before anything else looks at free memory.
     let Memory { slot, frame, arena, stack, firmware_bytes } = unsafe { Memory::take(B::FRAME_BYTES) };
-    let (line, watch) = B::take();
+    let (line, mut watch) = B::take();
+    let ticks = ticks_of_10_000_instructions(&mut watch);
+    info!("10000 instructions take {} ticks of {} Hz", ticks, watch.frequency());
     info!("{}: arena {} bytes, slot {} bytes", B::NAME, size_of_val(arena), slot.len());
     let site = Site { board: B::NAME, slot, arena, frame, stack, firmware_bytes };
     let mut app = App::new(site, line, watch);
@@ -44,4 +48,11 @@ pub fn run<B: Board>() -> ! {
         // A failed line (a full buffer, a framing error) costs a frame, which the host sends again.
         let _ = app.serve();
     }
+}
+
+/// Ticks of 10,000 instructions: a stopwatch that is wrong shows here, in the log.
+fn ticks_of_10_000_instructions(watch: &mut impl Stopwatch) -> u64 {
+    let mut ticks = |rounds| time(watch, &mut || known::rounds(rounds));
+    let few = ticks(1);
+    ticks(5001) - few
 }

@@ -41,6 +41,7 @@ fn compare(board: &'static Board, images: u64) -> u64 {
         assert_eq!(emulator.infer(&pixels).unwrap(), answer, "{}", board.name);
         counts.push(answer.instructions);
     }
+    check_stopwatch(&emulator);
     let profile = emulator.profile(&Random::new(0).pixels(3072)).unwrap();
     let (sum, whole) = (profile.iter().sum::<u64>(), counts[0]);
     assert!(sum.abs_diff(whole) < whole / 1000, "{}: layers {sum}, inference {whole}", board.name);
@@ -52,6 +53,14 @@ fn compare(board: &'static Board, images: u64) -> u64 {
         board.name, board.core, info.stack_bytes, info.firmware_bytes
     );
     whole
+}
+
+/// The board logs how long a loop of 10,000 instructions took: exactly that many.
+fn check_stopwatch(emulator: &Emulator) {
+    let log = emulator.log();
+    let line = log.iter().find_map(|line| line.split("10000 instructions take ").nth(1)).expect("logged");
+    let ticks: u64 = line.split(' ').next().unwrap().parse().unwrap();
+    assert_eq!(emulator.instructions(ticks), 10_000, "{line}");
 }
 
 #[test]

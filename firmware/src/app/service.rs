@@ -287,7 +287,7 @@ fn first_largest(logits: &[i8]) -> u16 {
 /// Ticks of `work`, and of the call and the two looks at the watch. Never inlined, so that those
 /// cost the same for every work.
 #[inline(never)]
-fn time(watch: &mut impl Stopwatch, work: &mut dyn FnMut()) -> u64 {
+pub fn time(watch: &mut impl Stopwatch, work: &mut dyn FnMut()) -> u64 {
     watch.start();
     compiler_fence(Ordering::SeqCst);
     work();

@@ -159,6 +159,11 @@ impl Emulator {
         self.client.info().map_err(|error| self.process.explain(error))
     }
 
+    /// The last lines of its log, oldest first.
+    pub fn log(&self) -> Vec<String> {
+        self.process.log.tail()
+    }
+
     /// The firmware it runs.
     pub fn firmware(&self) -> &Firmware {
         &self.firmware
@@ -208,7 +213,7 @@ impl Emulator {
 
     /// Ticks of the board's timer as instructions: QEMU's virtual time advances by a fixed step per
     /// instruction.
-    fn instructions(&self, ticks: u64) -> u64 {
+    pub fn instructions(&self, ticks: u64) -> u64 {
         let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(self.info.ticks_per_second.max(1));
         let step = 1u128 << ICOUNT_SHIFT;
         ((nanoseconds + step / 2) / step) as u64
