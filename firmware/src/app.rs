@@ -92,7 +92,7 @@ fn answer<L: Write, W: Stopwatch, S: Stack>(
         }
     };
     match message::decode::<Request>(payload) {
-        Ok((sequence, request)) => service.handle(&request, &mut Reply { line, sequence }),
+        Ok((sequence, request)) => service.handle(&request, &mut Reply { line, sequence, sent: 0 }),
         Err(malformed) => {
             warn!("a whole frame that is no request: does the host speak another version?");
             let sequence = malformed.sequence.unwrap_or(0);
@@ -115,10 +115,13 @@ impl<L: Write> Sink for Line<'_, L> {
 struct Reply<'a, 'l, L> {
     line: &'a mut Line<'l, L>,
     sequence: u32,
+    /// Responses sent so far.
+    sent: u32,
 }
 
 impl<L: Write> Reply<'_, '_, L> {
     fn send(&mut self, response: &Response) -> Result<(), L::Error> {
+        self.sent = self.sent.wrapping_add(1);
         message::send(self.line, self.sequence, response)
     }
 }

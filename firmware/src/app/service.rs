@@ -129,7 +129,8 @@ impl<'m, W: Stopwatch, S: Stack> Service<'m, W, S> {
                 let logits = all.get(image.output_offset()..).and_then(|rest| rest.get(..image.classes()));
                 let logits = logits.unwrap_or_default();
                 let class = first_largest(logits);
-                reply.send(&Response::Answer { transfer: id, class, ticks, logits: Values::new(logits) })
+                let (parts, logits) = (reply.sent, Values::new(logits));
+                reply.send(&Response::Answer { transfer: id, class, ticks, parts, logits })
             }
             Ok(_) => reply.send(&Response::Refused(Refusal::StackOverflow)),
             Err(Stop::Refused(refusal)) => reply.send(&Response::Refused(refusal)),

@@ -207,7 +207,7 @@ fn an_image_in_pieces_gives_the_engines_logits_and_layers() {
     let frames = bench.ask(10, &run(3, &pixels, Report::Answer));
     let class = logits.iter().position(|logit| logit == logits.iter().max().unwrap()).unwrap() as u16;
     // The counter ticks once per reading, and the overhead of one reading is taken off.
-    let answer = Response::Answer { transfer: 3, class, ticks: 0, logits: Values::new(&logits) };
+    let answer = Response::Answer { transfer: 3, class, ticks: 0, parts: 0, logits: Values::new(&logits) };
     assert_eq!(message::decode(&frames[0]), Ok((10, answer)));
 
     bench.load(4, &pixels);

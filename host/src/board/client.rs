@@ -122,7 +122,7 @@ impl<T: Transport> Client<T> {
             if offset == 0 {
                 layers.push((layer.into(), Vec::with_capacity(length.min(1 << 20) as usize)));
             }
-            // A piece that was lost makes a gap here, or a wrong length at the end.
+            // A piece that was lost makes a gap here, or too few parts at the end.
             match layers.last_mut() {
                 Some((last, output)) if *last == usize::from(layer) && output.len() == offset as usize => {
                     output.extend(values.iter());
@@ -169,19 +169,28 @@ impl<T: Transport> Client<T> {
             self.transfer = self.transfer.wrapping_add(1);
             let transfer = self.transfer;
             self.load(transfer, pixels)?;
-            let mut collected = start();
+            let (mut collected, mut collected_parts) = (start(), 0);
             // A lost piece of a report cannot be asked for: the run has consumed the pixels. So a
             // report gets one transmission per load, and an answer as many as it takes.
             let transmissions = if report == Report::Answer { attempts } else { 1 };
             let request = Request::Run { transfer, crc, report };
             let answer =
                 self.conversation.ask(&request, inference, transmissions, |response| match response {
-                    Response::Answer { transfer: of, class, ticks, logits } if *of == transfer => {
+                    // A part that was lost at the end of a layer, or a whole layer, shows only here.
+                    Response::Answer { transfer: of, parts, .. }
+                        if *of == transfer && *parts != collected_parts =>
+                    {
+                        Outcome::Gap
+                    }
+                    Response::Answer { transfer: of, class, ticks, logits, .. } if *of == transfer => {
                         let logits = logits.iter().collect();
                         Outcome::Done(Classification { class: usize::from(*class), logits, ticks: *ticks })
                     }
                     other => match collect(&mut collected, other) {
-                        Outcome::More => Outcome::More,
+                        Outcome::More => {
+                            collected_parts += 1;
+                            Outcome::More
+                        }
                         Outcome::Gap => Outcome::Gap,
                         Outcome::Unexpected => Outcome::Unexpected,
                         Outcome::Done(never) => match never {},

@@ -137,7 +137,16 @@ impl Firmware {
         let headers = elf.elf_header().program_headers(elf.endian(), &*bytes);
         let headers = headers.map_err(|error| problem(error.to_string()))?;
         let loadable = headers.iter().filter(|header| header.p_type(elf.endian()) == object::elf::PT_LOAD);
-        let flash_bytes = loadable.map(|header| u64::from(header.p_filesz(elf.endian()))).sum();
+        // From the first to the last byte that is programmed, so that gaps between segments count.
+        let (mut first, mut last) = (u64::MAX, 0);
+        for header in loadable {
+            let (address, size) = (header.p_paddr(elf.endian()), header.p_filesz(elf.endian()));
+            if size > 0 {
+                first = first.min(u64::from(address));
+                last = last.max(u64::from(address) + u64::from(size));
+            }
+        }
+        let flash_bytes = last.saturating_sub(first);
         let slot_bytes = end.saturating_sub(start);
         Ok(Self { elf: path.to_path_buf(), flash_bytes, slot_start: start, slot_bytes })
     }

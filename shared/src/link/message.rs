@@ -106,6 +106,9 @@ pub enum Response<'a> {
         /// Time of the inference, in units of [`Info::ticks_per_second`]; 0 with [`Report::Trace`]
         /// and [`Report::Profile`], whose inferences are interrupted by reports.
         ticks: u64,
+        /// How many [`Response::Layer`]s or [`Response::LayerTicks`] were sent before: a host that has
+        /// fewer lost some.
+        parts: u32,
         /// One per class.
         #[serde(borrow)]
         logits: Values<'a>,
@@ -319,7 +322,13 @@ mod tests {
     #[test]
     fn sent_values_and_received_values_are_the_same() {
         let logits = [-128i8, -1, 0, 1, 127];
-        let answer = Response::Answer { transfer: 1, class: 4, ticks: 1 << 40, logits: Values::new(&logits) };
+        let answer = Response::Answer {
+            transfer: 1,
+            class: 4,
+            ticks: 1 << 40,
+            parts: 9,
+            logits: Values::new(&logits),
+        };
         let payload = payload(&wire(3, &answer));
         let (sequence, received) = decode::<Response>(&payload).unwrap();
         assert_eq!((sequence, &received), (3, &answer));

@@ -80,9 +80,15 @@ fn the_document_has_these_frames() {
             &Response::LayerTicks { layer: 2, ticks: 1 << 40 },
         ),
         row(
-            "response `Answer`, transfer 7, class 3, 65,536 ticks, logits -128 -1 0 127",
+            "response `Answer`, transfer 7, class 3, 65,536 ticks, 5 parts, logits -128 -1 0 127",
             4,
-            &Response::Answer { transfer: 7, class: 3, ticks: 65_536, logits: Values::new(&logits) },
+            &Response::Answer {
+                transfer: 7,
+                class: 3,
+                ticks: 65_536,
+                parts: 5,
+                logits: Values::new(&logits),
+            },
         ),
         row("response `SelfTest`, 2 vectors, 1 failed", 5, &Response::SelfTest { vectors: 2, failed: 1 }),
         row("response `Refused`, `Damaged`", 0, &Response::Refused(Refusal::Damaged)),

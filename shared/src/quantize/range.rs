@@ -173,10 +173,12 @@ mod tests {
         assert_eq!(of(RangeMethod::MinMax), Range { low: -0.25, high: 4.0 });
         let percentile = of(RangeMethod::Percentile(1e-4));
         assert!((percentile.high - 0.749).abs() < 2e-3 && percentile.low <= -0.249, "{percentile:?}");
-        for method in [RangeMethod::MeanSquaredError, RangeMethod::Entropy] {
-            let range = of(method);
-            assert!(range.high < 3.5 && range.high > 0.7 && range.low > -0.26, "{method:?}: {range:?}");
-        }
+        let entropy = of(RangeMethod::Entropy);
+        assert!(entropy.high < 3.5 && entropy.high > 0.7 && entropy.low > -0.26, "{entropy:?}");
+        // 100,000 rounding errors of ((high + 0.25) / 255)^2 / 12 and three cut outliers of (4 - high)^2
+        // are least at 3.826.
+        let squared = of(RangeMethod::MeanSquaredError);
+        assert!((squared.high - 3.826).abs() < 0.05 && squared.low > -0.26, "{squared:?}");
     }
 
     #[test]
