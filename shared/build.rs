@@ -1,11 +1,9 @@
 //! Finds the instructions that the target core has beyond its base architecture, because stable Rust
 //! does not show them as `cfg(target_feature)`: `goldcrest_armv7` (Armv7-M and later),
-//! `goldcrest_dsp` (Armv7E-M, Armv8-M with DSP) and `goldcrest_mve` (Armv8.1-M vector extension).
+//! `goldcrest_dsp` (Armv7E-M) and `goldcrest_mve` (Armv8.1-M vector extension).
 
 use std::env;
 
-/// Armv8-M cores with DSP instructions, as `-C target-cpu` names them.
-const DSP: &[&str] = &["cortex-m33", "cortex-m35p", "star-mc1"];
 /// Armv8.1-M cores with vector instructions.
 const MVE: &[&str] = &["cortex-m52", "cortex-m55", "cortex-m85"];
 
@@ -25,7 +23,8 @@ fn main() {
     if mve {
         println!("cargo::rustc-cfg=goldcrest_mve");
     }
-    if target.starts_with("thumbv7em") || mve || (thumb8 && (cpu(DSP) || flags.contains("+dsp"))) {
+    // Not on Armv8-M: naked functions are assembled without the features of `-C target-cpu`.
+    if target.starts_with("thumbv7em") {
         println!("cargo::rustc-cfg=goldcrest_dsp");
     }
 }

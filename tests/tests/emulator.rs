@@ -44,7 +44,12 @@ fn compare(board: &'static Board, images: u64) -> u64 {
     check_stopwatch(&emulator);
     let profile = emulator.profile(&Random::new(0).pixels(3072)).unwrap();
     let (sum, whole) = (profile.iter().sum::<u64>(), counts[0]);
-    assert!(sum.abs_diff(whole) < whole / 1000, "{}: layers {sum}, inference {whole}", board.name);
+    // Looking at the time between two layers takes instructions too.
+    assert!(
+        sum.abs_diff(whole) < 256 * profile.len() as u64,
+        "{}: layers {sum}, inference {whole}",
+        board.name
+    );
     assert_eq!(emulator.self_test().unwrap(), (2, 0), "{}", board.name);
     let info = emulator.fresh_info().unwrap();
     assert!(info.stack_bytes < info.stack_capacity, "{}: {} bytes of stack", board.name, info.stack_bytes);
@@ -87,7 +92,7 @@ fn a_damaged_model_is_refused_before_any_inference() {
 
 #[test]
 fn an_image_larger_than_its_slot_is_refused_by_the_host() {
-    let board = table::find("microbit").unwrap();
+    let board = table::find("lm3s6965evb").unwrap();
     let firmware = firmware::build(board).unwrap();
     let refused = Emulator::boot(board, firmware, &vec![0; 200_000], Options::default()).map(|_| ());
     assert!(matches!(refused, Err(EmulatorError::ImageTooLarge { slot: 163_840, .. })), "{refused:?}");

@@ -6,8 +6,6 @@ use crate::clock::Stopwatch;
 
 #[cfg(feature = "lm3s6965evb")]
 pub mod lm3s6965evb;
-#[cfg(feature = "microbit")]
-pub mod microbit;
 #[cfg(feature = "mps2-an385")]
 pub mod mps2_an385;
 #[cfg(feature = "mps2-an386")]

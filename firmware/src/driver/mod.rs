@@ -4,8 +4,6 @@
 pub mod cmsdk;
 #[cfg(target_arch = "riscv32")]
 pub mod minstret;
-#[cfg(target_arch = "arm")]
-pub mod nrf51;
 #[cfg(target_arch = "riscv32")]
 pub mod ns16550;
 #[cfg(target_arch = "arm")]

@@ -66,10 +66,10 @@ mod tests {
 
     #[test]
     fn the_scarcer_memory_decides() {
-        let board = table::find("microbit").unwrap();
+        let board = table::find("lm3s6965evb").unwrap();
         let fit = |image_bytes, arena_bytes| Size { image_bytes, arena_bytes }.fit(board);
-        assert_eq!(fit(160 << 10, 11 << 10), Fit::Fits);
+        assert_eq!(fit(160 << 10, 59 << 10), Fit::Fits);
         assert_eq!(fit((160 << 10) + 1, 0), Fit::Flash(1));
-        assert_eq!(fit(0, (11 << 10) + 4), Fit::Ram(4));
+        assert_eq!(fit(0, (59 << 10) + 4), Fit::Ram(4));
     }
 }

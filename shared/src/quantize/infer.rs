@@ -133,7 +133,10 @@ fn convolution(
 ) -> Result<Shape, ShapeError> {
     let [height, width] = slide(window, input)?;
     let kernel = window.kernel[0] * window.kernel[1];
-    let divides = groups > 0 && channels > 0 && input.channels % groups == 0 && channels % groups == 0;
+    let divides = groups > 0
+        && channels > 0
+        && input.channels.is_multiple_of(groups)
+        && channels.is_multiple_of(groups);
     let expected = if divides { kernel.checked_mul(input.channels / groups) } else { None };
     if expected.and_then(|each| each.checked_mul(channels)) != Some(weights) {
         return Err(ShapeError::Weights { weights, channels, groups, kernel, input });
