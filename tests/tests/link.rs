@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use embedded_io::{ErrorType, Read, Write};
-use goldcrest::board::client::{Client, LinkError, Patience, Transport};
+use goldcrest::board::client::{Client, Patience, Transport};
 use goldcrest_firmware::app::{App, Site, Stack};
 use goldcrest_firmware::clock::Stopwatch;
 use goldcrest_shared::engine::Engine;
