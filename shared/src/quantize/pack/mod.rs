@@ -6,6 +6,8 @@
 
 mod error;
 mod lower;
+#[cfg(test)]
+mod tests;
 mod weights;
 mod write;
 
