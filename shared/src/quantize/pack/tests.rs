@@ -21,6 +21,32 @@ fn resnet8_takes_little_ram() {
 }
 
 #[test]
+fn a_tight_budget_takes_smaller_kernels() {
+    let kernels = |packed: &Packed| packed.layers.iter().filter(|layer| layer.kernel == "dsp-conv").count();
+    let dsp = PackOptions { family: Family::Dsp, ..PackOptions::default() };
+    let fast = packed(dsp.clone()).unwrap();
+    let budget = fast.arena_bytes - 4;
+    let small = packed(PackOptions { ram_budget: Some(budget), ..dsp.clone() }).unwrap();
+    assert!(small.arena_bytes <= budget && kernels(&small) < kernels(&fast) && kernels(&small) > 0);
+    let budget = fast.bytes.len() - 4;
+    let small = packed(PackOptions { flash_budget: Some(budget), ..dsp.clone() }).unwrap();
+    assert!(small.bytes.len() <= budget && kernels(&small) < kernels(&fast) && kernels(&small) > 0);
+    let least = packed(PackOptions { optimize: Optimize::Ram, ..dsp }).unwrap();
+    assert!(least.arena_bytes < fast.arena_bytes, "{} bytes of arena", least.arena_bytes);
+}
+
+#[test]
+fn code_is_saved_by_fewer_kernels() {
+    for family in Family::ALL {
+        let options = PackOptions { family, optimize: Optimize::Flash, ..PackOptions::default() };
+        let mut kernels: Vec<_> = packed(options).unwrap().layers.iter().map(|layer| layer.kernel).collect();
+        kernels.sort_unstable();
+        kernels.dedup();
+        assert_eq!(kernels.len(), 3, "{family}: {kernels:?}");
+    }
+}
+
+#[test]
 fn a_budget_too_small_names_the_layer_and_the_missing_bytes() {
     let whole = packed(PackOptions::default()).unwrap();
     let ram = PackOptions { ram_budget: Some(10_000), ..PackOptions::default() };
