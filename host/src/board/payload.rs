@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use goldcrest_shared::image::{Image, ImageError};
-use goldcrest_shared::kernels::{self, Family};
+use goldcrest_shared::image::{self, Channel, Image, ImageError};
+use goldcrest_shared::kernels;
 use goldcrest_shared::quantize::graph::QuantizedModel;
 use goldcrest_shared::quantize::pack::{PackError, PackOptions, pack};
 
@@ -25,6 +25,14 @@ pub struct Layer {
     pub name: String,
     /// Multiply-accumulates, where they are known.
     pub macs: Option<u64>,
+    /// Name of its kernel.
+    pub kernel: &'static str,
+    /// Bytes it writes.
+    pub output_bytes: usize,
+    /// Bytes of weights and channel constants.
+    pub weight_bytes: usize,
+    /// Bytes of scratch memory.
+    pub scratch_bytes: usize,
 }
 
 /// Why a file gives no device image.
@@ -64,30 +72,43 @@ pub enum PayloadError {
 }
 
 impl Payload {
-    /// Packs an int8 model for a family of cores, with pictures (u8, HWC) for the board's self-test.
-    pub fn pack(model: &QuantizedModel, family: Family, golden: Vec<Vec<u8>>) -> Result<Self, PackError> {
-        let packed = pack(model, &PackOptions { family, golden, ..PackOptions::default() })?;
+    /// Packs an int8 model.
+    pub fn pack(model: &QuantizedModel, options: &PackOptions) -> Result<Self, PackError> {
+        let packed = pack(model, options)?;
         let layers = packed.layers.into_iter();
-        let layers = layers.map(|layer| Layer { name: layer.name, macs: Some(layer.macs) }).collect();
+        let layers = layers
+            .map(|layer| Layer {
+                name: layer.name,
+                kernel: layer.kernel,
+                macs: Some(layer.macs),
+                output_bytes: layer.outputs,
+                weight_bytes: layer.weight_bytes,
+                scratch_bytes: layer.scratch_bytes,
+            })
+            .collect();
         Ok(Self { bytes: packed.bytes, layers })
     }
 
     /// Takes a device image as it is.
     pub fn from_image(bytes: Vec<u8>) -> Result<Self, ImageError> {
         let image = Image::new_checked(&bytes)?;
-        let name = |kernel| kernels::find(kernel).map_or("unknown", |kernel| kernel.name);
-        let layers = image.layers().enumerate();
-        let layers = layers
-            .map(|(index, layer)| Layer {
-                name: format!("{index}:{}", name(layer.record.kernel)),
+        let layer = |(index, layer): (usize, image::Layer<'_>)| {
+            let kernel = kernels::find(layer.record.kernel).map_or("unknown", |kernel| kernel.name);
+            Layer {
+                name: format!("{index}:{kernel}"),
+                kernel,
                 macs: None,
-            })
-            .collect();
+                output_bytes: layer.record.output.shape.len(),
+                weight_bytes: layer.weights.len() + layer.channels.len() * Channel::BYTES,
+                scratch_bytes: layer.record.scratch.1,
+            }
+        };
+        let layers = image.layers().enumerate().map(layer).collect();
         Ok(Self { bytes, layers })
     }
 
     /// Reads a device image (`.gci`) as it is, or packs an int8 ONNX file.
-    pub fn open(path: &Path, family: Family, golden: Vec<Vec<u8>>) -> Result<Self, PayloadError> {
+    pub fn open(path: &Path, options: &PackOptions) -> Result<Self, PayloadError> {
         if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gci")) {
             let bytes = std::fs::read(path);
             let bytes = bytes.map_err(|error| PayloadError::Read { path: path.to_path_buf(), error })?;
@@ -96,6 +117,6 @@ impl Payload {
         }
         let model = int8::read(&Model::read(path)?);
         let model = model.map_err(|error| PayloadError::Int8 { path: path.to_path_buf(), error })?;
-        Ok(Self::pack(&model, family, golden)?)
+        Ok(Self::pack(&model, options)?)
     }
 }

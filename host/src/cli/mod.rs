@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod emulate;
 pub mod eval;
 pub mod pack;
+pub mod packing;
 mod progress;
 pub mod quantize;
 pub mod table;
