@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use goldcrest_shared::image::{self, Channel, Image, ImageError};
+use goldcrest_shared::image::{self, Channel, Image, ImageError, Record};
 use goldcrest_shared::kernels;
 use goldcrest_shared::quantize::graph::QuantizedModel;
 use goldcrest_shared::quantize::pack::{PackError, PackOptions, pack};
+use goldcrest_shared::shape::Window;
 
 use crate::onnx::{Model, OnnxError, int8};
 
@@ -27,6 +28,8 @@ pub struct Layer {
     pub macs: Option<u64>,
     /// Name of its kernel.
     pub kernel: &'static str,
+    /// Its window and its shapes, such as `3x3/2, 32x32x16 to 16x16x32`.
+    pub shape: String,
     /// Bytes it writes.
     pub output_bytes: usize,
     /// Bytes of weights and channel constants.
@@ -71,15 +74,29 @@ pub enum PayloadError {
     Pack(#[from] PackError),
 }
 
+/// `3x3/2, 32x32x16 to 16x16x32`: window and stride where there is a window, then the shapes.
+fn shape(record: &Record) -> String {
+    let Window { kernel: [rows, columns], stride, .. } = record.window;
+    let window = match stride {
+        _ if record.window == Window::new([1, 1], [1, 1]) => String::new(),
+        [1, 1] => format!("{rows}x{columns}, "),
+        [step, across] if step == across => format!("{rows}x{columns}/{step}, "),
+        [down, across] => format!("{rows}x{columns}/{down}x{across}, "),
+    };
+    format!("{window}{} to {}", record.input.shape, record.output.shape)
+}
+
 impl Payload {
     /// Packs an int8 model.
     pub fn pack(model: &QuantizedModel, options: &PackOptions) -> Result<Self, PackError> {
         let packed = pack(model, options)?;
-        let layers = packed.layers.into_iter();
+        let image = Image::new_checked(&packed.bytes)?;
+        let layers = packed.layers.into_iter().zip(image.layers());
         let layers = layers
-            .map(|layer| Layer {
+            .map(|(layer, image::Layer { record, .. })| Layer {
                 name: layer.name,
                 kernel: layer.kernel,
+                shape: shape(&record),
                 macs: Some(layer.macs),
                 output_bytes: layer.outputs,
                 weight_bytes: layer.weight_bytes,
@@ -87,6 +104,12 @@ impl Payload {
             })
             .collect();
         Ok(Self { bytes: packed.bytes, layers })
+    }
+
+    /// Golden vectors in the device image.
+    pub fn golden(&self) -> u16 {
+        let at = image::header_field::GOLDEN_COUNT;
+        self.bytes.get(at..at + 2).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_le_bytes)
     }
 
     /// Takes a device image as it is.
@@ -97,6 +120,7 @@ impl Payload {
             Layer {
                 name: format!("{index}:{kernel}"),
                 kernel,
+                shape: shape(&layer.record),
                 macs: None,
                 output_bytes: layer.record.output.shape.len(),
                 weight_bytes: layer.weights.len() + layer.channels.len() * Channel::BYTES,
