@@ -66,7 +66,7 @@ fn every_kernel_of_every_family() {
             let mut engine = Engine::new(&image, &mut arena).unwrap();
             let (picture, logits) = image.golden().next().unwrap();
             engine.load_pixels(picture).unwrap();
-            let expected = reference::run(&model.graph, &engine.input_mut().to_vec());
+            let expected = reference::run(&model.graph, engine.input_mut());
             let found = engine.run_traced(&mut |layer, output| {
                 let layer = &packed.layers[layer];
                 assert_eq!(output, expected[layer.output.0], "{family} {optimize:?} {}", layer.name);
