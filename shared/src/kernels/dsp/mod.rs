@@ -10,6 +10,24 @@
 //! The instructions stand in a few small functions with plain Rust twins, so every other core, the
 //! host's tests and Miri run the same kernels.
 
+/// What assembly with DSP instructions starts with: naked functions are assembled without the features
+/// that `-C target-cpu` adds to Armv8-M.
+#[cfg(goldcrest_armv8)]
+macro_rules! cpu {
+    () => {
+        ".cpu cortex-m33"
+    };
+}
+/// What assembly with DSP instructions starts with: nothing where the target has them by itself.
+#[cfg(all(goldcrest_dsp, not(goldcrest_armv8)))]
+macro_rules! cpu {
+    () => {
+        ""
+    };
+}
+#[cfg(goldcrest_dsp)]
+use cpu;
+
 pub mod conv;
 pub mod fully_connected;
 mod multiply;

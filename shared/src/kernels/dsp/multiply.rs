@@ -265,6 +265,7 @@ mod armv7em {
             #[unsafe(naked)]
             pub unsafe extern "C" fn $name(weights: *const i8, tile: *const u32, outputs: *mut i8, call: &Call) {
                 naked_asm!(
+                    super::super::cpu!(),
                     "push {{r4-r11, lr}}",
                     // [sp]: tile, outputs, call, channels, pairs, end of the block, end of the pair.
                     "sub sp, sp, #28",

@@ -127,6 +127,7 @@ mod armv7em {
     #[unsafe(naked)]
     pub unsafe extern "C" fn widen_four(bytes: *const i8, tile: *mut u32, quads: usize, step: usize) {
         naked_asm!(
+            super::super::cpu!(),
             "push {{r4-r11, lr}}",
             "lsl r12, r3, #1",
             "add lr, r12, r3",
