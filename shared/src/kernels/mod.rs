@@ -68,8 +68,9 @@ pub mod id {
     pub const CONCAT: u8 = 9;
     pub const PAD: u8 = 10;
     pub const UPSAMPLE: u8 = 11;
-    pub const DSP_CONV: u8 = 32;
     pub const DSP_FULLY_CONNECTED: u8 = 33;
+    pub const DSP_CONV: u8 = 34;
+    pub const DSP_DEPTHWISE: u8 = 35;
 }
 
 /// Every kernel of this build.
@@ -91,6 +92,12 @@ pub static TABLE: &[Kernel] = &[
     Kernel { id: id::PAD, name: "pad", needs: pad::needs, run: pad::run },
     Kernel { id: id::UPSAMPLE, name: "upsample", needs: upsample::needs, run: upsample::run },
     Kernel { id: id::DSP_CONV, name: "dsp-conv", needs: dsp::conv::needs, run: dsp::conv::run },
+    Kernel {
+        id: id::DSP_DEPTHWISE,
+        name: "dsp-depthwise",
+        needs: dsp::depthwise::needs,
+        run: dsp::depthwise::run,
+    },
     Kernel {
         id: id::DSP_FULLY_CONNECTED,
         name: "dsp-fully-connected",
@@ -161,6 +168,8 @@ pub(crate) fn window_fits(record: &Record) -> bool {
 pub(crate) use block::width as block_width;
 #[cfg(feature = "quantize")]
 pub(crate) use dsp::ACCUMULATOR_LIMIT as DSP_ACCUMULATOR_LIMIT;
+#[cfg(feature = "quantize")]
+pub(crate) use dsp::planes::HEIGHT as DSP_DEPTHWISE_HEIGHT;
 #[cfg(feature = "quantize")]
 pub(crate) use rows::loaded_bytes;
 

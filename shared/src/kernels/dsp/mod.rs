@@ -28,10 +28,20 @@ macro_rules! cpu {
 #[cfg(goldcrest_dsp)]
 use cpu;
 
+mod bounds;
 pub mod conv;
+#[cfg(goldcrest_dsp)]
+pub mod copy;
+pub mod depthwise;
 pub mod fully_connected;
 mod multiply;
 mod patch;
+pub mod planes;
+#[cfg(goldcrest_dsp)]
+mod requantize;
+
+/// Output pixels that are computed at once.
+const PIXELS: usize = 4;
 
 /// Largest magnitude of an accumulator that two channels in one word allow.
 #[cfg(feature = "quantize")]

@@ -11,11 +11,9 @@ use core::cell::Cell;
 use super::super::product;
 use super::super::rows::Rows;
 use super::super::simd::{even, odd};
+use super::PIXELS;
 use crate::engine::part;
 use crate::image::Record;
-
-/// Output pixels in a tile.
-pub const PIXELS: usize = 4;
 
 /// Where the values of a patch stand in the rows under the window.
 #[derive(Clone, Copy, Debug)]

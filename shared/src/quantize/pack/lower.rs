@@ -153,9 +153,16 @@ fn convolution(step: Step, conv: &QuantizedConv, family: Family) -> Step {
     // Two channels in one word: see `kernels::dsp`.
     let limit = kernels::DSP_ACCUMULATOR_LIMIT;
     let dsp = family == Family::Dsp && ranges.clone().all(|(low, high)| low >= -limit && high < limit);
+    let mut largest = ranges.zip(&conv.multipliers).map(|((low, high), &k)| is_wide(high.max(-low), k));
+    let wide = largest.any(|wide| wide);
+    let planar = conv.groups == output.channels
+        && conv.window.dilation[1] == 1
+        && conv.window.kernel[0] <= kernels::DSP_DEPTHWISE_HEIGHT
+        && !wide;
     let number = match () {
         () if whole && dsp => id::DSP_FULLY_CONNECTED,
         () if whole => id::FULLY_CONNECTED,
+        () if depthwise && planar && family == Family::Dsp => id::DSP_DEPTHWISE,
         () if depthwise => id::DEPTHWISE,
         () if dsp && conv.groups == 1 && output.channels > 1 => id::DSP_CONV,
         () => id::CONV,
@@ -169,14 +176,13 @@ fn convolution(step: Step, conv: &QuantizedConv, family: Family) -> Step {
             channel(conv.bias[o].wrapping_sub(zero.wrapping_mul(sum)), conv.multipliers[o])
         })
         .collect();
-    let mut largest = ranges.zip(&conv.multipliers).map(|((low, high), &k)| is_wide(high.max(-low), k));
     let record = Record {
         kernel: number,
         window: conv.window,
         groups: conv.groups,
         low: conv.clamp.low,
         high: conv.clamp.high,
-        wide: largest.any(|wide| wide),
+        wide,
         ..step.record
     };
     let macs = (output.height * output.width * conv.weights.len()) as u64;
