@@ -69,8 +69,9 @@ pub mod id {
     pub const CONCAT: u8 = 9;
     pub const PAD: u8 = 10;
     pub const UPSAMPLE: u8 = 11;
-    pub const DSP_CONV: u8 = 32;
     pub const DSP_FULLY_CONNECTED: u8 = 33;
+    pub const DSP_CONV: u8 = 34;
+    pub const DSP_DEPTHWISE: u8 = 35;
 }
 
 /// Every kernel of this build.
@@ -87,6 +88,7 @@ pub static TABLE: &[Kernel] = &[
     kernel(id::PAD, "pad", pad::needs, pad::run),
     kernel(id::UPSAMPLE, "upsample", upsample::needs, upsample::run),
     kernel(id::DSP_CONV, "dsp-conv", dsp::conv::needs, dsp::conv::run),
+    kernel(id::DSP_DEPTHWISE, "dsp-depthwise", dsp::depthwise::needs, dsp::depthwise::run),
     kernel(
         id::DSP_FULLY_CONNECTED,
         "dsp-fully-connected",
@@ -198,6 +200,8 @@ pub(crate) fn window_fits(record: &Record) -> bool {
 pub(crate) use block::width as block_width;
 #[cfg(feature = "quantize")]
 pub(crate) use dsp::ACCUMULATOR_LIMIT as DSP_ACCUMULATOR_LIMIT;
+#[cfg(feature = "quantize")]
+pub(crate) use dsp::planes::HEIGHT as DSP_DEPTHWISE_HEIGHT;
 #[cfg(feature = "quantize")]
 pub(crate) use rows::loaded_bytes;
 

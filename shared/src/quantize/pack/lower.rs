@@ -156,7 +156,7 @@ fn is_wide(accumulator: i64, multiplier: Multiplier) -> bool {
     accumulator.saturating_mul(i64::from(multiplier.k())) >= (1 << 31) - (1 << 24)
 }
 
-/// The kernels of a family that compute a convolution, fastest first. To save code, a kernel that
+/// The kernels of a family that compute a convolution, fastest first; the record says whether 32 bits are enough. To save code, a kernel that
 /// another one can stand in for is left out.
 fn kernels_of(step: &Step, conv: &QuantizedConv, options: &PackOptions) -> Vec<u8> {
     let (input, output) = (step.record.input.shape, step.record.output.shape);
@@ -171,6 +171,11 @@ fn kernels_of(step: &Step, conv: &QuantizedConv, options: &PackOptions) -> Vec<u
         let dsp = (0..output.channels).all(|o| fits(accumulator_range(conv, o, step.record.input_zero)));
         kernels.extend((dsp && whole).then_some(id::DSP_FULLY_CONNECTED));
         kernels.extend((dsp && conv.groups == 1 && output.channels > 1).then_some(id::DSP_CONV));
+        let planar = output.channels == conv.groups
+            && conv.window.dilation[1] == 1
+            && kernel[0] <= kernels::DSP_DEPTHWISE_HEIGHT
+            && !step.record.wide;
+        kernels.extend((depthwise && planar).then_some(id::DSP_DEPTHWISE));
     }
     kernels.extend(whole.then_some(id::FULLY_CONNECTED));
     kernels.push(if depthwise { id::DEPTHWISE } else { id::CONV });
@@ -182,9 +187,11 @@ fn kernels_of(step: &Step, conv: &QuantizedConv, options: &PackOptions) -> Vec<u
     kernels
 }
 
-fn convolution(step: Step, conv: &QuantizedConv, options: &PackOptions, rank: usize) -> Step {
+fn convolution(mut step: Step, conv: &QuantizedConv, options: &PackOptions, rank: usize) -> Step {
     let output = step.record.output.shape;
     let ranges = (0..output.channels).map(|o| accumulator_range(conv, o, step.record.input_zero));
+    let mut largest = ranges.zip(&conv.multipliers).map(|((low, high), &k)| is_wide(high.max(-low), k));
+    step.record.wide = largest.any(|wide| wide);
     let kernels = kernels_of(&step, conv, options);
     let rank = rank.min(kernels.len() - 1);
     let (number, alternatives) = (kernels[rank], kernels.len() - 1 - rank);
@@ -197,14 +204,12 @@ fn convolution(step: Step, conv: &QuantizedConv, options: &PackOptions, rank: us
             channel(conv.bias[o].wrapping_sub(zero.wrapping_mul(sum)), conv.multipliers[o])
         })
         .collect();
-    let mut largest = ranges.zip(&conv.multipliers).map(|((low, high), &k)| is_wide(high.max(-low), k));
     let record = Record {
         kernel: number,
         window: conv.window,
         groups: conv.groups,
         low: conv.clamp.low,
         high: conv.clamp.high,
-        wide: largest.any(|wide| wide),
         ..step.record
     };
     let macs = (output.height * output.width * conv.weights.len()) as u64;
