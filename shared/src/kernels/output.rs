@@ -52,8 +52,14 @@ impl Output {
         !self.wide && self.saturates
     }
 
+    /// Whether a product may need 64 bits.
+    #[cfg(goldcrest_mve)]
+    pub fn is_wide(&self) -> bool {
+        self.wide
+    }
+
     /// Zero point, smallest and largest value.
-    #[cfg(goldcrest_dsp)]
+    #[cfg(any(goldcrest_dsp, goldcrest_mve))]
     pub fn bounds(&self) -> [i32; 3] {
         [self.zero, self.low, self.high]
     }

@@ -106,9 +106,15 @@ impl<'a> Rows<'a> {
     /// The padded row that row `tap` of the kernel sees at the current output row.
     #[inline]
     pub fn row(&self, tap: usize) -> &'a [Cell<i8>] {
+        part(self.ring, self.start(tap), self.pitch)
+    }
+
+    /// Where in the ring that row starts.
+    #[inline]
+    pub fn start(&self, tap: usize) -> usize {
         let slot = self.first + tap * self.window.dilation[0];
         let slot = if slot >= self.count { slot - self.count } else { slot };
-        part(self.ring, slot * self.pitch, self.pitch)
+        slot * self.pitch
     }
 }
 

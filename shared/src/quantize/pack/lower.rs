@@ -153,7 +153,10 @@ fn convolution(step: Step, conv: &QuantizedConv, family: Family) -> Step {
     // Two channels in one word: see `kernels::dsp`.
     let limit = kernels::DSP_ACCUMULATOR_LIMIT;
     let dsp = family == Family::Dsp && ranges.clone().all(|(low, high)| low >= -limit && high < limit);
+    let mve = family == Family::Mve;
     let number = match () {
+        () if whole && mve => id::MVE_FULLY_CONNECTED,
+        () if conv.groups == 1 && mve => id::MVE_CONV,
         () if whole && dsp => id::DSP_FULLY_CONNECTED,
         () if whole => id::FULLY_CONNECTED,
         () if depthwise => id::DEPTHWISE,
