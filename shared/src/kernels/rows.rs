@@ -116,14 +116,43 @@ impl<'a> Rows<'a> {
         let slot = if slot >= self.count { slot - self.count } else { slot };
         slot * self.pitch
     }
+
+    /// Bytes from a row under the window to the next, which begins again at the end of the ring.
+    #[cfg(goldcrest_mve)]
+    pub fn step(&self) -> usize {
+        self.window.dilation[0] * self.pitch
+    }
+
+    /// The ring itself.
+    #[cfg(goldcrest_mve)]
+    pub fn ring(&self) -> &'a [Cell<i8>] {
+        self.ring
+    }
+
+    /// Bytes of a row.
+    #[cfg(goldcrest_mve)]
+    pub fn pitch(&self) -> usize {
+        self.pitch
+    }
 }
 
-/// Copies as many values as both slices have, words at a time.
+/// Copies as many values as both slices have, words at a time. The slices do not overlap: one of them is
+/// scratch memory.
 pub fn copy(from: &[Cell<i8>], to: &[Cell<i8>]) {
     let count = from.len().min(to.len());
-    // SAFETY: both slices hold `count` values; `copy` allows them to overlap, and cells may be written
-    // through shared references.
-    unsafe { core::ptr::copy(from.as_ptr().cast::<i8>(), to.as_ptr().cast_mut().cast::<i8>(), count) }
+    let (from, to) = (from.as_ptr().cast::<i8>(), to.as_ptr().cast_mut().cast::<i8>());
+    #[cfg(goldcrest_dsp)]
+    use super::dsp::copy::copy;
+    #[cfg(goldcrest_mve)]
+    use super::mve::copy::copy;
+    #[cfg(not(any(goldcrest_dsp, goldcrest_mve)))]
+    unsafe fn copy(to: *mut i8, from: *const i8, count: usize) {
+        // SAFETY: as the caller promises; this form also allows an overlap.
+        unsafe { core::ptr::copy(from, to, count) }
+    }
+    // SAFETY: both slices hold `count` values and do not overlap, and cells may be written through shared
+    // references.
+    unsafe { copy(to, from, count) }
 }
 
 /// `slot` modulo `count`, for a slot that is rarely beyond twice the count: cores without a divider

@@ -23,10 +23,10 @@ pub fn needs(record: &Record) -> Option<Needs> {
     })
 }
 
-/// Bytes of the ring of rows, the tile, the gathered patches, the sums and the list of runs.
-fn scratch(record: &Record, patch: &Patch) -> [u64; 5] {
+/// Bytes of the ring of rows, the tile, the gathered patches and the sums.
+fn scratch(record: &Record, patch: &Patch) -> [u64; 4] {
     let (ring, sums) = (rows::scratch_bytes(record), finish::sum_bytes(record, PIXELS));
-    [ring, patch.tile_bytes(), patch.gathering_bytes(), sums, patch.list_bytes()]
+    [ring, patch.tile_bytes(), patch.gathered_bytes(), sums]
 }
 
 pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
@@ -34,31 +34,29 @@ pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
     let (input, output) = (record.input.shape, record.output.shape);
     let target = arena.values(record.output.offset, output.len());
     let patch = Patch::new(record);
-    let [ring, tile, gathering, sums, list] = scratch(record, &patch).map(|bytes| bytes as usize);
     let mut end = record.scratch.0;
-    let mut take = |bytes| {
+    let places = scratch(record, &patch).map(|bytes| {
+        let bytes = bytes as usize;
         end += bytes;
         (end - bytes, bytes)
-    };
-    let [ring, tile, gathering, sums, list] = [ring, tile, gathering, sums, list].map(&mut take);
-    let ring = arena.values(ring.0, ring.1);
-    let room = Room { tile: arena.words(tile.0, tile.1), gathering: arena.values(gathering.0, gathering.1) };
+    });
+    let [ring, tile, gathered, sums] = places;
+    let room = Room { tile: arena.words(tile.0, tile.1), gathered: arena.values(gathered.0, gathered.1) };
     let sums = arena.words(sums.0, sums.1);
-    let list = arena.words(list.0, list.1);
-    let mut rows = Rows::new(record, ring, arena.values(record.input.offset, input.len()));
+    let mut rows =
+        Rows::new(record, arena.values(ring.0, ring.1), arena.values(record.input.offset, input.len()));
     let finish = Finish::new(layer, PIXELS);
     let (vectors, pairs) = (patch.vectors() as usize, output.channels.div_ceil(2));
     let bytes = output.width * output.channels;
+    let count = PIXELS.min(output.width);
     for y in 0..output.height {
         rows.load(y);
-        patch.list(&rows, list);
         let row = part(target, y * bytes, bytes);
         let mut x = 0;
         while x < output.width {
             // The last tile of a row may repeat pixels: their patches are still in the ring.
-            x = x.min(output.width.saturating_sub(PIXELS));
-            let count = PIXELS.min(output.width);
-            patch.fill(ring, list, room, x, count);
+            x = x.min(output.width - count);
+            patch.fill(&rows, room, x, count);
             dot(layer.weights, room.tile, sums, vectors, pairs);
             finish.run(sums, part(row, x * output.channels, count * output.channels), count);
             x += PIXELS;

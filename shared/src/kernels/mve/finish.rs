@@ -93,7 +93,8 @@ impl<'a> Finish<'a> {
         if !fits || count == 0 || self.outputs == 0 {
             return;
         }
-        let [zero, low, high] = self.last.bounds();
+        let [low, high] = self.last.bounds().map(i32::from);
+        let zero = self.last.zero();
         let skip = (self.pixels - count) * BLOCK * 4;
         let call = helium::Call { count, pitch: self.outputs, outputs: self.outputs, zero, low, high, skip };
         // SAFETY: the slices hold what the function touches: whole blocks of channel constants and of
@@ -149,7 +150,12 @@ mod helium {
 
     /// Sums to outputs. r4 pixels, r5 pitch, r6 channels left, r7 place of a pixel, r12 skip.
     #[unsafe(naked)]
-    pub unsafe extern "C" fn finish(sums: *const i32, channels: *const Channel, target: *mut i8, call: &Call) {
+    pub unsafe extern "C" fn finish(
+        sums: *const i32,
+        channels: *const Channel,
+        target: *mut i8,
+        call: &Call,
+    ) {
         naked_asm!(
             ".cpu cortex-m55",
             "push {{r4-r11, lr}}",

@@ -14,6 +14,8 @@
 //! in LE or LETP, which count `lr` down.
 
 pub mod conv;
+#[cfg(goldcrest_mve)]
+pub mod copy;
 mod dot;
 mod finish;
 pub mod fully_connected;
