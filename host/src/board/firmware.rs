@@ -114,20 +114,20 @@ pub fn build_as(board: &Board, recipe: &Recipe) -> Result<Firmware, BuildError> 
         Program::Inference => ("inference", Some("inference")),
         Program::Sections => ("inference", Some("sections")),
     };
+    let profile = if recipe.small { "firmware-small" } else { "firmware" };
     let features = [Some(board.name), feature].into_iter().flatten().collect::<Vec<_>>().join(",");
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command
         .current_dir(&root)
-        .args(["build", "--package", "goldcrest-firmware", "--profile", "firmware"])
+        .args(["build", "--package", "goldcrest-firmware", "--profile", profile])
         .args(["--target", board.target, "--features", &features, "--bin", binary])
         .arg("--message-format=json-render-diagnostics")
         .env("DEFMT_LOG", env::var_os("DEFMT_LOG").unwrap_or_else(|| OsString::from("info")))
         .stdin(Stdio::null());
-    command.env_remove("GOLDCREST_SMALL");
-    if recipe.small {
-        command.args(["--config", "profile.firmware.package.goldcrest-shared.opt-level='s'"]);
-        command.env("GOLDCREST_SMALL", "1");
-    }
+    match recipe.small {
+        true => command.env("GOLDCREST_SMALL", "1"),
+        false => command.env_remove("GOLDCREST_SMALL"),
+    };
     match &recipe.kernels {
         Some(kernels) => command.env("GOLDCREST_KERNELS", kernels.join(",")),
         None => command.env_remove("GOLDCREST_KERNELS"),
