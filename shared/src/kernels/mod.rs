@@ -22,6 +22,7 @@ mod max_pool;
 mod mul;
 mod output;
 mod pad;
+mod pixel_pairs;
 mod rows;
 mod simd;
 mod taps;
@@ -68,6 +69,7 @@ pub mod id {
     pub const CONCAT: u8 = 9;
     pub const PAD: u8 = 10;
     pub const UPSAMPLE: u8 = 11;
+    pub const PIXEL_PAIR_CONV: u8 = 16;
     pub const DSP_CONV: u8 = 32;
     pub const DSP_FULLY_CONNECTED: u8 = 33;
 }
@@ -90,6 +92,12 @@ pub static TABLE: &[Kernel] = &[
     Kernel { id: id::CONCAT, name: "concat", needs: concat::needs, run: concat::run },
     Kernel { id: id::PAD, name: "pad", needs: pad::needs, run: pad::run },
     Kernel { id: id::UPSAMPLE, name: "upsample", needs: upsample::needs, run: upsample::run },
+    Kernel {
+        id: id::PIXEL_PAIR_CONV,
+        name: "pixel-pair-conv",
+        needs: pixel_pairs::conv::needs,
+        run: pixel_pairs::conv::run,
+    },
     Kernel { id: id::DSP_CONV, name: "dsp-conv", needs: dsp::conv::needs, run: dsp::conv::run },
     Kernel {
         id: id::DSP_FULLY_CONNECTED,
@@ -161,6 +169,8 @@ pub(crate) fn window_fits(record: &Record) -> bool {
 pub(crate) use block::width as block_width;
 #[cfg(feature = "quantize")]
 pub(crate) use dsp::ACCUMULATOR_LIMIT as DSP_ACCUMULATOR_LIMIT;
+#[cfg(feature = "quantize")]
+pub(crate) use pixel_pairs::{CHANNELS as PIXEL_PAIR_CHANNELS, TAPS as PIXEL_PAIR_TAPS};
 #[cfg(feature = "quantize")]
 pub(crate) use rows::loaded_bytes;
 

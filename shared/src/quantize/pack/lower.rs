@@ -3,7 +3,7 @@
 use alloc::{string::String, vec, vec::Vec};
 
 use super::weights;
-use super::{PackError, PackOptions, PackedLayer};
+use super::{Optimize, PackError, PackOptions, PackedLayer};
 use crate::image::{Channel, Record, Slot};
 use crate::kernels::{self, Family, id};
 use crate::quantize::check::accumulator_range;
@@ -95,7 +95,7 @@ fn lower_node(graph: &QuantizedGraph, node: &Node<QuantizedOp>, options: &PackOp
         macs: 0,
     };
     match &node.op {
-        QuantizedOp::Conv(conv) => vec![convolution(step, conv, options.family)],
+        QuantizedOp::Conv(conv) => vec![convolution(step, conv, options)],
         QuantizedOp::MaxPool(window) => vec![with(step, id::MAX_POOL, *window, &[])],
         QuantizedOp::AveragePool { window, multiplier } => {
             let mut step = with(step, id::AVERAGE_POOL, *window, &[*multiplier]);
@@ -144,7 +144,8 @@ fn is_wide(accumulator: i64, multiplier: Multiplier) -> bool {
     accumulator.saturating_mul(i64::from(multiplier.k())) >= (1 << 31) - (1 << 24)
 }
 
-fn convolution(step: Step, conv: &QuantizedConv, family: Family) -> Step {
+fn convolution(step: Step, conv: &QuantizedConv, options: &PackOptions) -> Step {
+    let family = options.family;
     let (input, output) = (step.record.input.shape, step.record.output.shape);
     let Window { kernel, padding, .. } = conv.window;
     let whole = kernel == [input.height, input.width] && padding == Padding::default() && conv.groups == 1;
@@ -158,6 +159,10 @@ fn convolution(step: Step, conv: &QuantizedConv, family: Family) -> Step {
         () if whole => id::FULLY_CONNECTED,
         () if depthwise => id::DEPTHWISE,
         () if dsp && conv.groups == 1 && output.channels > 1 => id::DSP_CONV,
+        // A tile for less than two pixels is mostly empty.
+        () if options.optimize == Optimize::Speed && conv.groups == 1 && output.width > 1 => {
+            id::PIXEL_PAIR_CONV
+        }
         () => id::CONV,
     };
     let each = conv.weights.len() / output.channels;
