@@ -1,5 +1,7 @@
 //! The order in which each kernel reads its weights and channel constants.
 
+mod mve;
+
 use alloc::vec::Vec;
 
 use crate::image::Channel;
@@ -14,6 +16,8 @@ pub fn order(kernel: u8, conv: &QuantizedConv, channels: &[Channel]) -> (Vec<i8>
         id::DSP_CONV => (dsp_conv(conv, channels), Vec::new()),
         id::DSP_DEPTHWISE => (dsp_depthwise(conv), channels.to_vec()),
         id::DSP_FULLY_CONNECTED => dsp_fully_connected(conv, channels),
+        id::MVE_CONV => mve::conv(conv, channels),
+        id::MVE_FULLY_CONNECTED => mve::fully_connected(conv, channels),
         _ => (blocked(conv), channels.to_vec()),
     }
 }
