@@ -27,6 +27,7 @@ mod mul;
 mod mve;
 mod output;
 mod pad;
+mod pixel_pairs;
 mod rows;
 #[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`native` has other instructions"))]
 mod simd;
@@ -75,6 +76,7 @@ pub mod id {
     pub const CONCAT: u8 = 9;
     pub const PAD: u8 = 10;
     pub const UPSAMPLE: u8 = 11;
+    pub const PIXEL_PAIR_CONV: u8 = 16;
     pub const DSP_FULLY_CONNECTED: u8 = 33;
     pub const DSP_CONV: u8 = 34;
     pub const DSP_DEPTHWISE: u8 = 35;
@@ -103,6 +105,7 @@ pub static TABLE: &[Kernel] = &[
     kernel(id::CONCAT, "concat", concat::needs, concat::run),
     kernel(id::PAD, "pad", pad::needs, pad::run),
     kernel(id::UPSAMPLE, "upsample", upsample::needs, upsample::run),
+    kernel(id::PIXEL_PAIR_CONV, "pixel-pair-conv", pixel_pairs::conv::needs, pixel_pairs::conv::run),
     kernel(id::DSP_CONV, "dsp-conv", dsp::conv::needs, dsp::conv::run),
     kernel(id::DSP_DEPTHWISE, "dsp-depthwise", dsp::depthwise::needs, dsp::depthwise::run),
     kernel(
@@ -237,6 +240,8 @@ pub(crate) use dsp::ACCUMULATOR_LIMIT as DSP_ACCUMULATOR_LIMIT;
 pub(crate) use dsp::planes::HEIGHT as DSP_DEPTHWISE_HEIGHT;
 #[cfg(feature = "quantize")]
 pub(crate) use mve::{BLOCK as MVE_BLOCK, VECTOR as MVE_VECTOR};
+#[cfg(feature = "quantize")]
+pub(crate) use pixel_pairs::{CHANNELS as PIXEL_PAIR_CHANNELS, TAPS as PIXEL_PAIR_TAPS};
 #[cfg(feature = "quantize")]
 pub(crate) use rows::loaded_bytes;
 
