@@ -72,6 +72,7 @@ pub mod id {
     pub const DSP_FULLY_CONNECTED: u8 = 33;
     pub const DSP_CONV: u8 = 34;
     pub const DSP_DEPTHWISE: u8 = 35;
+    pub const DSP_WINOGRAD: u8 = 36;
 }
 
 /// Every kernel of this build.
@@ -88,6 +89,7 @@ pub static TABLE: &[Kernel] = &[
     kernel(id::PAD, "pad", pad::needs, pad::run),
     kernel(id::UPSAMPLE, "upsample", upsample::needs, upsample::run),
     kernel(id::DSP_CONV, "dsp-conv", dsp::conv::needs, dsp::conv::run),
+    kernel(id::DSP_WINOGRAD, "dsp-winograd", dsp::winograd::needs, dsp::winograd::run),
     kernel(id::DSP_DEPTHWISE, "dsp-depthwise", dsp::depthwise::needs, dsp::depthwise::run),
     kernel(
         id::DSP_FULLY_CONNECTED,
@@ -202,6 +204,8 @@ pub(crate) use block::width as block_width;
 pub(crate) use dsp::ACCUMULATOR_LIMIT as DSP_ACCUMULATOR_LIMIT;
 #[cfg(feature = "quantize")]
 pub(crate) use dsp::planes::HEIGHT as DSP_DEPTHWISE_HEIGHT;
+#[cfg(feature = "quantize")]
+pub(crate) use dsp::winograd;
 #[cfg(feature = "quantize")]
 pub(crate) use rows::loaded_bytes;
 

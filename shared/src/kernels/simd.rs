@@ -88,10 +88,18 @@ pub fn add_odd(sums: u32, word: u32) -> u32 {
     }
 }
 
+/// The sums of two halfwords, as SADD16 gives them.
 #[cfg(not(goldcrest_dsp))]
-fn add_halves(a: u32, b: u32) -> u32 {
+pub fn add_halves(a: u32, b: u32) -> u32 {
     let high = (a >> 16).wrapping_add(b >> 16) << 16;
     high | (a.wrapping_add(b) & 0xffff)
+}
+
+/// The differences of two halfwords, as SSUB16 gives them.
+#[cfg(not(goldcrest_dsp))]
+pub fn subtract_halves(a: u32, b: u32) -> u32 {
+    let high = (a >> 16).wrapping_sub(b >> 16) << 16;
+    high | (a.wrapping_sub(b) & 0xffff)
 }
 
 /// The low and the high signed halfword.

@@ -39,6 +39,7 @@ mod patch;
 pub mod planes;
 #[cfg(goldcrest_dsp)]
 mod requantize;
+pub mod winograd;
 
 /// Output pixels that are computed at once.
 const PIXELS: usize = 4;

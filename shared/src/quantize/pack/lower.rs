@@ -3,7 +3,7 @@
 use alloc::{string::String, vec, vec::Vec};
 
 use super::weights;
-use super::{Optimize, PackError, PackOptions, PackedLayer};
+use super::{Optimize, PackError, PackOptions, PackedLayer, Winograd};
 use crate::image::{Channel, Record, Slot};
 use crate::kernels::{self, Family, id};
 use crate::quantize::check::accumulator_range;
@@ -170,6 +170,12 @@ fn kernels_of(step: &Step, conv: &QuantizedConv, options: &PackOptions) -> Vec<u
         let fits = |(low, high)| low >= -limit && high < limit;
         let dsp = (0..output.channels).all(|o| fits(accumulator_range(conv, o, step.record.input_zero)));
         kernels.extend((dsp && whole).then_some(id::DSP_FULLY_CONNECTED));
+        let record = Record { window: conv.window, groups: conv.groups, ..step.record };
+        // With few input channels the transformations take more than they save.
+        let winograd = options.winograd == Winograd::Auto
+            && options.optimize != Optimize::Flash
+            && input.channels >= kernels::winograd::CHANNELS;
+        kernels.extend((dsp && winograd && kernels::winograd::suits(&record)).then_some(id::DSP_WINOGRAD));
         kernels.extend((dsp && conv.groups == 1 && output.channels > 1).then_some(id::DSP_CONV));
         let planar = output.channels == conv.groups
             && conv.window.dilation[1] == 1
