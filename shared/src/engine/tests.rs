@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::image::Image;
 use crate::quantize::graph::QuantizedModel;
-use crate::quantize::pack::{Optimize, PackOptions, pack};
+use crate::quantize::pack::{Optimize, PackOptions, Winograd, pack};
 use crate::quantize::random::{self, Builder, Random};
 use crate::quantize::reference;
 use crate::shape::{Padding, Shape, Window};
@@ -16,9 +16,11 @@ use crate::shape::{Padding, Shape, Window};
 fn compare(model: &QuantizedModel, seed: u64) {
     let mut random = Random::new(seed);
     let pixels = model.graph.tensor(model.graph.input).shape.len();
-    for family in kernels::Family::ALL {
+    let families = kernels::Family::ALL.map(|family| (family, Winograd::Auto));
+    for (family, winograd) in families.into_iter().chain([(kernels::Family::Dsp, Winograd::Off)]) {
         let golden = vec![random.pixels(pixels), vec![0; pixels], vec![255; pixels]];
-        let options = PackOptions { family, optimize: Optimize::Speed, golden, ..PackOptions::default() };
+        let options =
+            PackOptions { family, optimize: Optimize::Speed, golden, winograd, ..PackOptions::default() };
         let packed = pack(model, &options).unwrap();
         let mut words = vec![0u32; packed.bytes.len().div_ceil(4)];
         values_mut(&mut words).iter_mut().zip(&packed.bytes).for_each(|(to, &from)| *to = from as i8);
@@ -97,6 +99,20 @@ proptest! {
             None => y,
         };
         compare(&classify(net, z), seed);
+    }
+
+    #[test]
+    fn convolutions_for_winograd(
+        seed: u64, height in 1usize..14, width in 7usize..20, channels in 7usize..30, outputs in 1usize..20,
+        padding in [0usize..3, 0usize..3, 0usize..3, 0usize..3], extreme: bool,
+    ) {
+        let [top, left, bottom, right] = padding;
+        let padding = Padding { top, left, bottom, right };
+        let window = Window { padding, ..Window::new([3, 3], [1, 1]) };
+        prop_assume!(window.output(height, width).is_some());
+        let mut net = Builder::new(seed, Shape::new(height, width, channels), extreme);
+        let y = net.conv(net.input(), outputs, window, 1, None);
+        compare(&classify(net, y), seed);
     }
 
     #[test]

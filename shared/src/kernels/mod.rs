@@ -203,7 +203,7 @@ pub(crate) use block::width as block_width;
 #[cfg(feature = "quantize")]
 pub(crate) use dsp::ACCUMULATOR_LIMIT as DSP_ACCUMULATOR_LIMIT;
 #[cfg(feature = "quantize")]
-pub(crate) use dsp::planes::HEIGHT as DSP_DEPTHWISE_HEIGHT;
+pub(crate) use dsp::HEIGHT as DSP_HEIGHT;
 #[cfg(feature = "quantize")]
 pub(crate) use dsp::winograd;
 #[cfg(feature = "quantize")]

@@ -176,11 +176,10 @@ fn kernels_of(step: &Step, conv: &QuantizedConv, options: &PackOptions) -> Vec<u
             && options.optimize != Optimize::Flash
             && input.channels >= kernels::winograd::CHANNELS;
         kernels.extend((dsp && winograd && kernels::winograd::suits(&record)).then_some(id::DSP_WINOGRAD));
-        kernels.extend((dsp && conv.groups == 1 && output.channels > 1).then_some(id::DSP_CONV));
-        let planar = output.channels == conv.groups
-            && conv.window.dilation[1] == 1
-            && kernel[0] <= kernels::DSP_DEPTHWISE_HEIGHT
-            && !step.record.wide;
+        let low = kernel[0] <= kernels::DSP_HEIGHT;
+        kernels.extend((dsp && low && conv.groups == 1 && output.channels > 1).then_some(id::DSP_CONV));
+        let planar =
+            output.channels == conv.groups && conv.window.dilation[1] == 1 && low && !step.record.wide;
         kernels.extend((depthwise && planar).then_some(id::DSP_DEPTHWISE));
     }
     kernels.extend(whole.then_some(id::FULLY_CONNECTED));
@@ -219,7 +218,7 @@ fn convolution(mut step: Step, conv: &QuantizedConv, options: &PackOptions, rank
         ..step.record
     };
     let macs = (output.height * output.width * conv.weights.len()) as u64;
-    let (weights, channels) = weights::order(number, conv, &constants);
+    let (weights, channels) = weights::order(&record, conv, &constants);
     Step { record, weights, channels, macs, alternatives, ..step }
 }
 

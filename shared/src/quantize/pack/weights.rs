@@ -5,15 +5,15 @@ mod winograd;
 
 use alloc::vec::Vec;
 
-use crate::image::Channel;
+use crate::image::{Channel, Record};
 use crate::kernels::{block_width, id};
 use crate::quantize::graph::QuantizedConv;
 
-/// The weights and channel constants of a convolution in the order of a kernel.
-pub fn order(kernel: u8, conv: &QuantizedConv, channels: &[Channel]) -> (Vec<i8>, Vec<Channel>) {
-    match kernel {
+/// The weights and channel constants of a convolution in the order of a layer's kernel.
+pub fn order(record: &Record, conv: &QuantizedConv, channels: &[Channel]) -> (Vec<i8>, Vec<Channel>) {
+    match record.kernel {
         id::DEPTHWISE => (by_tap(conv), channels.to_vec()),
-        id::DSP_CONV => (dsp::convolution(conv, channels), Vec::new()),
+        id::DSP_CONV => (dsp::convolution(conv, channels, record.output_zero), Vec::new()),
         id::DSP_WINOGRAD => (winograd::convolution(conv, channels), Vec::new()),
         id::DSP_DEPTHWISE => (dsp::depthwise(conv), channels.to_vec()),
         id::DSP_FULLY_CONNECTED => dsp::fully_connected(conv, channels),

@@ -47,9 +47,9 @@ fn run_words<'a>(a: &'a [i8], b: &'a [i8]) -> impl Iterator<Item = [[i8; 4]; 2]>
     })
 }
 
-/// Pairs of channels, each with where its sums start, its runs and its multipliers; an odd last channel is
-/// paired with the one before it.
-pub fn convolution(conv: &QuantizedConv, channels: &[Channel]) -> Vec<i8> {
+/// Pairs of channels, each with where its sums start, its runs, its multipliers and the rounding of an output
+/// with a zero point; an odd last channel is paired with the one before it.
+pub fn convolution(conv: &QuantizedConv, channels: &[Channel], zero: i8) -> Vec<i8> {
     let length = run_length(conv);
     let mut weights = Vec::new();
     for first in pairs(conv.bias.len()) {
@@ -57,7 +57,7 @@ pub fn convolution(conv: &QuantizedConv, channels: &[Channel]) -> Vec<i8> {
         let runs = of_channel(conv, first).chunks(length).zip(of_channel(conv, first + 1).chunks(length));
         weights.extend(le_bytes([a.bias, b.bias]));
         weights.extend(runs.flat_map(|(a, b)| run_words(a, b)).flatten().flatten());
-        weights.extend(le_bytes([a.multiplier, b.multiplier]));
+        weights.extend(le_bytes([a.multiplier, b.multiplier, 0x7fff + (i32::from(zero) << 16)]));
     }
     weights
 }
