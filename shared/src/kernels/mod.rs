@@ -69,10 +69,10 @@ pub mod id {
     pub const CONCAT: u8 = 9;
     pub const PAD: u8 = 10;
     pub const UPSAMPLE: u8 = 11;
-    pub const DSP_FULLY_CONNECTED: u8 = 33;
     pub const DSP_CONV: u8 = 34;
     pub const DSP_DEPTHWISE: u8 = 35;
     pub const DSP_WINOGRAD: u8 = 36;
+    pub const DSP_FULLY_CONNECTED: u8 = 37;
 }
 
 /// Every kernel of this build.

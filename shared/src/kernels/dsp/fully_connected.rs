@@ -1,6 +1,6 @@
 //! Fully connected layer. Weights in blocks of four pairs of output channels:
-//! `[block][four input values][even, odd][pair]`, each a word of two values and two channels; pairs that
-//! fill no block follow as blocks of one. Channel constants in pairs: `bias a`, then `256 bias b + bias a`.
+//! `[block][four input values][even, odd][pair]`, each a word of two values and two channels; channels
+//! that fill no block of eight follow in blocks of one pair. Channel constants in pairs: `bias a`, then `256 bias b + bias a`.
 #![allow(unsafe_code)]
 
 use core::cell::Cell;

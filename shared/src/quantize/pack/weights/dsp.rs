@@ -92,7 +92,7 @@ pub fn fully_connected(conv: &QuantizedConv, channels: &[Channel]) -> (Vec<i8>, 
     let (mut weights, mut constants) = (Vec::new(), Vec::new());
     let mut first = 0;
     while first < pairs {
-        let block = if pairs - first >= 4 { 4 } else { 1 };
+        let block = if count - 2 * first >= 8 { 4 } else { 1 };
         let words: Vec<Vec<[[i8; 4]; 2]>> = (first..first + block)
             .map(|pair| {
                 let b = if 2 * pair + 1 < count { of_channel(conv, 2 * pair + 1) } else { &[] };
