@@ -104,7 +104,7 @@ pub static BOARDS: &[Board] = &[
         core: "Cortex-M55",
         target: "thumbv8m.main-none-eabihf",
         rustflags: &["-Ctarget-cpu=cortex-m55"],
-        family: Family::Portable,
+        family: Family::Mve,
         flash_bytes: 512 * KIB,
         slot_bytes: 384 * KIB,
         ram_bytes: 512 * KIB,

@@ -20,6 +20,8 @@ mod fully_connected;
 mod lookup;
 mod max_pool;
 mod mul;
+#[cfg(any(goldcrest_mve, not(target_os = "none")))]
+mod mve;
 mod output;
 mod pad;
 mod rows;
@@ -73,6 +75,8 @@ pub mod id {
     pub const DSP_DEPTHWISE: u8 = 35;
     pub const DSP_WINOGRAD: u8 = 36;
     pub const DSP_FULLY_CONNECTED: u8 = 37;
+    pub const MVE_CONV: u8 = 64;
+    pub const MVE_FULLY_CONNECTED: u8 = 65;
 }
 
 /// Every kernel of this build.
@@ -96,6 +100,15 @@ pub static TABLE: &[Kernel] = &[
         "dsp-fully-connected",
         dsp::fully_connected::needs,
         dsp::fully_connected::run,
+    ),
+    #[cfg(any(goldcrest_mve, not(target_os = "none")))]
+    kernel(id::MVE_CONV, "mve-conv", mve::conv::needs, mve::conv::run),
+    #[cfg(any(goldcrest_mve, not(target_os = "none")))]
+    kernel(
+        id::MVE_FULLY_CONNECTED,
+        "mve-fully-connected",
+        mve::fully_connected::needs,
+        mve::fully_connected::run,
     ),
 ];
 
@@ -160,6 +173,8 @@ pub enum Family {
     Portable,
     /// Armv7E-M and Armv8-M with DSP instructions.
     Dsp,
+    /// Armv8.1-M with vector instructions (Helium).
+    Mve,
 }
 
 impl Family {
@@ -168,14 +183,19 @@ impl Family {
         match self {
             Self::Portable => 0,
             Self::Dsp => 1,
+            Self::Mve => 2,
         }
     }
 
     /// Every family.
-    pub const ALL: [Family; 2] = [Family::Portable, Family::Dsp];
+    pub const ALL: [Family; 3] = [Family::Portable, Family::Dsp, Family::Mve];
 
     /// The fastest family that this build has.
-    pub const NATIVE: Family = if cfg!(goldcrest_dsp) { Family::Dsp } else { Family::Portable };
+    pub const NATIVE: Family = match () {
+        () if cfg!(goldcrest_mve) => Family::Mve,
+        () if cfg!(goldcrest_dsp) => Family::Dsp,
+        () => Family::Portable,
+    };
 }
 
 impl core::fmt::Display for Family {
@@ -183,6 +203,7 @@ impl core::fmt::Display for Family {
         f.write_str(match self {
             Self::Portable => "portable",
             Self::Dsp => "dsp",
+            Self::Mve => "mve",
         })
     }
 }
@@ -206,6 +227,8 @@ pub(crate) use dsp::ACCUMULATOR_LIMIT as DSP_ACCUMULATOR_LIMIT;
 pub(crate) use dsp::HEIGHT as DSP_HEIGHT;
 #[cfg(feature = "quantize")]
 pub(crate) use dsp::winograd;
+#[cfg(feature = "quantize")]
+pub(crate) use mve::{BLOCK as MVE_BLOCK, VECTOR as MVE_VECTOR};
 #[cfg(feature = "quantize")]
 pub(crate) use rows::loaded_bytes;
 

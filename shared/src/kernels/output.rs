@@ -64,9 +64,15 @@ impl Output {
     }
 
     /// Whether outputs may need 64 bits.
-    #[cfg(goldcrest_dsp)]
+    #[cfg(any(goldcrest_dsp, goldcrest_mve))]
     pub fn is_wide(&self) -> bool {
         self.wide
+    }
+
+    /// Zero point.
+    #[cfg(goldcrest_mve)]
+    pub fn zero(&self) -> i32 {
+        self.zero
     }
 
     /// `0x7fff` plus the zero point in the upper half: what is added before the shift.

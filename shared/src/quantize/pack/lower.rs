@@ -156,8 +156,8 @@ fn is_wide(accumulator: i64, multiplier: Multiplier) -> bool {
     accumulator.saturating_mul(i64::from(multiplier.k())) >= (1 << 31) - (1 << 24)
 }
 
-/// The kernels of a family that compute a convolution, fastest first; the record says whether 32 bits are enough. To save code, a kernel that
-/// another one can stand in for is left out.
+/// The kernels of a family that compute a convolution, fastest first; the record says whether 32 bits are
+/// enough. To save code, a kernel that another one can stand in for is left out.
 fn kernels_of(step: &Step, conv: &QuantizedConv, options: &PackOptions) -> Vec<u8> {
     let (input, output) = (step.record.input.shape, step.record.output.shape);
     let Window { kernel, padding, .. } = conv.window;
@@ -182,11 +182,15 @@ fn kernels_of(step: &Step, conv: &QuantizedConv, options: &PackOptions) -> Vec<u
             output.channels == conv.groups && conv.window.dilation[1] == 1 && low && !step.record.wide;
         kernels.extend((depthwise && planar).then_some(id::DSP_DEPTHWISE));
     }
+    if options.family == Family::Mve {
+        kernels.extend(whole.then_some(id::MVE_FULLY_CONNECTED));
+        kernels.extend((conv.groups == 1).then_some(id::MVE_CONV));
+    }
     kernels.extend(whole.then_some(id::FULLY_CONNECTED));
     kernels.push(if depthwise { id::DEPTHWISE } else { id::CONV });
     if options.optimize == Optimize::Flash {
-        kernels
-            .retain(|&kernel| !(whole && [id::DSP_FULLY_CONNECTED, id::FULLY_CONNECTED].contains(&kernel)));
+        let special = [id::DSP_FULLY_CONNECTED, id::MVE_FULLY_CONNECTED, id::FULLY_CONNECTED];
+        kernels.retain(|kernel| !(whole && special.contains(kernel)));
         kernels.truncate(1);
     }
     kernels

@@ -1,6 +1,7 @@
 //! The order in which each kernel reads its weights and channel constants.
 
 mod dsp;
+mod mve;
 mod winograd;
 
 use alloc::vec::Vec;
@@ -17,6 +18,8 @@ pub fn order(record: &Record, conv: &QuantizedConv, channels: &[Channel]) -> (Ve
         id::DSP_WINOGRAD => (winograd::convolution(conv, channels), Vec::new()),
         id::DSP_DEPTHWISE => (dsp::depthwise(conv), channels.to_vec()),
         id::DSP_FULLY_CONNECTED => dsp::fully_connected(conv, channels),
+        id::MVE_CONV => mve::conv(conv, channels),
+        id::MVE_FULLY_CONNECTED => mve::fully_connected(conv, channels),
         _ => (blocked(conv), channels.to_vec()),
     }
 }
