@@ -90,9 +90,10 @@ impl<'a> Product<'a> {
                 let across = |a: [i32; 4]| {
                     [a[0].wrapping_add(a[1]).wrapping_add(a[2]), a[1].wrapping_sub(a[2]).wrapping_sub(a[3])]
                 };
-                let rows = [0, 4, 8, 12].map(|first| across([0, 1, 2, 3].map(|column| sum(first + column))));
-                for column in 0..2 {
-                    let sums = across([0, 1, 2, 3].map(|row: usize| rows[row][column]));
+                let [a, b, c, d] =
+                    [0, 4, 8, 12].map(|row| across([0, 1, 2, 3].map(|column| sum(row + column))));
+                for column in [0, 1] {
+                    let sums = across([a[column], b[column], c[column], d[column]]);
                     for (down, sum) in sums.into_iter().enumerate() {
                         let sum = sum.wrapping_add(word(output) as i32) >> 2;
                         let at =
