@@ -16,11 +16,15 @@ use crate::shape::{Padding, Shape, Window};
 fn compare(model: &QuantizedModel, seed: u64) {
     let mut random = Random::new(seed);
     let pixels = model.graph.tensor(model.graph.input).shape.len();
-    let families = kernels::Family::ALL.map(|family| (family, Winograd::Auto));
-    for (family, winograd) in families.into_iter().chain([(kernels::Family::Dsp, Winograd::Off)]) {
+    let fast = kernels::Family::ALL.map(|family| (family, Optimize::Speed, Winograd::Auto));
+    let others = [
+        // The kernels of one pixel.
+        (kernels::Family::Portable, Optimize::Flash, Winograd::Auto),
+        (kernels::Family::Dsp, Optimize::Speed, Winograd::Off),
+    ];
+    for (family, optimize, winograd) in fast.into_iter().chain(others) {
         let golden = vec![random.pixels(pixels), vec![0; pixels], vec![255; pixels]];
-        let options =
-            PackOptions { family, optimize: Optimize::Speed, golden, winograd, ..PackOptions::default() };
+        let options = PackOptions { family, optimize, golden, winograd, ..PackOptions::default() };
         let packed = pack(model, &options).unwrap();
         let mut words = vec![0u32; packed.bytes.len().div_ceil(4)];
         values_mut(&mut words).iter_mut().zip(&packed.bytes).for_each(|(to, &from)| *to = from as i8);
@@ -34,7 +38,11 @@ fn compare(model: &QuantizedModel, seed: u64) {
             let mut seen = 0;
             let found = engine.run_traced(&mut |index, output| {
                 let layer = &packed.layers[index];
-                assert_eq!(output, expected[layer.output.0], "{family} layer {index} {}", layer.name);
+                assert_eq!(
+                    output, expected[layer.output.0],
+                    "{family} {optimize:?} layer {index} {}",
+                    layer.name
+                );
                 seen += 1;
             });
             assert_eq!(found, logits);

@@ -9,6 +9,7 @@
 //! `quantize::pack::weights`, and its distance in `quantize::planner::overlap` when it may write
 //! over its input.
 
+#[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`native` has other instructions"))]
 mod add;
 mod average_pool;
 mod block;
@@ -17,14 +18,18 @@ mod conv;
 mod depthwise;
 mod dsp;
 mod fully_connected;
+#[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`native` has other instructions"))]
 mod lookup;
+#[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`native` has other instructions"))]
 mod max_pool;
 mod mul;
 #[cfg(any(goldcrest_mve, not(target_os = "none")))]
 mod mve;
 mod output;
 mod pad;
+mod pixel_pairs;
 mod rows;
+#[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`native` has other instructions"))]
 mod simd;
 mod taps;
 mod upsample;
@@ -71,6 +76,7 @@ pub mod id {
     pub const CONCAT: u8 = 9;
     pub const PAD: u8 = 10;
     pub const UPSAMPLE: u8 = 11;
+    pub const PIXEL_PAIR_CONV: u8 = 16;
     pub const DSP_CONV: u8 = 34;
     pub const DSP_DEPTHWISE: u8 = 35;
     pub const DSP_WINOGRAD: u8 = 36;
@@ -79,19 +85,28 @@ pub mod id {
     pub const MVE_FULLY_CONNECTED: u8 = 65;
 }
 
+/// The kernels that read what the portable ones read, with the instructions of the core.
+#[cfg(not(goldcrest_mve))]
+mod native {
+    pub(super) use super::{add, average_pool, depthwise, lookup, max_pool, mul};
+}
+#[cfg(goldcrest_mve)]
+use mve as native;
+
 /// Every kernel of this build.
 pub static TABLE: &[Kernel] = &[
     kernel(id::CONV, "conv", conv::needs, conv::run),
-    kernel(id::DEPTHWISE, "depthwise", depthwise::needs, depthwise::run),
+    kernel(id::DEPTHWISE, "depthwise", depthwise::needs, native::depthwise::run),
     kernel(id::FULLY_CONNECTED, "fully-connected", fully_connected::needs, fully_connected::run),
-    kernel(id::MAX_POOL, "max-pool", max_pool::needs, max_pool::run),
-    kernel(id::AVERAGE_POOL, "average-pool", average_pool::needs, average_pool::run),
-    kernel(id::ADD, "add", add::needs, add::run),
-    kernel(id::MUL, "mul", mul::needs, mul::run),
-    kernel(id::LOOKUP, "lookup", lookup::needs, lookup::run),
+    kernel(id::MAX_POOL, "max-pool", max_pool::needs, native::max_pool::run),
+    kernel(id::AVERAGE_POOL, "average-pool", average_pool::needs, native::average_pool::run),
+    kernel(id::ADD, "add", add::needs, native::add::run),
+    kernel(id::MUL, "mul", mul::needs, native::mul::run),
+    kernel(id::LOOKUP, "lookup", lookup::needs, native::lookup::run),
     kernel(id::CONCAT, "concat", concat::needs, concat::run),
     kernel(id::PAD, "pad", pad::needs, pad::run),
     kernel(id::UPSAMPLE, "upsample", upsample::needs, upsample::run),
+    kernel(id::PIXEL_PAIR_CONV, "pixel-pair-conv", pixel_pairs::conv::needs, pixel_pairs::conv::run),
     kernel(id::DSP_CONV, "dsp-conv", dsp::conv::needs, dsp::conv::run),
     kernel(id::DSP_WINOGRAD, "dsp-winograd", dsp::winograd::needs, dsp::winograd::run),
     kernel(id::DSP_DEPTHWISE, "dsp-depthwise", dsp::depthwise::needs, dsp::depthwise::run),
@@ -229,6 +244,8 @@ pub(crate) use dsp::HEIGHT as DSP_HEIGHT;
 pub(crate) use dsp::winograd;
 #[cfg(feature = "quantize")]
 pub(crate) use mve::{BLOCK as MVE_BLOCK, VECTOR as MVE_VECTOR};
+#[cfg(feature = "quantize")]
+pub(crate) use pixel_pairs::{CHANNELS as PIXEL_PAIR_CHANNELS, TAPS as PIXEL_PAIR_TAPS};
 #[cfg(feature = "quantize")]
 pub(crate) use rows::loaded_bytes;
 

@@ -13,12 +13,24 @@
 //! Naked functions are assembled without the features of `-C target-cpu`, hence their `.cpu`. Loops end
 //! in LE or LETP, which count `lr` down.
 
+#[cfg(goldcrest_mve)]
+pub mod add;
+#[cfg(goldcrest_mve)]
+pub mod average_pool;
 pub mod conv;
 #[cfg(goldcrest_mve)]
 pub mod copy;
+#[cfg(goldcrest_mve)]
+pub mod depthwise;
 mod dot;
 mod finish;
 pub mod fully_connected;
+#[cfg(goldcrest_mve)]
+pub mod lookup;
+#[cfg(goldcrest_mve)]
+pub mod max_pool;
+#[cfg(goldcrest_mve)]
+pub mod mul;
 mod patch;
 
 #[cfg(feature = "quantize")]

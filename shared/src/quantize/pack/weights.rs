@@ -7,13 +7,14 @@ mod winograd;
 use alloc::vec::Vec;
 
 use crate::image::{Channel, Record};
-use crate::kernels::{block_width, id};
+use crate::kernels::{PIXEL_PAIR_CHANNELS, PIXEL_PAIR_TAPS, block_width, id};
 use crate::quantize::graph::QuantizedConv;
 
 /// The weights and channel constants of a convolution in the order of a layer's kernel.
 pub fn order(record: &Record, conv: &QuantizedConv, channels: &[Channel]) -> (Vec<i8>, Vec<Channel>) {
     match record.kernel {
         id::DEPTHWISE => (by_tap(conv), channels.to_vec()),
+        id::PIXEL_PAIR_CONV => (pixel_pairs(conv), channels.to_vec()),
         id::DSP_CONV => (dsp::convolution(conv, channels, record.output_zero), Vec::new()),
         id::DSP_WINOGRAD => (winograd::convolution(conv, channels), Vec::new()),
         id::DSP_DEPTHWISE => (dsp::depthwise(conv), channels.to_vec()),
@@ -42,6 +43,22 @@ fn blocked(conv: &QuantizedConv) -> Vec<i8> {
             let of_tap = |tap| (first..first + width).map(move |o| of_channel(conv, o)[tap]);
             weights.extend((0..taps).flat_map(of_tap));
             done += width;
+        }
+    }
+    weights
+}
+
+/// `[block of output channels][two taps][channel][tap]`, filled up with zeros.
+fn pixel_pairs(conv: &QuantizedConv) -> Vec<i8> {
+    let outputs = conv.bias.len();
+    let taps = (conv.weights.len() / outputs).next_multiple_of(PIXEL_PAIR_TAPS);
+    let mut weights = Vec::with_capacity(outputs.next_multiple_of(PIXEL_PAIR_CHANNELS) * taps);
+    for block in (0..outputs).step_by(PIXEL_PAIR_CHANNELS) {
+        for pair in (0..taps).step_by(2) {
+            for channel in block..block + PIXEL_PAIR_CHANNELS {
+                let of_channel = if channel < outputs { of_channel(conv, channel) } else { &[] };
+                weights.extend([pair, pair + 1].map(|tap| of_channel.get(tap).copied().unwrap_or(0)));
+            }
         }
     }
     weights
