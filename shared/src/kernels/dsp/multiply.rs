@@ -3,6 +3,8 @@
 
 use core::cell::Cell;
 
+#[cfg(goldcrest_dsp)]
+use super::super::SMALL;
 use super::super::output::Output;
 use super::PIXELS;
 use crate::engine::part;
@@ -115,7 +117,8 @@ mod armv7em {
         last: &Output,
     ) -> (Pairs, Call, Option<Call>) {
         let quads = tile.len() / (2 * PIXELS);
-        let run: Pairs = match (last.is_wide(), quads) {
+        let run: Pairs = match (last.is_wide() || SMALL, quads) {
+            // The form for wide sums computes narrow ones too.
             (true, _) => wide,
             (false, 4) => four_quads,
             (false, _) => narrow,
