@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::schedule::{Schedule, Shape};
+use crate::autodiff;
 use crate::dataset::{AugmentRecipe, Normalization};
 
 /// The options of a run; what is `None` was not given.
@@ -27,6 +28,18 @@ pub struct Options {
     /// Momentum of the stochastic gradient descent [default: 0.5]
     #[arg(long)]
     pub momentum: Option<f32>,
+    /// Look one step ahead with the momentum (Nesterov) [default: false]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    pub nesterov: Option<bool>,
+    /// Pull of the weights towards 0, biases and normalizations left out [default: 0]
+    #[arg(long)]
+    pub weight_decay: Option<f32>,
+    /// Part of each label that is spread evenly over all classes [default: 0]
+    #[arg(long)]
+    pub label_smoothing: Option<f32>,
+    /// Largest norm of a step's gradients, over all parameters; 0 clips nothing [default: 0]
+    #[arg(long)]
+    pub clip_norm: Option<f32>,
     /// Shape of the learning rate after the warm-up [default: constant]
     #[arg(long)]
     pub schedule: Option<Shape>,
@@ -61,6 +74,11 @@ pub struct Recipe {
     pub batch: usize,
     pub learning_rate: f32,
     pub momentum: f32,
+    pub nesterov: bool,
+    pub weight_decay: f32,
+    pub label_smoothing: f32,
+    /// 0: no clipping.
+    pub clip_norm: f32,
     pub schedule: Shape,
     /// Epochs.
     pub warmup: f32,
@@ -108,6 +126,10 @@ impl Options {
             batch: self.batch.or(others.batch),
             learning_rate: self.learning_rate.or(others.learning_rate),
             momentum: self.momentum.or(others.momentum),
+            nesterov: self.nesterov.or(others.nesterov),
+            weight_decay: self.weight_decay.or(others.weight_decay),
+            label_smoothing: self.label_smoothing.or(others.label_smoothing),
+            clip_norm: self.clip_norm.or(others.clip_norm),
             schedule: self.schedule.or(others.schedule),
             warmup: self.warmup.or(others.warmup),
             step_every: self.step_every.or(others.step_every),
@@ -126,6 +148,10 @@ impl Options {
             batch: self.batch.unwrap_or(64),
             learning_rate: self.learning_rate.unwrap_or(0.01),
             momentum: self.momentum.unwrap_or(0.5),
+            nesterov: self.nesterov.unwrap_or(false),
+            weight_decay: self.weight_decay.unwrap_or(0.0),
+            label_smoothing: self.label_smoothing.unwrap_or(0.0),
+            clip_norm: self.clip_norm.unwrap_or(0.0),
             schedule: self.schedule.unwrap_or_default(),
             warmup: self.warmup.unwrap_or(0.0),
             step_every: self.step_every.unwrap_or(10),
@@ -154,7 +180,15 @@ impl Recipe {
         within("batch", &self.batch, "1 to 65536", (1..=65536).contains(&self.batch))?;
         let rate = self.learning_rate;
         within("learning-rate", &rate, "a number above 0", rate > 0.0 && rate.is_finite())?;
-        within("momentum", &self.momentum, "at least 0 and below 1", (0.0..1.0).contains(&self.momentum))?;
+        for (key, share) in [
+            ("momentum", &self.momentum),
+            ("weight-decay", &self.weight_decay),
+            ("label-smoothing", &self.label_smoothing),
+        ] {
+            within(key, share, "at least 0 and below 1", (0.0..1.0).contains(share))?;
+        }
+        let clip = self.clip_norm;
+        within("clip-norm", &clip, "a number above 0, or 0 for no clipping", clip >= 0.0 && clip.is_finite())?;
         let warmup = self.warmup;
         within("warmup", &warmup, "0 or more epochs", warmup >= 0.0 && warmup.is_finite())?;
         within("step-every", &self.step_every, "1 or more epochs", self.step_every > 0)?;
@@ -166,6 +200,21 @@ impl Recipe {
         within("std", &self.std, "one number above 0, or one per channel", positive && !self.std.is_empty())
     }
 
+    /// What the recipe asks of the training graph.
+    pub fn graph_options(&self) -> autodiff::Options {
+        autodiff::Options {
+            label_smoothing: self.label_smoothing,
+            clip_norm: (self.clip_norm > 0.0).then_some(self.clip_norm),
+            momentum: Some(autodiff::Momentum {
+                momentum: self.momentum,
+                nesterov: self.nesterov,
+                weight_decay: self.weight_decay,
+                ..autodiff::Momentum::default()
+            }),
+            ..autodiff::Options::default()
+        }
+    }
+
     /// The recipe as options, all given: what is saved in the run.
     pub fn options(&self) -> Options {
         Options {
@@ -173,6 +222,10 @@ impl Recipe {
             batch: Some(self.batch),
             learning_rate: Some(self.learning_rate),
             momentum: Some(self.momentum),
+            nesterov: Some(self.nesterov),
+            weight_decay: Some(self.weight_decay),
+            label_smoothing: Some(self.label_smoothing),
+            clip_norm: Some(self.clip_norm),
             schedule: Some(self.schedule),
             warmup: Some(self.warmup),
             step_every: Some(self.step_every),
@@ -268,6 +321,9 @@ mod tests {
             ("learning-rate = -1.0", "learning-rate"),
             ("learning-rate = nan", "learning-rate"),
             ("momentum = 1.0", "momentum"),
+            ("weight-decay = -0.1", "weight-decay"),
+            ("label-smoothing = 1.0", "label-smoothing"),
+            ("clip-norm = inf", "clip-norm"),
             ("std = [0.0]", "std"),
             ("mean = []", "mean"),
             ("augment = \"explode\"", "explode"),

@@ -14,7 +14,7 @@ use super::metrics::{self, Epoch};
 use super::recipe::{Recipe, RecipeError};
 use super::run::{Run, RunError, write_atomically};
 use super::session::{Feed, SessionError, TrainingSession};
-use crate::autodiff::{self, AutodiffError, Momentum, TrainingGraph};
+use crate::autodiff::{self, AutodiffError, TrainingGraph};
 use crate::dataset::{BatchOptions, Batches, Dataset, Normalization};
 use crate::onnx::{Dimension, Model};
 
@@ -205,13 +205,7 @@ pub fn train(
     let steps = dataset.train.len().div_ceil(recipe.batch);
     let job = Job { model, dataset, recipe, run, normalization, steps };
 
-    let graph = autodiff::training_graph(
-        model,
-        &autodiff::Options {
-            momentum: Some(Momentum { momentum: recipe.momentum, ..Momentum::default() }),
-            ..autodiff::Options::default()
-        },
-    )?;
+    let graph = autodiff::training_graph(model, &recipe.graph_options())?;
     let mut state = initial(&graph);
     let mut position = Position::default();
     let mut epochs = Vec::new();
