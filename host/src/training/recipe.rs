@@ -188,7 +188,12 @@ impl Recipe {
             within(key, share, "at least 0 and below 1", (0.0..1.0).contains(share))?;
         }
         let clip = self.clip_norm;
-        within("clip-norm", &clip, "a number above 0, or 0 for no clipping", clip >= 0.0 && clip.is_finite())?;
+        within(
+            "clip-norm",
+            &clip,
+            "a number above 0, or 0 for no clipping",
+            clip >= 0.0 && clip.is_finite(),
+        )?;
         let warmup = self.warmup;
         within("warmup", &warmup, "0 or more epochs", warmup >= 0.0 && warmup.is_finite())?;
         within("step-every", &self.step_every, "1 or more epochs", self.step_every > 0)?;

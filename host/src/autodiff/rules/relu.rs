@@ -4,9 +4,9 @@
 //! Runtime computes it and the product with vector instructions, several times faster than its `ReluGrad`
 //! or a `Greater` and `Where`.
 
+use crate::autodiff::AutodiffError;
 use crate::autodiff::rule::Rule;
 use crate::autodiff::tape::Tape;
-use crate::autodiff::AutodiffError;
 use crate::onnx::{Attribute, Node};
 
 pub(in crate::autodiff) struct Relu;
