@@ -62,6 +62,9 @@ pub struct Options {
     /// Standard deviation that is divided by per channel [default: 0.5]
     #[arg(long, value_delimiter = ',')]
     pub std: Option<Vec<f32>>,
+    /// Share of the training images set aside to choose best.onnx by, in place of the test images [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    pub validate: Option<f32>,
     /// Seed of the weights, the order of the images and their augmentation [default: 0]
     #[arg(long)]
     pub seed: Option<u64>,
@@ -90,6 +93,8 @@ pub struct Recipe {
     pub mean: Vec<f32>,
     /// One value, or one per channel.
     pub std: Vec<f32>,
+    /// Share of the training images that are not trained on.
+    pub validate: f32,
     pub seed: u64,
 }
 
@@ -98,7 +103,7 @@ pub struct Recipe {
 #[non_exhaustive]
 pub enum RecipeError {
     /// The file cannot be read.
-    #[error("{path}: cannot read the recipe: {source}")]
+    #[error("{path}: cannot read the recipe: {source}; built in are {}", BUILT_IN.map(|(name, _)| name).join(", "))]
     Read { path: PathBuf, source: std::io::Error },
     /// The file is no TOML of a recipe; the message shows the line.
     #[error("{path}: {source}")]
@@ -111,11 +116,18 @@ pub enum RecipeError {
     Range { key: &'static str, found: String, expected: &'static str },
 }
 
+/// Recipes that come with Goldcrest, by name.
+pub const BUILT_IN: [(&str, &str); 1] = [("resnet8", include_str!("../../../models/recipes/resnet8.toml"))];
+
 impl Options {
-    /// Reads a recipe file. Unknown keys are errors that show their line.
+    /// Reads a recipe file, or a built-in recipe by its name. Unknown keys are errors that show their line.
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
+        let built_in = BUILT_IN.iter().find(|(name, _)| Path::new(name) == path);
+        let text = match built_in {
+            Some((_, text)) => Ok((*text).to_owned()),
+            None => std::fs::read_to_string(path),
+        };
+        let text = text.map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
         toml::from_str(&text).map_err(|source| RecipeError::Parse { path: path.to_owned(), source })
     }
 
@@ -137,6 +149,7 @@ impl Options {
             augment: self.augment.or(others.augment),
             mean: self.mean.or(others.mean),
             std: self.std.or(others.std),
+            validate: self.validate.or(others.validate),
             seed: self.seed.or(others.seed),
         }
     }
@@ -159,6 +172,7 @@ impl Options {
             augment: self.augment.as_deref().unwrap_or("flip,rotate=15").parse()?,
             mean: self.mean.unwrap_or_else(|| vec![0.5]),
             std: self.std.unwrap_or_else(|| vec![0.5]),
+            validate: self.validate.unwrap_or(0.0),
             seed: self.seed.unwrap_or(0),
         };
         recipe.check()?;
@@ -184,6 +198,7 @@ impl Recipe {
             ("momentum", &self.momentum),
             ("weight-decay", &self.weight_decay),
             ("label-smoothing", &self.label_smoothing),
+            ("validate", &self.validate),
         ] {
             within(key, share, "at least 0 and below 1", (0.0..1.0).contains(share))?;
         }
@@ -238,6 +253,7 @@ impl Recipe {
             augment: Some(self.augment.to_string()),
             mean: Some(self.mean.clone()),
             std: Some(self.std.clone()),
+            validate: Some(self.validate),
             seed: Some(self.seed),
         }
     }
@@ -301,6 +317,15 @@ mod tests {
     }
 
     #[test]
+    fn built_in_recipes_are_whole() {
+        for (name, _) in BUILT_IN {
+            Options::read(Path::new(name)).unwrap().resolve().unwrap();
+        }
+        let missing = Options::read(Path::new("resnet9")).unwrap_err().to_string();
+        assert!(missing.contains("built in are resnet8"), "{missing}");
+    }
+
+    #[test]
     fn flags_win_over_the_file_and_the_file_over_the_defaults() {
         let flags = Options { epochs: Some(8), augment: Some("none".into()), ..Options::default() };
         let file = read("epochs = 3\nschedule = \"one-cycle\"\nmean = [0.4, 0.5, 0.6]\n").unwrap();
@@ -329,6 +354,7 @@ mod tests {
             ("weight-decay = -0.1", "weight-decay"),
             ("label-smoothing = 1.0", "label-smoothing"),
             ("clip-norm = inf", "clip-norm"),
+            ("validate = 1.0", "validate"),
             ("std = [0.0]", "std"),
             ("mean = []", "mean"),
             ("augment = \"explode\"", "explode"),
