@@ -5,7 +5,7 @@ GOLDCREST = $(CARGO) run --quiet --release --package goldcrest --
 # A data set: a folder, an archive, `cifar10` or `glyphs`. Empty: what is at hand.
 DATA ?=
 
-.PHONY: demo test build doctor lint bench-train help
+.PHONY: demo test build doctor lint bench-engine bench-train miri help
 
 demo: doctor ## Train, quantize, prove and run on an emulated board (DATA=SPEC)
 	$(GOLDCREST) demo $(if $(DATA),--data $(DATA))
@@ -25,6 +25,13 @@ lint: ## Formatting and clippy, as CI runs them
 
 bench-train: doctor ## Training throughput and memory against PyTorch (ROUNDS=3 THREADS=1)
 	python3 bench/train.py target/release/goldcrest target/bench/train $(or $(ROUNDS),3) $(or $(THREADS),1)
+
+bench-engine: build ## Inference on every emulated board beside CMSIS-NN; fails if a layer got slower
+	$(GOLDCREST) bench --out target/bench/engine.json --baseline docs/bench/engine.json
+
+miri: ## The engine and the image reader under Miri (needs a nightly toolchain)
+	rustup component add --toolchain nightly miri rust-src
+	MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test --package goldcrest-shared --features quantize -- miri::
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

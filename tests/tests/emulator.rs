@@ -5,12 +5,14 @@ use goldcrest::board::payload::Payload;
 use goldcrest::board::{BOARDS, Board, firmware, table};
 use goldcrest_shared::engine::Engine;
 use goldcrest_shared::image::Image;
+use goldcrest_shared::quantize::pack::PackOptions;
 use goldcrest_shared::quantize::random::{self, Random};
 
 fn lenet5(board: &Board) -> Payload {
     let mut bits = Random::new(3);
     let golden = vec![bits.pixels(3072), bits.pixels(3072)];
-    Payload::pack(&random::lenet5(1), board.family, golden).unwrap()
+    let options = PackOptions { family: board.family, golden, ..PackOptions::default() };
+    Payload::pack(&random::lenet5(1), &options).unwrap()
 }
 
 fn start(board: &'static Board, image: &[u8]) -> Emulator {

@@ -93,7 +93,7 @@ pub static BOARDS: &[Board] = &[
         core: "Cortex-M33",
         target: "thumbv8m.main-none-eabihf",
         rustflags: &["-Ctarget-cpu=cortex-m33"],
-        family: Family::Portable,
+        family: Family::Dsp,
         flash_bytes: 4 * MIB,
         slot_bytes: 3 * MIB,
         ram_bytes: 4 * MIB,

@@ -514,12 +514,14 @@ mod tests {
         let mut results = [vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()], vec![0.0; b.len()]];
         let [y, dx, dw, db] = &mut results;
         let double = |values: &[f32], at: usize| f64::from(values[at]);
-        for at in 0..dy.len() {
+        for (at, &gradient) in dy.iter().enumerate() {
+            let gradient = f64::from(gradient);
             let (column, row) = (at % output[1], at / output[1] % output[0]);
             let channel = at / (output[0] * output[1]) % (groups * outputs);
             let image = at / (output[0] * output[1] * groups * outputs);
-            y[at] += double(b, channel);
-            db[channel] += double(dy, at);
+            let y = &mut y[at];
+            *y += double(b, channel);
+            db[channel] += gradient;
             for tap in 0..inputs * kernel[0] * kernel[1] {
                 let (j, i, c) = (tap % kernel[1], tap / kernel[1] % kernel[0], tap / (kernel[0] * kernel[1]));
                 let row = (row * stride[0] + i * dilation[0]).wrapping_sub(padding[0]);
@@ -530,9 +532,9 @@ mod tests {
                 let plane = image * groups * inputs + channel / outputs * inputs + c;
                 let from = (plane * input[0] + row) * input[1] + column;
                 let weight = channel * inputs * kernel[0] * kernel[1] + tap;
-                y[at] += double(x, from) * double(w, weight);
-                dx[from] += double(dy, at) * double(w, weight);
-                dw[weight] += double(dy, at) * double(x, from);
+                *y += double(x, from) * double(w, weight);
+                dx[from] += gradient * double(w, weight);
+                dw[weight] += gradient * double(x, from);
             }
         }
         results
