@@ -138,6 +138,10 @@ const fn kernel(
     }
 }
 
+/// Whether this build prefers little code to speed: the environment variable `GOLDCREST_SMALL` was set when it
+/// was compiled.
+pub(crate) const SMALL: bool = option_env!("GOLDCREST_SMALL").is_some();
+
 /// Whether this build has a kernel: it has all, unless the environment variable `GOLDCREST_KERNELS` named
 /// the wanted ones, with commas between, when it was compiled.
 const fn included(name: &str) -> bool {
