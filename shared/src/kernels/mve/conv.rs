@@ -1,6 +1,6 @@
 //! Convolution without groups. Weights `[pair of output channels][vector of 16 taps][channel]`, taps as
-//! `[row][column][input channel]`, vectors and the last pair filled with zeros. Channel constants fill
-//! whole blocks of eight.
+//! `[row][column][input channel]`, or in vectors of their own for each run where that takes no more of them;
+//! vectors and the last pair are filled with zeros. Channel constants fill whole blocks of eight.
 
 use super::super::rows::{self, Rows};
 use super::super::{Needs, product, window_fits};

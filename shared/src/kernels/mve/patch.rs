@@ -1,9 +1,9 @@
 //! The patches under four neighbouring pixels, side by side.
 //!
 //! A patch is what lies under the window: runs of neighbouring bytes, one per kernel row (one per kernel
-//! row and column with dilation). Runs follow each other without gaps; the last vector is filled with
-//! whatever the memory held, which meets weights of 0. Runs of whole vectors are copied straight to their
-//! places in the tile; others are first gathered behind each other.
+//! row and column with dilation). Where that takes no more vectors, each run has vectors of its own and is
+//! copied straight to its place in the tile; else runs are first gathered behind each other without gaps.
+//! Vectors are filled up with whatever the memory held, which meets weights of 0.
 #![allow(unsafe_code)]
 
 use core::cell::Cell;
@@ -31,8 +31,15 @@ pub struct Patch {
     run_step: usize,
     /// Bytes from one pixel to the next.
     pixel_step: usize,
-    /// Runs are whole vectors and tiles are whole, so nothing is gathered.
+    /// Bytes from one run of a patch to the next.
+    pitch: usize,
+    /// Runs have vectors of their own and tiles are whole, so nothing is gathered.
     straight: bool,
+}
+
+/// Whether `runs` runs of `length` bytes take no more vectors when each has its own.
+pub fn apart(runs: usize, length: usize) -> bool {
+    product([runs, length.div_ceil(VECTOR)]) == product([runs, length]).div_ceil(VECTOR as u64)
 }
 
 impl Patch {
@@ -41,13 +48,15 @@ impl Patch {
         let (window, channels) = (&record.window, record.input.shape.channels);
         let [height, width] = window.kernel;
         let (runs, length) = if window.dilation[1] == 1 { (1, width * channels) } else { (width, channels) };
+        let apart = apart(height.saturating_mul(runs), length);
         Self {
             height,
             runs,
             length,
             run_step: window.dilation[1] * channels,
             pixel_step: window.stride[1] * channels,
-            straight: length.is_multiple_of(VECTOR) && record.output.shape.width >= PIXELS,
+            pitch: if apart { length.next_multiple_of(VECTOR) } else { length },
+            straight: apart && record.output.shape.width >= PIXELS,
         }
     }
 
@@ -116,7 +125,7 @@ impl<'a> Tile<'a> {
                 pixel_step: self.patch.pixel_step,
             },
             #[cfg(goldcrest_mve)]
-            gap: self.vectors * VECTOR - height * runs * length,
+            gap: (self.vectors * VECTOR).saturating_sub(height * runs * self.patch.pitch),
         }
     }
 }
@@ -159,7 +168,8 @@ impl Row<'_> {
     fn gather(&self, first: usize, count: usize) {
         let patch = &self.tile.patch;
         let source = self.source.at(first);
-        let call = helium::Gather { gap: self.gap, count };
+        let back = patch.length.next_multiple_of(VECTOR) - patch.pitch;
+        let call = helium::Gather { gap: self.gap, count, pitch: patch.pitch, back };
         let short = patch.runs == 1 && patch.length <= VECTOR;
         let gather = if short { helium::gather_short } else { helium::gather };
         // SAFETY: every run of the row lies in the ring, which `Tile::row` saw and `Rows` keeps; four whole
@@ -167,13 +177,13 @@ impl Row<'_> {
         unsafe { gather(self.tile.gathered.as_ptr().cast_mut().cast(), &source, &call) };
     }
 
-    /// Copies runs of whole vectors of four pixels into the tile.
+    /// Copies the runs of four pixels into the tile.
     fn spread(&self, first: usize) {
         let source = self.source.at(first);
         let tile = self.tile.words.as_ptr().cast_mut().cast();
-        // SAFETY: every run of the row lies in the ring; straight patches have four pixels; the tile holds
-        // them and is aligned to words.
-        unsafe { helium::spread(tile, &source, source.length / VECTOR) };
+        // SAFETY: every run of the row lies in the ring, behind which stands the tile, so the last vector of a
+        // run may end beyond it; straight patches have four pixels; the tile holds them and is aligned to words.
+        unsafe { helium::spread(tile, &source, source.length.div_ceil(VECTOR)) };
     }
 
     /// Copies the gathered patches into the tile.
@@ -213,17 +223,17 @@ impl Row<'_> {
     fn gather(&self, first: usize, count: usize) {
         let patches = self.tile.gathered.chunks_exact(self.tile.vectors * VECTOR);
         for (pixel, patch) in patches.take(count).enumerate() {
-            let mut place = patch.chunks_exact(self.tile.patch.length);
+            let mut place = patch.chunks(self.tile.patch.pitch);
             self.runs(first + pixel, &mut |run| place.next().into_iter().for_each(|to| copy(run, to)));
         }
     }
 
-    /// Copies runs of whole vectors of four pixels into the tile.
+    /// Copies the runs of four pixels into the tile.
     fn spread(&self, first: usize) {
         for pixel in 0..PIXELS {
             let mut place = self.tile.words.chunks_exact(VECTOR / 4).skip(pixel).step_by(PIXELS);
             self.runs(first + pixel, &mut |run| {
-                run.chunks_exact(VECTOR).zip(&mut place).for_each(|(vector, words)| words_of(vector, words));
+                run.chunks(VECTOR).zip(&mut place).for_each(|(vector, words)| words_of(vector, words));
             });
         }
     }
@@ -237,11 +247,12 @@ impl Row<'_> {
     }
 }
 
-/// Copies bytes into words.
+/// Copies bytes into words; missing ones are 0.
 #[cfg(not(goldcrest_mve))]
 fn words_of(bytes: &[Cell<i8>], words: &[Cell<u32>]) {
-    for (word, bytes) in words.iter().zip(bytes.as_chunks::<4>().0) {
-        word.set(u32::from_le_bytes(core::array::from_fn(|byte| bytes[byte].get() as u8)));
+    for (word, bytes) in words.iter().zip(bytes.chunks(4)) {
+        let byte = |at: usize| bytes.get(at).map_or(0, |byte| byte.get() as u8);
+        word.set(u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)]));
     }
 }
 
@@ -281,13 +292,17 @@ mod helium {
         }
     }
 
-    /// How patches follow each other.
+    /// How runs and patches follow each other.
     #[repr(C)]
     pub struct Gather {
         /// Bytes that fill a patch up to whole vectors.
         pub gap: usize,
         /// Patches, at least one.
         pub count: usize,
+        /// Bytes from one run to the next.
+        pub pitch: usize,
+        /// Bytes of the last vector of a run that are not of the run but of the next.
+        pub back: usize,
     }
 
     /// Advances r4 to the next row: r5 step, r6 bytes of the ring.
@@ -297,7 +312,7 @@ mod helium {
         };
     }
 
-    /// Puts runs of up to 16 bytes, one per row, behind each other. r3 base, r7 rows, r10 length, r11 pixel step.
+    /// Puts runs of up to 16 bytes, one per row, behind each other. r3 base, r7 rows, r10 pitch, r11 pixel step.
     #[unsafe(naked)]
     pub unsafe extern "C" fn gather_short(patches: *mut i8, source: &Source, call: &Gather) {
         naked_asm!(
@@ -306,6 +321,7 @@ mod helium {
             "ldm r1, {{r3-r11}}",
             "ldrd r8, r9, [r2]",
             "vctp.8 r10",
+            "ldr r10, [r2, #8]",
             "2:",
             "ldr r4, [r1, #4]",
             "dls lr, r7",
@@ -350,11 +366,9 @@ mod helium {
             "vldrb.u8 q0, [r12], #16",
             "vstrb.8 q0, [r0], #16",
             "letp lr, 5b",
-            // The last vector may have been a part of one.
-            "rsb r12, r10, #0",
-            "and r12, r12, #15",
-            "sub r0, r0, r12",
+            "ldr r12, [r2, #12]",
             "subs r8, #1",
+            "sub r0, r0, r12",
             "bne 4b",
             next_row!(),
             "subs r7, #1",
@@ -371,7 +385,7 @@ mod helium {
         )
     }
 
-    /// Copies runs of `vectors` whole vectors of four pixels into a tile. r3 base, r7 rows left, r8 runs left,
+    /// Copies runs of `vectors` vectors of four pixels into a tile. r3 base, r7 rows left, r8 runs left,
     /// r9-r12 the runs of the pixels.
     #[unsafe(naked)]
     pub unsafe extern "C" fn spread(tile: *mut u32, source: &Source, vectors: usize) {
