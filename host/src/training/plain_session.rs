@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use ort::ep;
 use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::IoBinding;
-use ort::value::{DynValue, TensorRef, TensorValueType};
+use ort::value::{DynValue, Tensor, TensorValueType};
 
 use super::checkpoint::State;
 use super::session::{Answer, Doing, Feed, Session, SessionError, options};
 use crate::autodiff::{LEARNING_RATE, SessionGraph};
-use crate::onnx::{Model, Tensor};
+use crate::onnx::{self, Model};
 use crate::runtime::{self, Device};
 
 /// Two sessions over one set of parameters.
@@ -49,7 +49,7 @@ impl PlainSession {
         let mut values = BTreeMap::new();
         for (name, tensor) in state.trainable.iter().chain(&state.frozen) {
             let floats = tensor.as_f32().unwrap_or_default().to_vec();
-            let value = ort::value::Tensor::from_array((tensor.shape.clone(), floats));
+            let value = Tensor::from_array((tensor.shape.clone(), floats));
             values.insert(name.clone(), value.doing("handing over a parameter")?.into_dyn());
         }
         Ok(Self { step, evaluation, layout: state, values, next: graph.next.clone(), device })
@@ -74,7 +74,7 @@ impl Runner {
         }
         let session = builder.commit_from_memory(&model.encode()).doing(action)?;
         let graph = &model.graph;
-        let names = |infos: &[crate::onnx::ValueInfo]| [0, 1].map(|at| infos[at].name.clone());
+        let names = |infos: &[onnx::ValueInfo]| [0, 1].map(|at| infos[at].name.clone());
         let inputs = graph.inputs.iter().map(|input| input.name.clone());
         let parameters = inputs.filter(|name| state.parameter(name).is_some()).collect();
         Ok(Self { session, inputs: names(&graph.inputs), results: names(&graph.outputs), parameters })
@@ -83,8 +83,9 @@ impl Runner {
     /// The batch and the parameters as inputs, loss and logits as outputs in the host's memory.
     fn bind(&self, feed: Feed, values: &BTreeMap<String, DynValue>) -> Result<IoBinding, SessionError> {
         let action = "passing a batch";
-        let images = TensorRef::from_array_view((feed.shape.to_vec(), feed.images)).doing(action)?;
-        let labels = TensorRef::from_array_view(([feed.labels.len()], feed.labels)).doing(action)?;
+        // Owned: bound views are copied too, by a session that ONNX Runtime 1.19 refuses to open.
+        let images = Tensor::from_array((feed.shape.to_vec(), feed.images.to_vec())).doing(action)?;
+        let labels = Tensor::from_array(([feed.labels.len()], feed.labels.to_vec())).doing(action)?;
         let mut binding = self.session.create_binding().doing(action)?;
         let [image_name, label_name] = &self.inputs;
         binding.bind_input(image_name, &images).doing(action)?;
@@ -121,7 +122,7 @@ impl Session for PlainSession {
     fn step(&mut self, feed: Feed, learning_rate: f32) -> Result<Answer, SessionError> {
         let action = "training on a batch";
         let mut binding = self.step.bind(feed, &self.values)?;
-        let rate = ort::value::Tensor::from_array(((), vec![learning_rate])).doing(action)?;
+        let rate = Tensor::from_array(((), vec![learning_rate])).doing(action)?;
         binding.bind_input(LEARNING_RATE, &rate).doing(action)?;
         let device = memory(self.device)?;
         for (_, output) in &self.next {
@@ -156,7 +157,7 @@ impl Session for PlainSession {
                     copy.try_extract_tensor::<f32>().doing(action)?.1.to_vec()
                 }
             };
-            *tensor = Tensor::f32(&tensor.shape, floats);
+            *tensor = onnx::Tensor::f32(&tensor.shape, floats);
         }
         Ok(state)
     }

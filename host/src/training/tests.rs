@@ -7,7 +7,7 @@ use super::checkpoint::State;
 use super::metrics::{self, Epoch};
 use super::recipe::{Options, Recipe};
 use super::run::{Existing, Run};
-use super::{Progress, Setup, Summary, TrainError, train};
+use super::{Backend, Progress, Setup, Summary, TrainError, train};
 use crate::dataset::{Dataset, glyphs};
 use crate::onnx::{Attribute, Model, Node};
 
@@ -174,4 +174,35 @@ fn the_best_model_is_chosen_on_validation_images_where_there_are_some() {
     assert_eq!(confusions.len(), 3);
     assert_eq!(confusions[2].confusion.iter().flatten().sum::<usize>(), 50);
     assert_eq!(confusions[2].per_class(), summary.epochs[2].per_class);
+}
+
+#[test]
+fn both_backends_have_the_same_losses() {
+    crate::runtime::load(&Default::default()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset();
+    // Steep steps of a deep network make much of the last bit: 1e-7 after one step is 1e-5 after three.
+    for (name, learning_rate) in [("lenet5", 0.05), ("resnet8", 1e-4)] {
+        let network = network(&dataset, name);
+        let options = Options { epochs: Some(1), learning_rate: Some(learning_rate), ..Options::default() };
+        let recipe = recipe(options);
+        let losses = [Backend::TrainingApi, Backend::Session].map(|backend| {
+            let path = folder.path().join(format!("{name}-{backend:?}"));
+            let (run, stop) = (Run::open(&path, Existing::Refuse).unwrap(), AtomicBool::new(false));
+            let (setup, mut losses) = (Setup { backend, ..Setup::default() }, Vec::new());
+            let summary = train(&network, &dataset, &recipe, &run, &setup, &stop, &mut |progress| {
+                if let Progress::Step { loss, .. } = progress {
+                    losses.push(loss);
+                }
+            });
+            losses.push(summary.unwrap().epochs[0].test_loss);
+            losses
+        });
+        let [api, session] = &losses;
+        assert_eq!(api.len(), 8);
+        assert!(api[6] != api[0]);
+        for (api, session) in api.iter().zip(session) {
+            assert!((api - session).abs() < 1e-5 * api, "{name}: {losses:?}");
+        }
+    }
 }
