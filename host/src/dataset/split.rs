@@ -89,8 +89,18 @@ impl Split {
         Random::new(seed).shuffle(&mut drawn);
         drawn.truncate(count);
         drawn.sort_unstable();
-        let pixels = drawn.iter().flat_map(|&index| self.image(index)).copied().collect();
-        let labels = drawn.iter().map(|&index| self.labels[index]).collect();
+        self.select(&drawn)
+    }
+
+    /// The images at these positions, in their order.
+    ///
+    /// # Panics
+    ///
+    /// When a position is not below [`len`](Self::len).
+    #[must_use]
+    pub fn select(&self, positions: &[usize]) -> Self {
+        let pixels = positions.iter().flat_map(|&index| self.image(index)).copied().collect();
+        let labels = positions.iter().map(|&index| self.labels[index]).collect();
         Self::new(self.shape, pixels, labels)
     }
 
