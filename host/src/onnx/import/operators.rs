@@ -1,6 +1,8 @@
 //! Models whose operators are int8 themselves (ONNX Runtime's QOperator form), written out as float operators
 //! between `DequantizeLinear` and `QuantizeLinear`: one form is enough for everything behind.
 
+use std::borrow::Cow;
+
 use super::{Model, Node};
 use crate::onnx::{Attribute, Tensor};
 
@@ -45,7 +47,11 @@ pub fn is_quantized(model: &Model) -> bool {
 }
 
 /// The model with float operators only; itself when it has no int8 operator.
-pub fn expand(model: &Model) -> Model {
+pub fn expand(model: &Model) -> Cow<'_, Model> {
+    let written_out = |node: &Node| node.op == "QLinearConcat" || FORMS.iter().any(|form| form.op == node.op);
+    if !model.graph.nodes.iter().any(written_out) {
+        return Cow::Borrowed(model);
+    }
     let mut expanded = model.clone();
     expanded.graph.nodes.clear();
     for node in &model.graph.nodes {
@@ -55,7 +61,7 @@ pub fn expand(model: &Model) -> Model {
             None => expanded.graph.nodes.push(node.clone()),
         }
     }
-    expanded
+    Cow::Owned(expanded)
 }
 
 fn input(node: &Node, index: usize) -> &str {

@@ -53,20 +53,16 @@ pub fn dequantized(
     scale: &Tensor,
     zero: Option<&Tensor>,
 ) -> Result<Tensor, Problem> {
-    let integers: Vec<i64> = integers(values)?;
-    let zeros = zero.map(integers_of).transpose()?;
     let at = axis(node, values, scale)?;
     let scales = scale.as_f32().unwrap_or_default();
-    let real = |(index, &value): (usize, &i64)| {
+    let real = |index: usize| {
         let channel = at(index);
-        let zero =
-            zeros.as_ref().and_then(|zeros| zeros.get(channel).or(zeros.first())).copied().unwrap_or(0);
-        (value - zero) as f32 * scales[channel]
+        Ok((integer(values, index)? - zero_point(zero, channel)?) as f32 * scales[channel])
     };
-    Ok(Tensor::f32(&values.shape, integers.iter().enumerate().map(real).collect()))
+    Ok(Tensor::f32(&values.shape, (0..values.data.len()).map(real).collect::<Result<_, Problem>>()?))
 }
 
-/// `QuantizeLinear` of a constant: int8 or, with a zero point of that type or none, uint8.
+/// `QuantizeLinear` of a constant: to int8 or uint8, as its zero point is; to uint8 without one.
 pub fn quantized(
     node: &Node,
     values: &Tensor,
@@ -74,36 +70,40 @@ pub fn quantized(
     zero: Option<&Tensor>,
 ) -> Result<Tensor, Problem> {
     let Some(real) = values.as_f32() else { return unsupported("quantizes a constant that is not float") };
-    let zeros = zero.map(integers_of).transpose()?;
     let at = axis(node, values, scale)?;
     let scales = scale.as_f32().unwrap_or_default();
     let signed = matches!(zero.map(|zero| &zero.data), Some(Data::I8(_)));
     let (low, high) = if signed { (-128.0, 127.0) } else { (0.0, 255.0) };
     let integer = |(index, &value): (usize, &f32)| {
         let channel = at(index);
-        let zero =
-            zeros.as_ref().and_then(|zeros| zeros.get(channel).or(zeros.first())).copied().unwrap_or(0);
-        ((value / scales[channel]).round_ties_even() + zero as f32).clamp(low, high)
+        let zero = zero_point(zero, channel)? as f32;
+        Ok(((value / scales[channel]).round_ties_even() + zero).clamp(low, high))
     };
     let integers = real.iter().enumerate().map(integer);
     let data = match signed {
-        true => Data::I8(integers.map(|value| value as i8).collect()),
-        false => Data::U8(integers.map(|value| value as u8).collect()),
+        true => Data::I8(integers.map(|value| Ok(value? as i8)).collect::<Result<_, Problem>>()?),
+        false => Data::U8(integers.map(|value| Ok(value? as u8)).collect::<Result<_, Problem>>()?),
     };
     Ok(Tensor::new(&values.shape, data))
 }
 
-fn integers_of(tensor: &Tensor) -> Result<Vec<i64>, Problem> {
-    integers(tensor)
+/// The zero point of a channel; there is one for all, or one for each.
+fn zero_point(zeros: Option<&Tensor>, channel: usize) -> Result<i64, Problem> {
+    match zeros {
+        None => Ok(0),
+        Some(zeros) if zeros.data.len() == 1 => integer(zeros, 0),
+        Some(zeros) => integer(zeros, channel),
+    }
 }
 
-fn integers(tensor: &Tensor) -> Result<Vec<i64>, Problem> {
-    Ok(match &tensor.data {
-        Data::I8(values) => values.iter().map(|&value| value.into()).collect(),
-        Data::U8(values) => values.iter().map(|&value| value.into()).collect(),
-        Data::I32(values) => values.iter().map(|&value| value.into()).collect(),
-        _ => return unsupported("dequantizes a constant that is not int8, uint8 or int32"),
-    })
+fn integer(tensor: &Tensor, index: usize) -> Result<i64, Problem> {
+    let found = match &tensor.data {
+        Data::I8(values) => values.get(index).map(|&value| value.into()),
+        Data::U8(values) => values.get(index).map(|&value| value.into()),
+        Data::I32(values) => values.get(index).map(|&value| value.into()),
+        _ => return unsupported("quantized constants are int8, uint8 or int32"),
+    };
+    found.map_or_else(|| unsupported("has fewer zero points than scales"), Ok)
 }
 
 /// From an element's place to the place of its scale.
