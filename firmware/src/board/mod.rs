@@ -16,8 +16,14 @@ pub mod mps2_an500;
 pub mod mps2_an505;
 #[cfg(feature = "mps3-an547")]
 pub mod mps3_an547;
+#[cfg(feature = "netduinoplus2")]
+pub mod netduinoplus2;
+#[cfg(feature = "olimex-stm32-h405")]
+pub mod olimex_stm32_h405;
 #[cfg(feature = "riscv-virt")]
 pub mod riscv_virt;
+#[cfg(feature = "sifive-e")]
+pub mod sifive_e;
 
 /// A board: its name and its peripherals.
 pub trait Board {

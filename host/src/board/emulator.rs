@@ -13,6 +13,7 @@ use super::table::Board;
 
 /// An emulated board with a device image in its slot, answering.
 pub struct Emulator {
+    board: &'static Board,
     client: Client<UnixStream>,
     firmware: Firmware,
     info: BoardInfo,
@@ -146,7 +147,7 @@ impl Emulator {
             let problem = super::client::model_fault(fault);
             return Err(EmulatorError::Model { board: board.name, problem });
         }
-        Ok(Self { client, firmware, info, process, _folder: folder })
+        Ok(Self { board, client, firmware, info, process, _folder: folder })
     }
 
     /// What the board said of itself when it started.
@@ -214,7 +215,8 @@ impl Emulator {
     /// Ticks of the board's timer as instructions: QEMU's virtual time advances by a fixed step per
     /// instruction.
     pub fn instructions(&self, ticks: u64) -> u64 {
-        let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(self.info.ticks_per_second.max(1));
+        let ticks_per_second = self.board.machine.ticks_per_second.unwrap_or(self.info.ticks_per_second);
+        let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(ticks_per_second.max(1));
         let step = 1u128 << ICOUNT_SHIFT;
         ((nanoseconds + step / 2) / step) as u64
     }

@@ -91,7 +91,7 @@ pub fn start(
     image: &Path,
     socket: &Path,
 ) -> Result<Child, QemuError> {
-    let Machine { program, arguments, .. } = board.machine;
+    let Machine { program, arguments, serial_port, .. } = board.machine;
     // A comma ends an option's value; doubled, it belongs to it.
     let quote = |path: &Path| path.display().to_string().replace(',', ",,");
     let mut command = Command::new(program);
@@ -100,6 +100,7 @@ pub fn start(
         .args(["-nodefaults", "-display", "none", "-monitor", "none"])
         .args(["-semihosting-config", "enable=on,target=native"])
         .args(["-icount", &format!("shift={ICOUNT_SHIFT}")])
+        .args(["-serial", "null"].repeat(serial_port))
         .args(["-serial", &format!("unix:{}", quote(socket))])
         .arg("-kernel")
         .arg(&firmware.elf)

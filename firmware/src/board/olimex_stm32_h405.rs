@@ -1,0 +1,18 @@
+//! Olimex STM32-H405: STM32F405RG, Cortex-M4F at 16 MHz from its internal oscillator. USART2: PA2
+//! sends, PA3 receives (header EXT1).
+
+use crate::driver::stm32f4::{self, Line, Watch};
+
+/// USART2 and timer 2.
+pub enum Board {}
+
+impl super::Board for Board {
+    const NAME: &'static str = "olimex-stm32-h405";
+    const FRAME_BYTES: usize = 4096;
+    type Line = Line;
+    type Watch = Watch;
+
+    fn take() -> (Line, Watch) {
+        stm32f4::take()
+    }
+}
