@@ -5,7 +5,7 @@ GOLDCREST = $(CARGO) run --quiet --release --package goldcrest --
 # A data set: a folder, an archive, `cifar10` or `glyphs`. Empty: what is at hand.
 DATA ?=
 
-.PHONY: demo test build doctor lint help
+.PHONY: demo test build doctor lint bench-engine miri help
 
 demo: doctor ## Train, quantize, prove and run on an emulated board (DATA=SPEC)
 	$(GOLDCREST) demo $(if $(DATA),--data $(DATA))
@@ -22,6 +22,13 @@ doctor: build ## Find or install what is needed
 lint: ## Formatting and clippy, as CI runs them
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+
+bench-engine: build ## Inference on every emulated board beside CMSIS-NN; fails if a layer got slower
+	$(GOLDCREST) bench --out target/bench/engine.json --baseline docs/bench/engine.json
+
+miri: ## The engine and the image reader under Miri (needs a nightly toolchain)
+	rustup component add --toolchain nightly miri rust-src
+	MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test --package goldcrest-shared --features quantize -- miri::
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -30,7 +30,8 @@ fn main() {
     println!("cargo::rustc-link-search={}", out.display());
     // cortex-m-rt's link.x includes memory.x by itself.
     let memory = if riscv { &["-Tmemory.x"][..] } else { &[] };
-    for argument in memory.iter().chain(&["-Tlink.x", "-Tdefmt.x", "--nmagic"]) {
+    let logs = if env::var_os("CARGO_FEATURE_INFERENCE").is_none() { &["-Tdefmt.x"][..] } else { &[] };
+    for argument in memory.iter().chain(&["-Tlink.x", "--nmagic"]).chain(logs) {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
 }

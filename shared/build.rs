@@ -1,15 +1,18 @@
 //! Finds the instructions that the target core has beyond its base architecture, because stable Rust
 //! does not show them as `cfg(target_feature)`: `goldcrest_armv7` (Armv7-M and later),
-//! `goldcrest_dsp` (Armv7E-M) and `goldcrest_mve` (Armv8.1-M vector extension).
+//! `goldcrest_armv8` (Armv8-M Mainline), `goldcrest_dsp` (Armv7E-M, Armv8-M with DSP) and
+//! `goldcrest_mve` (Armv8.1-M vector extension).
 
 use std::env;
 
+/// Armv8-M cores with DSP instructions and no vectors.
+const DSP: &[&str] = &["cortex-m33", "cortex-m35p"];
 /// Armv8.1-M cores with vector instructions.
 const MVE: &[&str] = &["cortex-m52", "cortex-m55", "cortex-m85"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    for feature in ["armv7", "dsp", "mve"] {
+    for feature in ["armv7", "armv8", "dsp", "mve"] {
         println!("cargo::rustc-check-cfg=cfg(goldcrest_{feature})");
     }
     let target = env::var("TARGET").unwrap_or_default();
@@ -20,11 +23,13 @@ fn main() {
     if target.starts_with("thumbv7") || thumb8 {
         println!("cargo::rustc-cfg=goldcrest_armv7");
     }
+    if thumb8 {
+        println!("cargo::rustc-cfg=goldcrest_armv8");
+    }
     if mve {
         println!("cargo::rustc-cfg=goldcrest_mve");
     }
-    // Not on Armv8-M: naked functions are assembled without the features of `-C target-cpu`.
-    if target.starts_with("thumbv7em") {
+    if target.starts_with("thumbv7em") || thumb8 && cpu(DSP) {
         println!("cargo::rustc-cfg=goldcrest_dsp");
     }
 }

@@ -1,6 +1,8 @@
 //! From reset to [`App::serve`]: the part of the program that only exists on a board.
 
 mod fault;
+#[cfg(feature = "inference")]
+pub mod inference;
 mod known;
 mod memory;
 

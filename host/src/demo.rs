@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use goldcrest_shared::quantize::pack::PackOptions;
 use serde::Serialize;
 
 use crate::board::emulator::{self, Emulator};
@@ -146,8 +147,8 @@ pub fn run(options: &Options, stop: &AtomicBool, observer: &mut dyn Observer) ->
         options.board.name,
         options.board_images.min(dataset.test.len())
     ));
-    let scope =
-        Scope { onnxruntime: ONNX_RUNTIME_IMAGES, board: Some((options.board, options.board_images)) };
+    let board = Some((options.board, options.board_images));
+    let scope = Scope { onnxruntime: ONNX_RUNTIME_IMAGES, board, packing: PackOptions::default() };
     let done = observer.images(dataset.test.len());
     let comparison = verify_model(&onnx, &dataset.test, scope, &*done)?;
     drop(done);
@@ -160,7 +161,8 @@ pub fn run(options: &Options, stop: &AtomicBool, observer: &mut dyn Observer) ->
     observer.stage("pack: the device image");
     let images = dataset.test.head(options.board_images);
     let golden = (0..images.len().min(GOLDEN_VECTORS)).map(|index| images.image(index).to_vec()).collect();
-    let payload = Payload::pack(&quantized.model, options.board.family, golden)?;
+    let packing = PackOptions { family: options.board.family, golden, ..PackOptions::default() };
+    let payload = Payload::pack(&quantized.model, &packing)?;
     let file = options.out.join("model.gci");
     write_atomically(&file, &payload.bytes).with_context(|| file.display().to_string())?;
     seconds.insert("pack", started.elapsed().as_secs_f64());

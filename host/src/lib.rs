@@ -3,6 +3,7 @@
 
 pub mod architecture;
 pub mod autodiff;
+pub mod bench;
 pub mod board;
 pub mod calibrate;
 pub mod cli;

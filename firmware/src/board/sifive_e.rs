@@ -1,9 +1,9 @@
 //! SiFive E (FE310-G000, HiFive1): RV32IMAC at about 14 MHz from its ring oscillator after reset.
 
+use crate::driver::Register;
 use crate::driver::Wake;
 use crate::driver::minstret::Minstret;
 use crate::driver::sifive_uart::Uart;
-use crate::driver::Register;
 
 /// UART0, and the instruction counter.
 pub enum Board {}

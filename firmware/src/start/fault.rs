@@ -1,12 +1,24 @@
-//! What ends the program: it says why over defmt and ends the emulator, whose exit the host sees.
+//! What ends the program: it says why over defmt and ends the emulator, whose exit the host sees. The
+//! program of inference alone is silent: it carries no logger.
 
 use core::panic::PanicInfo;
 
+#[cfg(not(feature = "inference"))]
 use defmt_semihosting as _;
+
+/// Logs an error where there is a logger.
+#[cfg(not(feature = "inference"))]
+macro_rules! error {
+    ($($argument:tt)*) => { defmt::error!($($argument)*) };
+}
+#[cfg(feature = "inference")]
+macro_rules! error {
+    ($format:literal $(, $argument:expr)*) => {{ $( let _ = &$argument; )* }};
+}
 
 #[panic_handler]
 fn panic(info: &PanicInfo) -> ! {
-    defmt::error!("{}", defmt::Display2Format(info));
+    error!("{}", defmt::Display2Format(info));
     semihosting::process::exit(1)
 }
 
@@ -17,13 +29,13 @@ mod arm {
 
     #[exception]
     unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-        defmt::error!("hard fault at {:#010x}, called from {:#010x}", frame.pc(), frame.lr());
+        error!("hard fault at {:#010x}, called from {:#010x}", frame.pc(), frame.lr());
         semihosting::process::exit(1)
     }
 
     #[exception]
     unsafe fn DefaultHandler(number: i16) {
-        defmt::error!("unexpected exception {}", number);
+        error!("unexpected exception {}", number);
         semihosting::process::exit(1)
     }
 }
@@ -34,7 +46,7 @@ mod riscv {
     #[unsafe(no_mangle)]
     extern "C" fn ExceptionHandler(_frame: &riscv_rt::TrapFrame) -> ! {
         let (cause, pc) = (::riscv::register::mcause::read().bits(), ::riscv::register::mepc::read());
-        defmt::error!("exception {} at {:#010x}", cause, pc);
+        error!("exception {} at {:#010x}", cause, pc);
         semihosting::process::exit(1)
     }
 }

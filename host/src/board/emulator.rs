@@ -9,6 +9,7 @@ use super::client::{BoardInfo, Client, LinkError, Patience};
 use super::firmware::{self, BuildError, Firmware};
 use super::log::{Log, quoted};
 use super::qemu::{self, ICOUNT_SHIFT, QemuError};
+use super::segment;
 use super::table::Board;
 
 /// An emulated board with a device image in its slot, answering.
@@ -125,8 +126,9 @@ impl Emulator {
         let io = |what| move |error| EmulatorError::Io { what, error };
         let folder =
             tempfile::Builder::new().prefix("goldcrest-").tempdir().map_err(io("a temporary folder"))?;
-        let file = folder.path().join("model.gci");
-        std::fs::write(&file, image).map_err(io("writing the device image"))?;
+        let file = folder.path().join("model.elf");
+        std::fs::write(&file, segment::elf(firmware.slot_start as u32, image))
+            .map_err(io("writing the device image"))?;
         let socket = folder.path().join("serial");
         let listener = UnixListener::bind(&socket).map_err(io("the serial line's socket"))?;
         listener.set_nonblocking(true).map_err(io("the serial line's socket"))?;

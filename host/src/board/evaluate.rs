@@ -53,8 +53,16 @@ pub struct LayerProfile {
     pub name: String,
     /// Multiply-accumulates, where they are known.
     pub macs: Option<u64>,
+    /// Name of its kernel.
+    pub kernel: String,
     /// Instructions for the first image.
     pub instructions: u64,
+    /// Bytes it writes.
+    pub output_bytes: usize,
+    /// Bytes of weights and channel constants.
+    pub weight_bytes: usize,
+    /// Bytes of scratch memory.
+    pub scratch_bytes: usize,
 }
 
 /// Why an evaluation stopped.
@@ -142,7 +150,8 @@ fn differences(found: &[i8], expected: &[i8]) -> u64 {
     (differing + found.len().abs_diff(expected.len())) as u64
 }
 
-fn profiled(
+/// What every layer costs for one image.
+pub fn profiled(
     emulator: &mut Emulator,
     payload: &Payload,
     pixels: &[u8],
@@ -153,7 +162,11 @@ fn profiled(
         .map(|(layer, instructions)| LayerProfile {
             name: layer.name.clone(),
             macs: layer.macs,
+            kernel: layer.kernel.to_owned(),
             instructions,
+            output_bytes: layer.output_bytes,
+            weight_bytes: layer.weight_bytes,
+            scratch_bytes: layer.scratch_bytes,
         })
         .collect())
 }

@@ -65,17 +65,58 @@ pub enum BuildError {
     },
 }
 
-/// Builds the firmware of a board; quick when nothing changed.
+/// What to build for a board.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recipe {
+    /// Which program.
+    pub program: Program,
+    /// Names of the kernels to build in; all of them when `None`.
+    pub kernels: Option<Vec<&'static str>>,
+    /// Compile the engine for size.
+    pub small: bool,
+}
+
+/// The programs of the firmware.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Program {
+    /// The application with its link.
+    #[default]
+    Application,
+    /// Inference alone: the golden vectors of the model in the slot.
+    Inference,
+    /// The same, telling an emulator's plugin where layers begin.
+    Sections,
+}
+
+/// Builds the application of a board with every kernel; quick when nothing changed.
 pub fn build(board: &Board) -> Result<Firmware, BuildError> {
+    build_as(board, &Recipe::default())
+}
+
+/// Builds a program for a board; quick when nothing changed.
+pub fn build_as(board: &Board, recipe: &Recipe) -> Result<Firmware, BuildError> {
     let root = root()?;
+    let (binary, feature) = match recipe.program {
+        Program::Application => (board.name, None),
+        Program::Inference => ("inference", Some("inference")),
+        Program::Sections => ("inference", Some("sections")),
+    };
+    let features = [Some(board.name), feature].into_iter().flatten().collect::<Vec<_>>().join(",");
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command
         .current_dir(&root)
         .args(["build", "--package", "goldcrest-firmware", "--profile", "firmware"])
-        .args(["--target", board.target, "--features", board.name, "--bin", board.name])
+        .args(["--target", board.target, "--features", &features, "--bin", binary])
         .arg("--message-format=json-render-diagnostics")
         .env("DEFMT_LOG", env::var_os("DEFMT_LOG").unwrap_or_else(|| OsString::from("info")))
         .stdin(Stdio::null());
+    if recipe.small {
+        command.args(["--config", "profile.firmware.package.goldcrest-shared.opt-level='z'"]);
+    }
+    match &recipe.kernels {
+        Some(kernels) => command.env("GOLDCREST_KERNELS", kernels.join(",")),
+        None => command.env_remove("GOLDCREST_KERNELS"),
+    };
     // Flags meant for the host would break, or change, the firmware.
     for variable in ["RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER"] {
         command.env_remove(variable);
@@ -89,7 +130,7 @@ pub fn build(board: &Board) -> Result<Firmware, BuildError> {
         }
         return Err(BuildError::Failed { board: board.name, output });
     }
-    let Some(elf) = executable(&output.stdout, board.name) else {
+    let Some(elf) = executable(&output.stdout, binary) else {
         let output = "no binary came out of a successful build".to_string();
         return Err(BuildError::Failed { board: board.name, output });
     };

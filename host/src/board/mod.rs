@@ -7,6 +7,7 @@
 //! * [`payload`]: the device image, from an int8 ONNX file or as it is.
 //! * [`evaluate`]: a test set on an emulated board, compared with the engine on the host.
 //! * [`fit`]: whether a model fits a board.
+//! * [`inference`]: the program of inference alone: its size, its stack, its cycles.
 //! * [`log`]: the firmware's defmt logs.
 
 pub mod client;
@@ -14,9 +15,11 @@ pub mod emulator;
 pub mod evaluate;
 pub mod firmware;
 pub mod fit;
+pub mod inference;
 pub mod log;
 pub mod payload;
 pub mod qemu;
+mod segment;
 pub mod table;
 
 pub use client::{Client, LinkError};

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use goldcrest_shared::image::{Image, ImageError};
-use goldcrest_shared::kernels::{self, Family};
+use goldcrest_shared::image::{self, Channel, Image, ImageError, Record};
+use goldcrest_shared::kernels;
 use goldcrest_shared::quantize::graph::QuantizedModel;
 use goldcrest_shared::quantize::pack::{PackError, PackOptions, pack};
+use goldcrest_shared::shape::Window;
 
 use crate::onnx::{Model, OnnxError, int8};
 
@@ -25,6 +26,16 @@ pub struct Layer {
     pub name: String,
     /// Multiply-accumulates, where they are known.
     pub macs: Option<u64>,
+    /// Name of its kernel.
+    pub kernel: &'static str,
+    /// Its window and its shapes, such as `3x3/2, 32x32x16 to 16x16x32`.
+    pub shape: String,
+    /// Bytes it writes.
+    pub output_bytes: usize,
+    /// Bytes of weights and channel constants.
+    pub weight_bytes: usize,
+    /// Bytes of scratch memory.
+    pub scratch_bytes: usize,
 }
 
 /// Why a file gives no device image.
@@ -63,31 +74,65 @@ pub enum PayloadError {
     Pack(#[from] PackError),
 }
 
+/// `3x3/2, 32x32x16 to 16x16x32`: window and stride where there is a window, then the shapes.
+fn shape(record: &Record) -> String {
+    let Window { kernel: [rows, columns], stride, .. } = record.window;
+    let window = match stride {
+        _ if record.window == Window::new([1, 1], [1, 1]) => String::new(),
+        [1, 1] => format!("{rows}x{columns}, "),
+        [step, across] if step == across => format!("{rows}x{columns}/{step}, "),
+        [down, across] => format!("{rows}x{columns}/{down}x{across}, "),
+    };
+    format!("{window}{} to {}", record.input.shape, record.output.shape)
+}
+
 impl Payload {
-    /// Packs an int8 model for a family of cores, with pictures (u8, HWC) for the board's self-test.
-    pub fn pack(model: &QuantizedModel, family: Family, golden: Vec<Vec<u8>>) -> Result<Self, PackError> {
-        let packed = pack(model, &PackOptions { family, golden, ..PackOptions::default() })?;
-        let layers = packed.layers.into_iter();
-        let layers = layers.map(|layer| Layer { name: layer.name, macs: Some(layer.macs) }).collect();
+    /// Packs an int8 model.
+    pub fn pack(model: &QuantizedModel, options: &PackOptions) -> Result<Self, PackError> {
+        let packed = pack(model, options)?;
+        let image = Image::new_checked(&packed.bytes)?;
+        let layers = packed.layers.into_iter().zip(image.layers());
+        let layers = layers
+            .map(|(layer, image::Layer { record, .. })| Layer {
+                name: layer.name,
+                kernel: layer.kernel,
+                shape: shape(&record),
+                macs: Some(layer.macs),
+                output_bytes: layer.outputs,
+                weight_bytes: layer.weight_bytes,
+                scratch_bytes: layer.scratch_bytes,
+            })
+            .collect();
         Ok(Self { bytes: packed.bytes, layers })
+    }
+
+    /// Golden vectors in the device image.
+    pub fn golden(&self) -> u16 {
+        let at = image::header_field::GOLDEN_COUNT;
+        self.bytes.get(at..at + 2).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_le_bytes)
     }
 
     /// Takes a device image as it is.
     pub fn from_image(bytes: Vec<u8>) -> Result<Self, ImageError> {
         let image = Image::new_checked(&bytes)?;
-        let name = |kernel| kernels::find(kernel).map_or("unknown", |kernel| kernel.name);
-        let layers = image.layers().enumerate();
-        let layers = layers
-            .map(|(index, layer)| Layer {
-                name: format!("{index}:{}", name(layer.record.kernel)),
+        let layer = |(index, layer): (usize, image::Layer<'_>)| {
+            let kernel = kernels::find(layer.record.kernel).map_or("unknown", |kernel| kernel.name);
+            Layer {
+                name: format!("{index}:{kernel}"),
+                kernel,
+                shape: shape(&layer.record),
                 macs: None,
-            })
-            .collect();
+                output_bytes: layer.record.output.shape.len(),
+                weight_bytes: layer.weights.len() + layer.channels.len() * Channel::BYTES,
+                scratch_bytes: layer.record.scratch.1,
+            }
+        };
+        let layers = image.layers().enumerate().map(layer).collect();
         Ok(Self { bytes, layers })
     }
 
     /// Reads a device image (`.gci`) as it is, or packs an int8 ONNX file.
-    pub fn open(path: &Path, family: Family, golden: Vec<Vec<u8>>) -> Result<Self, PayloadError> {
+    pub fn open(path: &Path, options: &PackOptions) -> Result<Self, PayloadError> {
         if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gci")) {
             let bytes = std::fs::read(path);
             let bytes = bytes.map_err(|error| PayloadError::Read { path: path.to_path_buf(), error })?;
@@ -96,6 +141,6 @@ impl Payload {
         }
         let model = int8::read(&Model::read(path)?);
         let model = model.map_err(|error| PayloadError::Int8 { path: path.to_path_buf(), error })?;
-        Ok(Self::pack(&model, family, golden)?)
+        Ok(Self::pack(&model, options)?)
     }
 }

@@ -84,6 +84,21 @@ pub fn check(board: &'static Board) -> Result<(), QemuError> {
     Err(QemuError::TooOld { program, found, board: board.name, needed: since })
 }
 
+/// Starts QEMU without a serial line, until the program ends it; it says what it says on standard output
+/// and standard error. `plugin` is the value of QEMU's `-plugin`.
+pub fn start_alone(
+    board: &'static Board,
+    firmware: &Firmware,
+    image: &Path,
+    plugin: Option<&str>,
+) -> Result<Child, QemuError> {
+    let mut command = command(board, firmware, image);
+    if let Some(plugin) = plugin {
+        command.args(["-plugin", plugin]);
+    }
+    command.spawn().map_err(|error| start_error(board.machine.program, error))
+}
+
 /// Starts QEMU: serial line at a Unix socket that already listens, logs on its standard output.
 pub fn start(
     board: &'static Board,
@@ -91,27 +106,34 @@ pub fn start(
     image: &Path,
     socket: &Path,
 ) -> Result<Child, QemuError> {
-    let Machine { program, arguments, serial_port, .. } = board.machine;
-    // A comma ends an option's value; doubled, it belongs to it.
-    let quote = |path: &Path| path.display().to_string().replace(',', ",,");
+    let mut command = command(board, firmware, image);
+    command
+        .args(["-icount", &format!("shift={ICOUNT_SHIFT}")])
+        .args(["-serial", "null"].repeat(board.machine.serial_port))
+        .args(["-serial", &format!("unix:{}", quote(socket))]);
+    command.spawn().map_err(|error| start_error(board.machine.program, error))
+}
+
+/// A path as the value of an option: a comma would end it; doubled, it belongs to it.
+pub(super) fn quote(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}
+
+/// QEMU with a firmware, and with a device image as a [`segment`](super::segment) at its slot's address.
+fn command(board: &Board, firmware: &Firmware, image: &Path) -> Command {
+    let Machine { program, arguments, .. } = board.machine;
     let mut command = Command::new(program);
     command
         .args(arguments)
         .args(["-nodefaults", "-display", "none", "-monitor", "none"])
         .args(["-semihosting-config", "enable=on,target=native"])
-        .args(["-icount", &format!("shift={ICOUNT_SHIFT}")])
-        .args(["-serial", "null"].repeat(serial_port))
-        .args(["-serial", &format!("unix:{}", quote(socket))])
         .arg("-kernel")
         .arg(&firmware.elf)
-        .args([
-            "-device",
-            &format!("loader,file={},addr={:#x},force-raw=on", quote(image), firmware.slot_start),
-        ])
+        .args(["-device", &format!("loader,file={}", quote(image))])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    command.spawn().map_err(|error| start_error(program, error))
+    command
 }
 
 #[cfg(test)]

@@ -50,7 +50,11 @@ impl Machine {
 /// The STM32F405 of QEMU, whose timers count a gigahertz: by the firmware's divider of 16 for a
 /// microsecond at 16 MHz.
 const fn stm32f405(arguments: &'static [&'static str], since: [u32; 2]) -> Machine {
-    Machine { serial_port: 1, ticks_per_second: Some(1_000_000_000 / 16), ..Machine::new(ARM, arguments, since) }
+    Machine {
+        serial_port: 1,
+        ticks_per_second: Some(1_000_000_000 / 16),
+        ..Machine::new(ARM, arguments, since)
+    }
 }
 
 const KIB: u32 = 1 << 10;
@@ -109,7 +113,7 @@ pub static BOARDS: &[Board] = &[
         core: "Cortex-M33",
         target: "thumbv8m.main-none-eabihf",
         rustflags: &["-Ctarget-cpu=cortex-m33"],
-        family: Family::Portable,
+        family: Family::Dsp,
         flash_bytes: 4 * MIB,
         slot_bytes: 3 * MIB,
         ram_bytes: 4 * MIB,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use goldcrest_shared::quantize::pack::PackOptions;
 use serde_json::json;
 
 use super::Output;
@@ -27,7 +28,10 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let mut rows = Vec::new();
     for board in BOARDS {
         let fit = match &args.model {
-            Some(path) => Some(Size::of(&Payload::open(path, board.family, Vec::new())?)?.fit(board)),
+            Some(path) => Some({
+                let options = PackOptions { family: board.family, ..PackOptions::default() };
+                Size::of(&Payload::open(path, &options)?)?.fit(board)
+            }),
             None => None,
         };
         rows.push((board, qemu::check(board).err().map(|problem| problem.to_string()), fit));

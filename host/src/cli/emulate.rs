@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use goldcrest_shared::quantize::pack::PackOptions;
+
 use super::data::DataArgs;
+use super::packing::PackingArgs;
 use super::table::Table;
 use super::{Output, Usage, progress};
 use crate::board::emulator::{Emulator, EmulatorError, Options};
@@ -32,6 +35,8 @@ pub struct Args {
     /// Count the instructions of every layer
     #[arg(long)]
     pub profile: bool,
+    #[command(flatten)]
+    pub packing: PackingArgs,
     /// Show the firmware's logs on standard error
     #[arg(long)]
     pub log: bool,
@@ -47,7 +52,8 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let images = args.data.open()?.test;
     let images = images.head(args.count.unwrap_or(images.len()));
     let golden = (0..images.len().min(GOLDEN)).map(|index| images.image(index).to_vec()).collect();
-    let payload = Payload::open(&args.model, board.family, golden)?;
+    let options = PackOptions { golden, ..args.packing.options(board.family) };
+    let payload = Payload::open(&args.model, &options)?;
 
     eprintln!("building the firmware of {}", board.name);
     let firmware = firmware::build(board).map_err(|error| usage(error.into()))?;
@@ -94,15 +100,23 @@ fn text(evaluation: &Evaluation) -> String {
             &format!("the board's self-test failed on {} golden vectors\n", evaluation.self_test_failures);
     }
     if !evaluation.layers.is_empty() {
-        let mut table = Table::new(&["layer", "MACs", "instructions", "per MAC"]);
+        let all: u64 = evaluation.layers.iter().map(|layer| layer.instructions).sum();
+        let heading =
+            ["layer", "kernel", "MACs", "instructions", "share", "per MAC", "output", "weights", "scratch"];
+        let mut table = Table::new(&heading);
         for layer in &evaluation.layers {
             let macs = layer.macs.filter(|&macs| macs > 0);
             let rate = macs.map(|macs| format!("{:.2}", layer.instructions as f64 / macs as f64));
             table.row([
                 layer.name.clone(),
+                layer.kernel.clone(),
                 macs.map(|macs| macs.to_string()).unwrap_or_default(),
                 layer.instructions.to_string(),
+                format!("{:.1} %", layer.instructions as f64 * 100.0 / all.max(1) as f64),
                 rate.unwrap_or_default(),
+                layer.output_bytes.to_string(),
+                layer.weight_bytes.to_string(),
+                layer.scratch_bytes.to_string(),
             ]);
         }
         text += &table.to_string();

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done (and equal, for `verify` and `emulate`), 1 a difference or a failed run,
 //! 2 wrong usage or a missing part.
 
+pub mod bench;
 pub mod boards;
 mod data;
 pub mod demo;
@@ -10,6 +11,7 @@ pub mod doctor;
 pub mod emulate;
 pub mod eval;
 pub mod pack;
+pub mod packing;
 mod progress;
 pub mod quantize;
 pub mod table;
@@ -40,6 +42,7 @@ enum Command {
     Verify(verify::Args),
     Pack(pack::Args),
     Boards(boards::Args),
+    Bench(bench::Args),
     Emulate(emulate::Args),
 }
 
@@ -55,6 +58,7 @@ impl Cli {
             Command::Verify(args) => verify::run(args, self.output),
             Command::Pack(args) => pack::run(args, self.output),
             Command::Boards(args) => boards::run(args, self.output),
+            Command::Bench(args) => bench::run(args, self.output),
             Command::Emulate(args) => emulate::run(args, self.output),
         };
         outcome.unwrap_or_else(|error| {

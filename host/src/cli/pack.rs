@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use goldcrest_shared::kernels::Family;
-use goldcrest_shared::quantize::pack::{Optimize, PackOptions, Packed, pack};
+use goldcrest_shared::quantize::pack::{Packed, pack};
 use serde_json::json;
 
+use super::packing::PackingArgs;
 use super::table::Table;
 use super::{Output, Usage};
 use crate::board::table;
@@ -29,36 +30,8 @@ pub struct Args {
     /// Order the weights for this board's kernels; without it, for every core
     #[arg(long, value_name = "BOARD")]
     pub board: Option<String>,
-    /// What to prefer where there is a choice
-    #[arg(long, value_enum, default_value = "speed")]
-    pub optimize: Prefer,
-    /// Most bytes of RAM for activations
-    #[arg(long, value_name = "BYTES")]
-    pub ram_budget: Option<usize>,
-    /// Most bytes of flash for the device image
-    #[arg(long, value_name = "BYTES")]
-    pub flash_budget: Option<usize>,
-}
-
-/// What to prefer.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub enum Prefer {
-    /// Few instructions
-    Speed,
-    /// A small arena
-    Ram,
-    /// Small weights and little code
-    Flash,
-}
-
-impl From<Prefer> for Optimize {
-    fn from(prefer: Prefer) -> Self {
-        match prefer {
-            Prefer::Speed => Self::Speed,
-            Prefer::Ram => Self::Ram,
-            Prefer::Flash => Self::Flash,
-        }
-    }
+    #[command(flatten)]
+    pub packing: PackingArgs,
 }
 
 /// Exit code 0 when the image was written.
@@ -69,13 +42,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     };
     let place = || args.model.display().to_string();
     let model = int8::read(&Model::read(&args.model)?).with_context(place)?;
-    let options = PackOptions {
-        family,
-        optimize: args.optimize.into(),
-        ram_budget: args.ram_budget,
-        flash_budget: args.flash_budget,
-        ..PackOptions::default()
-    };
+    let options = args.packing.options(family);
     let packed = pack(&model, &options).with_context(place)?;
     write_atomically(&args.out, &packed.bytes).with_context(|| args.out.display().to_string())?;
     output.print(&to_json(&packed), || to_text(&packed));

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use goldcrest_shared::kernels::Family;
 use serde_json::json;
 
 use super::data::DataArgs;
+use super::packing::PackingArgs;
 use super::table::Table;
 use super::{Output, Usage};
 use crate::board::table;
@@ -31,6 +33,8 @@ pub struct Args {
     /// How many of the images the board computes
     #[arg(long, value_name = "N", default_value_t = 200, requires = "board")]
     pub board_images: usize,
+    #[command(flatten)]
+    pub packing: PackingArgs,
     /// How many of the images ONNX Runtime computes too
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub onnxruntime: usize,
@@ -43,7 +47,8 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         Some(name) => Some((table::find(name).map_err(|error| Usage(error.to_string()))?, args.board_images)),
         None => None,
     };
-    let scope = Scope { onnxruntime: args.onnxruntime, board };
+    let packing = args.packing.options(Family::Portable);
+    let scope = Scope { onnxruntime: args.onnxruntime, board, packing };
     let images = args.data.open()?.test;
     let images = images.head(args.count.unwrap_or(images.len()));
     let bar = super::progress::images("verify", images.len());

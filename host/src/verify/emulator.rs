@@ -27,9 +27,12 @@ impl EmulatedBoard {
     ///
     /// # Errors
     /// When the model cannot be packed or the board does not start.
-    pub fn start(board: &'static Board, model: &QuantizedModel) -> Result<Self, StartError> {
-        let packed =
-            pack(model, &PackOptions { family: board.family, ..PackOptions::default() }).map_err(failure)?;
+    pub fn start(
+        board: &'static Board,
+        model: &QuantizedModel,
+        options: &PackOptions,
+    ) -> Result<Self, StartError> {
+        let packed = pack(model, options).map_err(failure)?;
         let emulator = Emulator::start(board, &packed.bytes, Options::default())?;
         let graph: &QuantizedGraph = &model.graph;
         Ok(Self {

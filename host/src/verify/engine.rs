@@ -22,7 +22,15 @@ impl HostEngine {
     /// # Errors
     /// When the model cannot be packed.
     pub fn pack(model: &QuantizedModel) -> Result<Self, RunnerError> {
-        let packed = pack(model, &PackOptions::default()).map_err(failure)?;
+        Self::pack_as(model, &PackOptions::default())
+    }
+
+    /// Packs a model as the options say. Kernels of other cores run as their plain twins.
+    ///
+    /// # Errors
+    /// When the model cannot be packed so.
+    pub fn pack_as(model: &QuantizedModel, options: &PackOptions) -> Result<Self, RunnerError> {
+        let packed = pack(model, options).map_err(failure)?;
         let graph = &model.graph;
         let nodes = nodes(&packed, graph);
         let input = graph.tensor(graph.input).shape.len();

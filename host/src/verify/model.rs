@@ -1,6 +1,8 @@
 //! The proof of one int8 file on test images.
 
+use goldcrest_shared::kernels::Family;
 use goldcrest_shared::quantize::graph::QuantizedModel;
+use goldcrest_shared::quantize::pack::PackOptions;
 use goldcrest_shared::shape::Shape;
 
 use super::emulator::{EmulatedBoard, StartError};
@@ -42,12 +44,14 @@ pub enum VerifyModelError {
 }
 
 /// How many images the slower runners compute; tract and our engine compute all.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Scope {
     /// The first so many in ONNX Runtime; with 0 it is not needed.
     pub onnxruntime: usize,
     /// The first so many in the firmware on this emulated board.
     pub board: Option<(&'static Board, usize)>,
+    /// How our engine's images are packed; each for the family of its core.
+    pub packing: PackOptions,
 }
 
 /// Compares the bytes of an int8 file in tract and the other runners with our engine. `done` is told how many
@@ -70,14 +74,15 @@ pub fn verify_model(
     if images.shape() != expected {
         return Err(VerifyModelError::Images { found: images.shape(), expected });
     }
-    let engine = HostEngine::pack(&model)?;
+    let packing = |family| PackOptions { family, ..scope.packing.clone() };
+    let engine = HostEngine::pack_as(&model, &packing(Family::Portable))?;
     let tract = Tract::load(bytes, &model.graph)?;
     let runtime = match scope.onnxruntime {
         0 => None,
         _ => Some(Int8OnnxRuntime::load(&onnx, &model.graph)?),
     };
     let board = match scope.board {
-        Some((board, images)) => Some((EmulatedBoard::start(board, &model)?, images)),
+        Some((board, images)) => Some((EmulatedBoard::start(board, &model, &packing(board.family))?, images)),
         None => None,
     };
     let mut participants = vec![Participant::all(&engine), Participant::all(&tract)];

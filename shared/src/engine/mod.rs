@@ -2,6 +2,8 @@
 
 mod arena;
 #[cfg(all(test, feature = "quantize"))]
+mod miri;
+#[cfg(all(test, feature = "quantize"))]
 mod tests;
 
 pub(crate) use arena::{Arena, part};

@@ -57,6 +57,7 @@ pub struct Needs {
 /// Numbers of the kernels in device images.
 #[allow(missing_docs)]
 pub mod id {
+    pub const NONE: u8 = 0;
     pub const CONV: u8 = 1;
     pub const DEPTHWISE: u8 = 2;
     pub const FULLY_CONNECTED: u8 = 3;
@@ -68,40 +69,78 @@ pub mod id {
     pub const CONCAT: u8 = 9;
     pub const PAD: u8 = 10;
     pub const UPSAMPLE: u8 = 11;
-    pub const DSP_CONV: u8 = 32;
     pub const DSP_FULLY_CONNECTED: u8 = 33;
+    pub const DSP_CONV: u8 = 34;
+    pub const DSP_DEPTHWISE: u8 = 35;
 }
 
 /// Every kernel of this build.
 pub static TABLE: &[Kernel] = &[
-    Kernel { id: id::CONV, name: "conv", needs: conv::needs, run: conv::run },
-    Kernel { id: id::DEPTHWISE, name: "depthwise", needs: depthwise::needs, run: depthwise::run },
-    Kernel {
-        id: id::FULLY_CONNECTED,
-        name: "fully-connected",
-        needs: fully_connected::needs,
-        run: fully_connected::run,
-    },
-    Kernel { id: id::MAX_POOL, name: "max-pool", needs: max_pool::needs, run: max_pool::run },
-    Kernel { id: id::AVERAGE_POOL, name: "average-pool", needs: average_pool::needs, run: average_pool::run },
-    Kernel { id: id::ADD, name: "add", needs: add::needs, run: add::run },
-    Kernel { id: id::MUL, name: "mul", needs: mul::needs, run: mul::run },
-    Kernel { id: id::LOOKUP, name: "lookup", needs: lookup::needs, run: lookup::run },
-    Kernel { id: id::CONCAT, name: "concat", needs: concat::needs, run: concat::run },
-    Kernel { id: id::PAD, name: "pad", needs: pad::needs, run: pad::run },
-    Kernel { id: id::UPSAMPLE, name: "upsample", needs: upsample::needs, run: upsample::run },
-    Kernel { id: id::DSP_CONV, name: "dsp-conv", needs: dsp::conv::needs, run: dsp::conv::run },
-    Kernel {
-        id: id::DSP_FULLY_CONNECTED,
-        name: "dsp-fully-connected",
-        needs: dsp::fully_connected::needs,
-        run: dsp::fully_connected::run,
-    },
+    kernel(id::CONV, "conv", conv::needs, conv::run),
+    kernel(id::DEPTHWISE, "depthwise", depthwise::needs, depthwise::run),
+    kernel(id::FULLY_CONNECTED, "fully-connected", fully_connected::needs, fully_connected::run),
+    kernel(id::MAX_POOL, "max-pool", max_pool::needs, max_pool::run),
+    kernel(id::AVERAGE_POOL, "average-pool", average_pool::needs, average_pool::run),
+    kernel(id::ADD, "add", add::needs, add::run),
+    kernel(id::MUL, "mul", mul::needs, mul::run),
+    kernel(id::LOOKUP, "lookup", lookup::needs, lookup::run),
+    kernel(id::CONCAT, "concat", concat::needs, concat::run),
+    kernel(id::PAD, "pad", pad::needs, pad::run),
+    kernel(id::UPSAMPLE, "upsample", upsample::needs, upsample::run),
+    kernel(id::DSP_CONV, "dsp-conv", dsp::conv::needs, dsp::conv::run),
+    kernel(id::DSP_DEPTHWISE, "dsp-depthwise", dsp::depthwise::needs, dsp::depthwise::run),
+    kernel(
+        id::DSP_FULLY_CONNECTED,
+        "dsp-fully-connected",
+        dsp::fully_connected::needs,
+        dsp::fully_connected::run,
+    ),
 ];
+
+/// A kernel, or nothing where [`included`] leaves it out: what no table names, the linker drops.
+const fn kernel(
+    id: u8,
+    name: &'static str,
+    needs: fn(&Record) -> Option<Needs>,
+    run: fn(&Layer<'_>, Arena<'_>),
+) -> Kernel {
+    match included(name) {
+        true => Kernel { id, name, needs, run },
+        false => Kernel { id: id::NONE, name, needs: |_| None, run: |_, _| {} },
+    }
+}
+
+/// Whether this build has a kernel: it has all, unless the environment variable `GOLDCREST_KERNELS` named
+/// the wanted ones, with commas between, when it was compiled.
+const fn included(name: &str) -> bool {
+    match option_env!("GOLDCREST_KERNELS") {
+        None => true,
+        Some(names) => is_among(name.as_bytes(), names.as_bytes()),
+    }
+}
+
+/// Whether a list with commas contains a name.
+const fn is_among(name: &[u8], list: &[u8]) -> bool {
+    let (mut start, mut at) = (0, 0);
+    while at <= list.len() {
+        if at == list.len() || list[at] == b',' {
+            let mut same = 0;
+            while same < name.len() && start + same < at && list[start + same] == name[same] {
+                same += 1;
+            }
+            if same == name.len() && start + same == at {
+                return true;
+            }
+            start = at + 1;
+        }
+        at += 1;
+    }
+    false
+}
 
 /// The kernel with a number, when this build has it.
 pub fn find(id: u8) -> Option<&'static Kernel> {
-    TABLE.iter().find(|kernel| kernel.id == id)
+    TABLE.iter().find(|kernel| kernel.id == id && id != id::NONE)
 }
 
 /// Runs one layer.
@@ -162,6 +201,8 @@ pub(crate) use block::width as block_width;
 #[cfg(feature = "quantize")]
 pub(crate) use dsp::ACCUMULATOR_LIMIT as DSP_ACCUMULATOR_LIMIT;
 #[cfg(feature = "quantize")]
+pub(crate) use dsp::planes::HEIGHT as DSP_DEPTHWISE_HEIGHT;
+#[cfg(feature = "quantize")]
 pub(crate) use rows::loaded_bytes;
 
 /// The first input value that a pool reads for an output position, when it reads any.
@@ -169,4 +210,30 @@ pub(crate) use rows::loaded_bytes;
 pub(crate) fn first_value(record: &Record, y: usize, x: usize) -> Option<usize> {
     let taps = taps::Taps::new(record, y, x);
     (taps.rows > 0 && taps.columns > 0).then_some(taps.first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_names_whole_kernels() {
+        let among = |name: &str, list: &str| is_among(name.as_bytes(), list.as_bytes());
+        assert!(among("add", "add") && among("add", "conv,add") && among("conv", "conv,add"));
+        assert!(
+            !among("conv", "dsp-conv")
+                && !among("conv", "conv-x,y")
+                && !among("add", "")
+                && !among("add", "ad,d")
+        );
+    }
+
+    #[test]
+    fn numbers_and_names_are_unique() {
+        for (index, kernel) in TABLE.iter().enumerate() {
+            assert!(kernel.id != id::NONE && find(kernel.id).is_some_and(|found| found.name == kernel.name));
+            assert!(TABLE[..index].iter().all(|other| other.name != kernel.name));
+        }
+        assert!(find(id::NONE).is_none());
+    }
 }

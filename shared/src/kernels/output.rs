@@ -46,16 +46,33 @@ impl Output {
         self.bounded(t.wrapping_add(0x7fff).wrapping_add((t >> 16) & 1) >> 16)
     }
 
-    /// Whether the output needs neither 64 bits nor bounds beyond saturation.
-    #[cfg(goldcrest_dsp)]
-    pub fn is_plain(&self) -> bool {
-        !self.wide && self.saturates
+    /// The same without bounds beyond saturation.
+    #[cfg(not(goldcrest_dsp))]
+    pub fn saturated(&self, acc: i32, multiplier: i32) -> i8 {
+        let (low, high) = (i32::from(i8::MIN), i32::from(i8::MAX));
+        Self { low, high, saturates: true, ..*self }.value(acc, multiplier)
     }
 
-    /// Zero point, smallest and largest value.
+    /// Whether saturation is the only bound.
+    pub fn saturates(&self) -> bool {
+        self.saturates
+    }
+
+    /// Smallest and largest value.
+    pub fn bounds(&self) -> [i8; 2] {
+        [self.low as i8, self.high as i8]
+    }
+
+    /// Whether outputs may need 64 bits.
     #[cfg(goldcrest_dsp)]
-    pub fn bounds(&self) -> [i32; 3] {
-        [self.zero, self.low, self.high]
+    pub fn is_wide(&self) -> bool {
+        self.wide
+    }
+
+    /// `0x7fff` plus the zero point in the upper half: what is added before the shift.
+    #[cfg(goldcrest_dsp)]
+    pub fn rounding(&self) -> i32 {
+        0x7fff + (self.zero << 16)
     }
 
     #[inline(always)]

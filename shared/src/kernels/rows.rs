@@ -112,12 +112,21 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Copies as many values as both slices have, words at a time.
+/// Copies as many values as both slices have, words at a time. The slices do not overlap: one of them is
+/// scratch memory.
 pub fn copy(from: &[Cell<i8>], to: &[Cell<i8>]) {
     let count = from.len().min(to.len());
-    // SAFETY: both slices hold `count` values; `copy` allows them to overlap, and cells may be written
-    // through shared references.
-    unsafe { core::ptr::copy(from.as_ptr().cast::<i8>(), to.as_ptr().cast_mut().cast::<i8>(), count) }
+    let (from, to) = (from.as_ptr().cast::<i8>(), to.as_ptr().cast_mut().cast::<i8>());
+    #[cfg(goldcrest_dsp)]
+    use super::dsp::copy::copy;
+    #[cfg(not(goldcrest_dsp))]
+    unsafe fn copy(to: *mut i8, from: *const i8, count: usize) {
+        // SAFETY: as the caller promises; this form also allows an overlap.
+        unsafe { core::ptr::copy(from, to, count) }
+    }
+    // SAFETY: both slices hold `count` values and do not overlap, and cells may be written through shared
+    // references.
+    unsafe { copy(to, from, count) }
 }
 
 /// `slot` modulo `count`, for a slot that is rarely beyond twice the count: cores without a divider

@@ -45,6 +45,13 @@ pub fn max(a: u32, b: u32) -> u32 {
     }
 }
 
+/// The smaller of each pair of signed bytes (SSUB8, SEL).
+#[inline(always)]
+pub fn min(a: u32, b: u32) -> u32 {
+    // Of two values, the sum without the greater one is the smaller one.
+    a ^ b ^ max(a, b)
+}
+
 /// Adds bytes 0 and 2, sign-extended, to two halfwords (SXTAB16).
 #[inline(always)]
 pub fn add_even(sums: u32, word: u32) -> u32 {

@@ -1,12 +1,13 @@
-//! Convolution without groups. Weights `[pair of output channels][run][four taps][even, odd]`, each a word of two
-//! taps and two channels; an odd last channel is paired with the one before it again. Channel
-//! constants in pairs: `bias a`, then `256 bias b + bias a`.
+//! Convolution without groups. Weights per pair of output channels: where the sums start (`bias a`, then
+//! `256 bias b + bias a`), `[run][four taps][even, odd]`, each a word of two taps and two channels, and the
+//! multipliers; an odd last channel is paired with the one before it again.
 
 use super::super::output::Output;
 use super::super::rows::{self, Rows};
 use super::super::{Needs, product, window_fits};
-use super::multiply::Multiply;
-use super::patch::{PIXELS, Patch};
+use super::multiply::{Multiply, pair_bytes};
+use super::patch::Patch;
+use super::{PIXELS, bounds};
 use crate::engine::{Arena, part};
 use crate::image::{Layer, Record};
 
@@ -24,8 +25,8 @@ pub fn needs(record: &Record) -> Option<Needs> {
     let (patch, pairs) = (Patch::new(record), outputs.div_ceil(2));
     let scratch = [rows::scratch_bytes(record), patch.tile_bytes(), staging_bytes(record)];
     Some(Needs {
-        weights: patch.quads().saturating_mul(product([pairs, 8])),
-        channels: product([pairs, 2]),
+        weights: pair_bytes(patch.quads()).saturating_mul(pairs as u64),
+        channels: 0,
         scratch: scratch.into_iter().fold(0, u64::saturating_add),
     })
 }
@@ -41,7 +42,8 @@ pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
     let staging = arena.values(scratch + tile_bytes, staging_bytes);
     let ring = arena.values(scratch + tile_bytes + staging_bytes, rows::scratch_bytes(record) as usize);
     let mut rows = Rows::new(record, ring, arena.values(record.input.offset, input.len()));
-    let multiply = Multiply::new(layer, &Output::new(record), patch.quads() as usize, output.channels);
+    let last = Output::new(record);
+    let multiply = Multiply::new(layer, &last, patch.quads() as usize, output.channels);
     let bytes = output.width * output.channels;
     for y in 0..output.height {
         rows.load(y);
@@ -50,6 +52,7 @@ pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
             patch.fill(tile, &rows, 0, output.width);
             multiply.run(tile, staging);
             rows::copy(staging, row);
+            bounds::apply(&last, row);
             continue;
         }
         let mut x = 0;
@@ -60,5 +63,6 @@ pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
             multiply.run(tile, part(row, x * output.channels, PIXELS * output.channels));
             x += PIXELS;
         }
+        bounds::apply(&last, row);
     }
 }

@@ -143,6 +143,7 @@ mod armv7em {
         sums: &mut [i32; 8],
     ) {
         naked_asm!(
+            super::super::cpu!(),
             "push {{r4-r11, lr}}",
             "ldr r4, [r3, #0]",
             "ldr r8, [r3, #8]",

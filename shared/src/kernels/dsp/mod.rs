@@ -10,10 +10,38 @@
 //! The instructions stand in a few small functions with plain Rust twins, so every other core, the
 //! host's tests and Miri run the same kernels.
 
+/// What assembly with DSP instructions starts with: naked functions are assembled without the features
+/// that `-C target-cpu` adds to Armv8-M.
+#[cfg(goldcrest_armv8)]
+macro_rules! cpu {
+    () => {
+        ".cpu cortex-m33"
+    };
+}
+/// What assembly with DSP instructions starts with: nothing where the target has them by itself.
+#[cfg(all(goldcrest_dsp, not(goldcrest_armv8)))]
+macro_rules! cpu {
+    () => {
+        ""
+    };
+}
+#[cfg(goldcrest_dsp)]
+use cpu;
+
+mod bounds;
 pub mod conv;
+#[cfg(goldcrest_dsp)]
+pub mod copy;
+pub mod depthwise;
 pub mod fully_connected;
 mod multiply;
 mod patch;
+pub mod planes;
+#[cfg(goldcrest_dsp)]
+mod requantize;
+
+/// Output pixels that are computed at once.
+const PIXELS: usize = 4;
 
 /// Largest magnitude of an accumulator that two channels in one word allow.
 #[cfg(feature = "quantize")]

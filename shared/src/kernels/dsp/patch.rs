@@ -11,11 +11,9 @@ use core::cell::Cell;
 use super::super::product;
 use super::super::rows::Rows;
 use super::super::simd::{even, odd};
+use super::PIXELS;
 use crate::engine::part;
 use crate::image::Record;
-
-/// Output pixels in a tile.
-pub const PIXELS: usize = 4;
 
 /// Where the values of a patch stand in the rows under the window.
 #[derive(Clone, Copy, Debug)]
@@ -127,6 +125,7 @@ mod armv7em {
     #[unsafe(naked)]
     pub unsafe extern "C" fn widen_four(bytes: *const i8, tile: *mut u32, quads: usize, step: usize) {
         naked_asm!(
+            super::super::cpu!(),
             "push {{r4-r11, lr}}",
             "lsl r12, r3, #1",
             "add lr, r12, r3",

@@ -3,7 +3,7 @@
 use alloc::{string::String, vec, vec::Vec};
 
 use super::weights;
-use super::{PackError, PackOptions, PackedLayer};
+use super::{Optimize, PackError, PackOptions, PackedLayer};
 use crate::image::{Channel, Record, Slot};
 use crate::kernels::{self, Family, id};
 use crate::quantize::check::accumulator_range;
@@ -15,6 +15,10 @@ use crate::shape::{Padding, Window};
 pub struct Step {
     /// Its position in the layer table.
     pub index: usize,
+    /// The node it comes from.
+    pub node: usize,
+    /// How many more kernels, each slower and smaller than the one before, could compute it.
+    pub alternatives: usize,
     /// Name of the node.
     pub name: String,
     /// Tensors read.
@@ -28,7 +32,7 @@ pub struct Step {
     /// Channel constants.
     pub channels: Vec<Channel>,
     /// Multiply-accumulates.
-    macs: u64,
+    pub macs: u64,
 }
 
 impl Step {
@@ -52,11 +56,12 @@ impl Step {
     }
 }
 
-/// The layers of a graph that passed its check.
-pub fn lower(graph: &QuantizedGraph, options: &PackOptions) -> Result<Vec<Step>, PackError> {
+/// The layers of a graph that passed its check. `ranks` holds for each node which of the kernels that
+/// could compute it does: 0 the fastest.
+pub fn lower(graph: &QuantizedGraph, options: &PackOptions, ranks: &[usize]) -> Result<Vec<Step>, PackError> {
     let mut steps = Vec::new();
-    for node in &graph.nodes {
-        for mut step in lower_node(graph, node, options) {
+    for (index, (node, &rank)) in graph.nodes.iter().zip(ranks).enumerate() {
+        for mut step in lower_node(graph, node, options, rank) {
             let refused = || PackError::Kernel { layer: node.name.clone(), family: options.family };
             let kernel = kernels::find(step.record.kernel).ok_or_else(refused)?;
             let needs = (kernel.needs)(&step.record).ok_or_else(refused)?;
@@ -64,14 +69,19 @@ pub fn lower(graph: &QuantizedGraph, options: &PackOptions) -> Result<Vec<Step>,
                 .map_err(|_| PackError::Field { layer: node.name.clone(), what: "scratch memory" })?;
             step.record.weights.1 = step.weights.len();
             step.record.channels.1 = step.channels.len();
-            step.index = steps.len();
+            (step.index, step.node) = (steps.len(), index);
             steps.push(step);
         }
     }
     Ok(steps)
 }
 
-fn lower_node(graph: &QuantizedGraph, node: &Node<QuantizedOp>, options: &PackOptions) -> Vec<Step> {
+fn lower_node(
+    graph: &QuantizedGraph,
+    node: &Node<QuantizedOp>,
+    options: &PackOptions,
+    rank: usize,
+) -> Vec<Step> {
     let tensor = |at: usize| node.inputs.get(at).map(|&id| graph.tensor(id));
     let (input, output) = (graph.tensor(node.inputs[0]), graph.tensor(node.output));
     let at = |shape| Slot { offset: 0, shape };
@@ -86,6 +96,8 @@ fn lower_node(graph: &QuantizedGraph, node: &Node<QuantizedOp>, options: &PackOp
     };
     let step = Step {
         index: 0,
+        node: 0,
+        alternatives: 0,
         name: node.name.clone(),
         inputs: node.inputs.clone(),
         output: node.output,
@@ -95,7 +107,7 @@ fn lower_node(graph: &QuantizedGraph, node: &Node<QuantizedOp>, options: &PackOp
         macs: 0,
     };
     match &node.op {
-        QuantizedOp::Conv(conv) => vec![convolution(step, conv, options.family)],
+        QuantizedOp::Conv(conv) => vec![convolution(step, conv, options, rank)],
         QuantizedOp::MaxPool(window) => vec![with(step, id::MAX_POOL, *window, &[])],
         QuantizedOp::AveragePool { window, multiplier } => {
             let mut step = with(step, id::AVERAGE_POOL, *window, &[*multiplier]);
@@ -144,22 +156,45 @@ fn is_wide(accumulator: i64, multiplier: Multiplier) -> bool {
     accumulator.saturating_mul(i64::from(multiplier.k())) >= (1 << 31) - (1 << 24)
 }
 
-fn convolution(step: Step, conv: &QuantizedConv, family: Family) -> Step {
+/// The kernels of a family that compute a convolution, fastest first; the record says whether 32 bits are enough. To save code, a kernel that
+/// another one can stand in for is left out.
+fn kernels_of(step: &Step, conv: &QuantizedConv, options: &PackOptions) -> Vec<u8> {
     let (input, output) = (step.record.input.shape, step.record.output.shape);
     let Window { kernel, padding, .. } = conv.window;
     let whole = kernel == [input.height, input.width] && padding == Padding::default() && conv.groups == 1;
     let depthwise = conv.groups > 1 && conv.groups == input.channels;
+    let mut kernels = Vec::new();
+    if options.family == Family::Dsp {
+        let limit = kernels::DSP_ACCUMULATOR_LIMIT;
+        // Two channels in one word: see `kernels::dsp`.
+        let fits = |(low, high)| low >= -limit && high < limit;
+        let dsp = (0..output.channels).all(|o| fits(accumulator_range(conv, o, step.record.input_zero)));
+        kernels.extend((dsp && whole).then_some(id::DSP_FULLY_CONNECTED));
+        kernels.extend((dsp && conv.groups == 1 && output.channels > 1).then_some(id::DSP_CONV));
+        let planar = output.channels == conv.groups
+            && conv.window.dilation[1] == 1
+            && kernel[0] <= kernels::DSP_DEPTHWISE_HEIGHT
+            && !step.record.wide;
+        kernels.extend((depthwise && planar).then_some(id::DSP_DEPTHWISE));
+    }
+    kernels.extend(whole.then_some(id::FULLY_CONNECTED));
+    kernels.push(if depthwise { id::DEPTHWISE } else { id::CONV });
+    if options.optimize == Optimize::Flash {
+        kernels
+            .retain(|&kernel| !(whole && [id::DSP_FULLY_CONNECTED, id::FULLY_CONNECTED].contains(&kernel)));
+        kernels.truncate(1);
+    }
+    kernels
+}
+
+fn convolution(mut step: Step, conv: &QuantizedConv, options: &PackOptions, rank: usize) -> Step {
+    let output = step.record.output.shape;
     let ranges = (0..output.channels).map(|o| accumulator_range(conv, o, step.record.input_zero));
-    // Two channels in one word: see `kernels::dsp`.
-    let limit = kernels::DSP_ACCUMULATOR_LIMIT;
-    let dsp = family == Family::Dsp && ranges.clone().all(|(low, high)| low >= -limit && high < limit);
-    let number = match () {
-        () if whole && dsp => id::DSP_FULLY_CONNECTED,
-        () if whole => id::FULLY_CONNECTED,
-        () if depthwise => id::DEPTHWISE,
-        () if dsp && conv.groups == 1 && output.channels > 1 => id::DSP_CONV,
-        () => id::CONV,
-    };
+    let mut largest = ranges.zip(&conv.multipliers).map(|((low, high), &k)| is_wide(high.max(-low), k));
+    step.record.wide = largest.any(|wide| wide);
+    let kernels = kernels_of(&step, conv, options);
+    let rank = rank.min(kernels.len() - 1);
+    let (number, alternatives) = (kernels[rank], kernels.len() - 1 - rank);
     let each = conv.weights.len() / output.channels;
     let zero = i32::from(step.record.input_zero);
     let constants: Vec<Channel> = (0..output.channels)
@@ -169,19 +204,17 @@ fn convolution(step: Step, conv: &QuantizedConv, family: Family) -> Step {
             channel(conv.bias[o].wrapping_sub(zero.wrapping_mul(sum)), conv.multipliers[o])
         })
         .collect();
-    let mut largest = ranges.zip(&conv.multipliers).map(|((low, high), &k)| is_wide(high.max(-low), k));
     let record = Record {
         kernel: number,
         window: conv.window,
         groups: conv.groups,
         low: conv.clamp.low,
         high: conv.clamp.high,
-        wide: largest.any(|wide| wide),
         ..step.record
     };
     let macs = (output.height * output.width * conv.weights.len()) as u64;
     let (weights, channels) = weights::order(number, conv, &constants);
-    Step { record, weights, channels, macs, ..step }
+    Step { record, weights, channels, macs, alternatives, ..step }
 }
 
 /// One layer per input.

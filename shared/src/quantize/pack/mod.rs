@@ -1,22 +1,28 @@
 //! The packer: from an int8 model to a device image.
 //!
 //! Each node becomes a layer ([`lower`]) with a kernel of the chosen family and weights in that
-//! kernel's order ([`weights`]); the planner gives every activation its place; [`write`] lays the
-//! bytes out as `docs/device-image.md` specifies.
+//! kernel's order ([`weights`]); the planner gives every activation its place ([`layout`]); where
+//! budgets forbid the fastest kernels, smaller ones are chosen ([`choose`]); [`write`] lays the bytes
+//! out as `docs/device-image.md` specifies.
 
+mod choose;
 mod error;
+mod layout;
 mod lower;
+#[cfg(test)]
+mod tests;
 mod weights;
 mod write;
 
-use alloc::{format, string::String, vec, vec::Vec};
+use alloc::{string::String, vec, vec::Vec};
 
 pub use error::PackError;
+use layout::Layout;
 use lower::Step;
 
 use super::check::check;
 use super::graph::{QuantizedModel, TensorId};
-use super::planner::{self, Block, Overlap, Plan};
+use super::planner::Block;
 use crate::engine::{self, Engine, values_mut};
 use crate::image::Image;
 use crate::kernels::Family;
@@ -102,28 +108,12 @@ pub struct MemoryBlock {
 /// When the model breaks a rule of its graph, does not fit the format, or does not fit a budget.
 pub fn pack(model: &QuantizedModel, options: &PackOptions) -> Result<Packed, PackError> {
     check(model)?;
-    let mut steps = lower::lower(&model.graph, options)?;
-    let Lifetimes { blocks, overlaps, of_tensor, scratch_of_step } = lifetimes(model, &steps);
-    let plan = planner::plan(&blocks, &overlaps);
-    within_ram(options, &steps, &blocks, &plan)?;
-    let place = |id: TensorId| of_tensor[id.0].map_or(0, |block| plan.offsets[block]);
-    for step in &mut steps {
-        step.record.input.offset = place(step.inputs[0]);
-        if let Some(&second) = step.inputs.get(1) {
-            step.record.second.offset = place(second);
-        }
-        step.record.output.offset = place(step.output);
-        step.record.scratch.0 = scratch_of_step[step.index].map_or(0, |block| plan.offsets[block]);
-    }
+    let Layout { steps, blocks, plan, input, output } = choose::layout(model, options)?;
     let arena_bytes = plan.peak.next_multiple_of(crate::image::ALIGNMENT);
-    let (input, output) = (place(model.graph.input), place(model.graph.output));
     let contents =
         write::Contents { model, family: options.family, steps: &steps, arena_bytes, input, output };
     let golden = expected_logits(&contents.write(&[])?, &options.golden)?;
     let bytes = contents.write(&golden)?;
-    if let Some(budget) = options.flash_budget.filter(|&budget| bytes.len() > budget) {
-        return Err(PackError::flash(bytes.len(), budget, &steps));
-    }
     let memory = blocks.into_iter().zip(&plan.offsets);
     Ok(Packed {
         bytes,
@@ -133,62 +123,6 @@ pub fn pack(model: &QuantizedModel, options: &PackOptions) -> Result<Packed, Pac
         arena_lower_bound: plan.lower_bound,
         memory: memory.map(|(block, &offset)| MemoryBlock { block, offset }).collect(),
     })
-}
-
-/// What must be in the arena when.
-struct Lifetimes {
-    blocks: Vec<Block>,
-    overlaps: Vec<Overlap>,
-    /// The block of each tensor.
-    of_tensor: Vec<Option<usize>>,
-    /// The block of each layer's scratch memory.
-    scratch_of_step: Vec<Option<usize>>,
-}
-
-fn lifetimes(model: &QuantizedModel, steps: &[Step]) -> Lifetimes {
-    let graph = &model.graph;
-    let mut blocks = Vec::new();
-    let mut of_tensor = vec![None; graph.tensors.len()];
-    let written = steps.iter().map(|step| (step.index, step.output));
-    for (first, id) in core::iter::once((0, graph.input)).chain(written) {
-        if of_tensor[id.0].is_none() {
-            let readers = steps.iter().filter(|step| step.inputs.contains(&id)).map(|step| step.index);
-            let last = if id == graph.output { steps.len() } else { readers.max().unwrap_or(first) };
-            let tensor = graph.tensor(id);
-            of_tensor[id.0] = Some(blocks.len());
-            blocks.push(Block { name: tensor.name.clone(), bytes: tensor.shape.len(), first, last });
-        }
-    }
-    let mut scratch_of_step = vec![None; steps.len()];
-    for step in steps.iter().filter(|step| step.record.scratch.1 > 0) {
-        let (name, bytes, at) = (format!("scratch of {}", step.name), step.record.scratch.1, step.index);
-        scratch_of_step[at] = Some(blocks.len());
-        blocks.push(Block { name, bytes, first: at, last: at });
-    }
-    let overlaps = steps.iter().flat_map(|step| overlaps(step, &blocks, &of_tensor)).collect();
-    Lifetimes { blocks, overlaps, of_tensor, scratch_of_step }
-}
-
-/// The inputs of a layer that its output may stand over.
-fn overlaps(step: &Step, blocks: &[Block], of_tensor: &[Option<usize>]) -> Vec<Overlap> {
-    let Some(output) = of_tensor[step.output.0] else { return Vec::new() };
-    let overlap = |(which, id): (usize, &TensorId)| {
-        let input = of_tensor[id.0]?;
-        let dies = blocks[input].last == step.index && blocks[output].first == step.index;
-        // A tensor read twice would have to allow it both ways.
-        let once = step.inputs.iter().filter(|other| *other == id).count() == 1;
-        let distance = planner::distance(&step.record, which)?;
-        (dies && once).then_some(Overlap { input, output, distance })
-    };
-    step.inputs.iter().enumerate().filter_map(overlap).collect()
-}
-
-fn within_ram(options: &PackOptions, steps: &[Step], blocks: &[Block], plan: &Plan) -> Result<(), PackError> {
-    let Some(budget) = options.ram_budget.filter(|&budget| plan.peak > budget) else { return Ok(()) };
-    // The layer during which the highest block is alive.
-    let highest = blocks.iter().zip(&plan.offsets).max_by_key(|(block, offset)| *offset + block.bytes);
-    let layer = highest.and_then(|(block, _)| steps.get(block.first)).map_or("", |step| &step.name);
-    Err(PackError::Ram { layer: layer.into(), needed: plan.peak, budget, missing: plan.peak - budget })
 }
 
 /// The logits that the image itself gives for the golden pictures.

@@ -10,7 +10,8 @@ use crate::quantize::graph::QuantizedConv;
 pub fn order(kernel: u8, conv: &QuantizedConv, channels: &[Channel]) -> (Vec<i8>, Vec<Channel>) {
     match kernel {
         id::DEPTHWISE => (by_tap(conv), channels.to_vec()),
-        id::DSP_CONV => dsp_conv(conv, channels),
+        id::DSP_CONV => (dsp_conv(conv, channels), Vec::new()),
+        id::DSP_DEPTHWISE => (dsp_depthwise(conv), channels.to_vec()),
         id::DSP_FULLY_CONNECTED => dsp_fully_connected(conv, channels),
         _ => (blocked(conv), channels.to_vec()),
     }
@@ -76,17 +77,44 @@ fn run_words<'a>(a: &'a [i8], b: &'a [i8]) -> impl Iterator<Item = [[i8; 4]; 2]>
     })
 }
 
-/// Pairs of channels, each with its runs; an odd last channel is paired with the one before it.
-fn dsp_conv(conv: &QuantizedConv, channels: &[Channel]) -> (Vec<i8>, Vec<Channel>) {
+/// Pairs of channels, each with where its sums start, its runs and its multipliers; an odd last channel is
+/// paired with the one before it.
+fn dsp_conv(conv: &QuantizedConv, channels: &[Channel]) -> Vec<i8> {
     let (count, length) = (conv.bias.len(), run_length(conv));
-    let (mut weights, mut constants) = (Vec::new(), Vec::new());
+    let bytes = |a: i32, b: i32| [a, b].into_iter().flat_map(i32::to_le_bytes).map(|byte| byte as i8);
+    let mut weights = Vec::new();
     for pair in 0..count.div_ceil(2) {
         let first = (2 * pair).min(count - 2);
+        let [a, b] = pair_constants(channels[first], channels[first + 1]);
         let runs = of_channel(conv, first).chunks(length).zip(of_channel(conv, first + 1).chunks(length));
+        weights.extend(bytes(a.bias, b.bias));
         weights.extend(runs.flat_map(|(a, b)| run_words(a, b)).flatten().flatten());
-        constants.extend(pair_constants(channels[first], channels[first + 1]));
+        weights.extend(bytes(a.multiplier, b.multiplier));
     }
-    (weights, constants)
+    weights
+}
+
+/// `[channel][column][pair of rows]`, each a word of two weights. Of an odd last row the weight stands low for
+/// the first two of four channels and high for the others. Filled up to an even number of words.
+fn dsp_depthwise(conv: &QuantizedConv) -> Vec<i8> {
+    let [height, width] = conv.window.kernel;
+    let mut weights = Vec::new();
+    for channel in 0..conv.bias.len() {
+        let tap = |row: usize, column: usize| {
+            if row < height { i16::from(of_channel(conv, channel)[row * width + column]) } else { 0 }
+        };
+        for column in 0..width {
+            for row in (0..height).step_by(2) {
+                let word = match row + 1 == height && channel % 4 >= 2 {
+                    true => [0, tap(row, column)],
+                    false => [tap(row, column), tap(row + 1, column)],
+                };
+                weights.extend(word.into_iter().flat_map(i16::to_le_bytes).map(|byte| byte as i8));
+            }
+        }
+        weights.resize(weights.len().next_multiple_of(8), 0);
+    }
+    weights
 }
 
 /// Blocks of four pairs, `[four values][even, odd][pair]`, then single pairs.

@@ -46,6 +46,8 @@ pub struct Plan {
     /// No plan can need less: the largest sum of what one layer needs. Equal to `peak` when the plan
     /// is proven optimal.
     pub lower_bound: usize,
+    /// The layer that needs that much.
+    pub critical: usize,
 }
 
 /// Alignment of every block.
@@ -53,18 +55,18 @@ const ALIGNMENT: usize = crate::image::ALIGNMENT;
 
 /// Places blocks so that the arena is small; the same blocks always give the same plan.
 pub fn plan(blocks: &[Block], overlaps: &[Overlap]) -> Plan {
-    let lower_bound = lower_bound(blocks, overlaps);
+    let (critical, lower_bound) = lower_bound(blocks, overlaps);
     let offsets = search::search(blocks, overlaps, lower_bound);
     let peak = peak(blocks, &offsets);
-    Plan { offsets, peak, lower_bound }
+    Plan { offsets, peak, lower_bound, critical }
 }
 
 fn peak(blocks: &[Block], offsets: &[usize]) -> usize {
     blocks.iter().zip(offsets).map(|(block, offset)| offset + block.bytes).max().unwrap_or(0)
 }
 
-/// The most that blocks alive at one layer need together.
-fn lower_bound(blocks: &[Block], overlaps: &[Overlap]) -> usize {
+/// The first layer at which the blocks alive need most together, and how much.
+fn lower_bound(blocks: &[Block], overlaps: &[Overlap]) -> (usize, usize) {
     let layers = blocks.iter().map(|block| block.last + 1).max().unwrap_or(0);
     let need = |layer: usize| {
         let alive = |block: &&Block| (block.first..=block.last).contains(&layer);
@@ -79,7 +81,8 @@ fn lower_bound(blocks: &[Block], overlaps: &[Overlap]) -> usize {
             .sum::<usize>()
             .min(blocks.iter().filter(alive).map(|block| block.bytes).max().unwrap_or(0))
     };
-    (0..layers).map(need).max().unwrap_or(0)
+    let needs = (0..layers).map(|layer| (layer, need(layer)));
+    needs.min_by_key(|&(layer, need)| (core::cmp::Reverse(need), layer)).unwrap_or((0, 0))
 }
 
 /// Whether two placed blocks respect each other.
@@ -125,7 +128,7 @@ mod tests {
         ];
         let plan = plan(&blocks, &overlaps);
         assert_eq!(plan.peak, 212);
-        assert_eq!(plan.lower_bound, 212);
+        assert_eq!((plan.lower_bound, plan.critical), (212, 0));
     }
 
     proptest! {

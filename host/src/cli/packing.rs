@@ -1,0 +1,53 @@
+//! The arguments of every subcommand that packs a model.
+
+use goldcrest_shared::kernels::Family;
+use goldcrest_shared::quantize::pack::{Optimize, PackOptions};
+
+/// How to pack.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct PackingArgs {
+    /// What to prefer where there is a choice
+    #[arg(long, value_enum, default_value = "speed")]
+    pub optimize: Prefer,
+    /// Most bytes of RAM for activations
+    #[arg(long, value_name = "BYTES")]
+    pub ram_budget: Option<usize>,
+    /// Most bytes of flash for the device image
+    #[arg(long, value_name = "BYTES")]
+    pub flash_budget: Option<usize>,
+}
+
+/// What to prefer.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub enum Prefer {
+    /// Few instructions
+    #[default]
+    Speed,
+    /// A small arena
+    Ram,
+    /// Small weights and little code
+    Flash,
+}
+
+impl From<Prefer> for Optimize {
+    fn from(prefer: Prefer) -> Self {
+        match prefer {
+            Prefer::Speed => Self::Speed,
+            Prefer::Ram => Self::Ram,
+            Prefer::Flash => Self::Flash,
+        }
+    }
+}
+
+impl PackingArgs {
+    /// The options for a family of kernels.
+    pub fn options(&self, family: Family) -> PackOptions {
+        PackOptions {
+            family,
+            optimize: self.optimize.into(),
+            ram_budget: self.ram_budget,
+            flash_budget: self.flash_budget,
+            ..PackOptions::default()
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What Miri runs (`make miri`): every kernel of every family once, over small tensors, and damaged images.
+
+use std::{vec, vec::Vec};
+
+use crate::engine::{Engine, bytes, values_mut};
+use crate::image::{Image, header_field};
+use crate::kernels::{self, Family};
+use crate::quantize::graph::QuantizedModel;
+use crate::quantize::pack::{Optimize, PackOptions, Packed, pack};
+use crate::quantize::random::{Builder, Random};
+use crate::quantize::reference;
+use crate::shape::{Padding, Shape, Window};
+
+fn window(kernel: usize, stride: usize, dilation: usize, padding: usize) -> Window {
+    let padding = Padding { top: padding, left: padding, bottom: padding, right: padding };
+    Window { kernel: [kernel; 2], stride: [stride; 2], dilation: [dilation; 2], padding }
+}
+
+/// A network with every operator, in the shapes that kernels tell apart.
+fn everything(seed: u64) -> QuantizedModel {
+    let mut net = Builder::new(seed, Shape::new(7, 6, 3), false);
+    let first = net.conv(net.input(), 8, window(3, 1, 1, 1), 1, None);
+    let same = net.conv(first, 8, window(3, 1, 1, 1), 1, None);
+    let sum = net.add(first, same, None);
+    let wide = net.conv(sum, 8, window(3, 1, 2, 2), 1, None);
+    let grouped = net.conv(wide, 6, window(3, 1, 1, 1), 2, None);
+    let depthwise = net.conv(grouped, 6, window(3, 1, 1, 1), 6, None);
+    let table = net.lookup(depthwise);
+    let both = net.concat(&[table, table]);
+    let half = net.conv(both, 5, window(3, 2, 1, 1), 1, None);
+    let large = net.upsample(half);
+    let framed = net.pad(large, Padding { top: 1, left: 0, bottom: 0, right: 1 });
+    let most = net.max_pool(framed, window(2, 2, 1, 0));
+    let point = net.conv(most, 8, window(1, 1, 1, 0), 1, None);
+    let few = net.conv(point, 8, window(1, 2, 1, 0), 1, None);
+    let Shape { height, width, .. } = net.shape(few);
+    let mean = net.average_pool(few, Window::new([height, width], [1, 1]));
+    let gated = net.mul(few, mean);
+    let hidden = net.fully_connected(gated, 9);
+    let logits = net.fully_connected(hidden, 3);
+    net.finish(logits)
+}
+
+/// The bytes of an image, aligned as an image must be.
+fn aligned(image: &[u8]) -> Vec<u32> {
+    let mut words = vec![0; image.len().div_ceil(4)];
+    values_mut(&mut words).iter_mut().zip(image).for_each(|(to, &from)| *to = from as i8);
+    words
+}
+
+fn packed(model: &QuantizedModel, family: Family, optimize: Optimize) -> Packed {
+    let pixels = model.graph.tensor(model.graph.input).shape.len();
+    let golden = vec![Random::new(5).pixels(pixels)];
+    pack(model, &PackOptions { family, optimize, golden, ..PackOptions::default() }).unwrap()
+}
+
+#[test]
+fn every_kernel_of_every_family() {
+    let model = everything(11);
+    for family in Family::ALL {
+        for optimize in [Optimize::Speed, Optimize::Ram, Optimize::Flash] {
+            let packed = packed(&model, family, optimize);
+            let words = aligned(&packed.bytes);
+            let image = Image::new_checked(bytes(&words)).unwrap();
+            let mut arena = vec![0x5a5a_5a5a; Engine::words(&image)];
+            let mut engine = Engine::new(&image, &mut arena).unwrap();
+            let (picture, logits) = image.golden().next().unwrap();
+            engine.load_pixels(picture).unwrap();
+            let expected = reference::run(&model.graph, engine.input_mut());
+            let found = engine.run_traced(&mut |layer, output| {
+                let layer = &packed.layers[layer];
+                assert_eq!(output, expected[layer.output.0], "{family} {optimize:?} {}", layer.name);
+            });
+            assert_eq!(found, logits);
+        }
+    }
+}
+
+#[test]
+fn the_network_has_every_kernel() {
+    let model = everything(11);
+    let images = Family::ALL.map(|family| packed(&model, family, Optimize::Speed));
+    for kernel in kernels::TABLE {
+        let used = images.iter().flat_map(|image| &image.layers).any(|layer| layer.kernel == kernel.name);
+        assert!(used, "no layer runs {}", kernel.name);
+    }
+}
+
+#[test]
+fn damaged_images() {
+    let good = packed(&everything(11), Family::Portable, Optimize::Speed).bytes;
+    let structure = header_field::END + 18 * crate::image::Record::BYTES;
+    let mut random = Random::new(1);
+    for _ in 0..60 {
+        let mut image = good.clone();
+        let at = random.within(4, structure as i64 - 1) as usize;
+        image[at] = random.bits() as u8;
+        let sum = crate::image::checksum(&image).to_le_bytes();
+        image[header_field::CHECKSUM..][..4].copy_from_slice(&sum);
+        let words = aligned(&image);
+        let Ok(image) = Image::new_checked(bytes(&words)) else { continue };
+        if image.arena_bytes() < 1 << 16 {
+            let mut arena = vec![0; Engine::words(&image)];
+            let mut engine = Engine::new(&image, &mut arena).unwrap();
+            assert_eq!(engine.run().len(), image.classes());
+        }
+    }
+}
