@@ -3,7 +3,7 @@
 mod fault;
 #[cfg(feature = "inference")]
 pub mod inference;
-mod known;
+pub(crate) mod known;
 mod memory;
 
 use crate::app::{App, Site, time};

@@ -8,6 +8,11 @@ const PROGRAM_HEADER: u16 = 32;
 /// Program and data of any processor: QEMU does not compare it with the machine's when no entry is asked of
 /// the file.
 const NO_MACHINE: u16 = 0;
+const EXECUTABLE: u16 = 2;
+const VERSION: u32 = 1;
+const LOAD: u32 = 1;
+const READABLE: u32 = 4;
+const ALIGNMENT: u32 = 4;
 
 /// An executable ELF file (32 bits, little-endian) of one segment and no code.
 pub fn elf(address: u32, bytes: &[u8]) -> Vec<u8> {
@@ -15,21 +20,18 @@ pub fn elf(address: u32, bytes: &[u8]) -> Vec<u8> {
     let mut file = Vec::with_capacity(usize::from(HEADER + PROGRAM_HEADER) + bytes.len());
     // Identification: 32 bits, little-endian, version 1.
     file.extend(*b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0");
-    let mut half = |value: u16| file.extend(value.to_le_bytes());
-    half(object::elf::ET_EXEC);
-    half(NO_MACHINE);
-    let mut word = |value: u32| file.extend(value.to_le_bytes());
-    word(object::elf::EV_CURRENT.into());
-    word(address);
-    word(HEADER.into());
-    word(0);
-    word(0);
+    for value in [EXECUTABLE, NO_MACHINE] {
+        file.extend(value.to_le_bytes());
+    }
+    // Entry, place of the one program header, no section headers, no flags.
+    for value in [VERSION, address, HEADER.into(), 0, 0] {
+        file.extend(value.to_le_bytes());
+    }
     for value in [HEADER, PROGRAM_HEADER, 1, 0, 0, 0] {
         file.extend(value.to_le_bytes());
     }
     let start = u32::from(HEADER + PROGRAM_HEADER);
-    let flags = object::elf::PF_R;
-    for value in [object::elf::PT_LOAD, start, address, address, length, length, flags, 4] {
+    for value in [LOAD, start, address, address, length, length, READABLE, ALIGNMENT] {
         file.extend(value.to_le_bytes());
     }
     file.extend(bytes);
