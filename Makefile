@@ -5,7 +5,7 @@ GOLDCREST = $(CARGO) run --quiet --release --package goldcrest --
 # A data set: a folder, an archive, `cifar10` or `glyphs`. Empty: what is at hand.
 DATA ?=
 
-.PHONY: demo test build doctor lint bench-engine miri help
+.PHONY: demo test build doctor lint bench-engine miri corpus help
 
 demo: doctor ## Train, quantize, prove and run on an emulated board (DATA=SPEC)
 	$(GOLDCREST) demo $(if $(DATA),--data $(DATA))
@@ -29,6 +29,12 @@ bench-engine: build ## Inference on every emulated board beside CMSIS-NN; fails 
 miri: ## The engine and the image reader under Miri (needs a nightly toolchain)
 	rustup component add --toolchain nightly miri rust-src
 	MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test --package goldcrest-shared --features quantize -- miri::
+
+corpus: ## Make the models of tests/corpus anew, in an environment of its own (downloads 3 GB)
+	python3 -m venv target/corpus-environment
+	target/corpus-environment/bin/pip install --quiet --requirement tests/corpus/requirements.txt
+	target/corpus-environment/bin/python tests/corpus/make.py
+	python3 tests/vectors/make.py
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

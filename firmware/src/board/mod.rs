@@ -8,6 +8,8 @@ use crate::clock::Stopwatch;
 pub mod lm3s6965evb;
 #[cfg(feature = "mps2-an385")]
 pub mod mps2_an385;
+#[cfg(feature = "mps2-an385-v6m")]
+pub mod mps2_an385_v6m;
 #[cfg(feature = "mps2-an386")]
 pub mod mps2_an386;
 #[cfg(feature = "mps2-an500")]

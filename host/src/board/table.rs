@@ -87,6 +87,18 @@ pub static BOARDS: &[Board] = &[
         machine: Machine::new(ARM, &["-machine", "mps2-an385"], [6, 0]),
     },
     Board {
+        name: "mps2-an385-v6m",
+        // Armv6-M code on the AN385's Cortex-M3, which runs it instruction by instruction.
+        core: "Cortex-M0+",
+        target: "thumbv6m-none-eabi",
+        rustflags: &[],
+        family: Family::Portable,
+        flash_bytes: 4 * MIB,
+        slot_bytes: 3 * MIB,
+        ram_bytes: 4 * MIB,
+        machine: Machine { program: ARM, arguments: &["-machine", "mps2-an385"], since: [6, 0] },
+    },
+    Board {
         name: "mps2-an386",
         core: "Cortex-M4F",
         target: "thumbv7em-none-eabihf",
@@ -124,7 +136,7 @@ pub static BOARDS: &[Board] = &[
         core: "Cortex-M55",
         target: "thumbv8m.main-none-eabihf",
         rustflags: &["-Ctarget-cpu=cortex-m55"],
-        family: Family::Portable,
+        family: Family::Mve,
         flash_bytes: 512 * KIB,
         slot_bytes: 384 * KIB,
         ram_bytes: 512 * KIB,

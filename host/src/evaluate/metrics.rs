@@ -10,8 +10,9 @@ pub struct Evaluation {
     pub images: usize,
     /// Share of images whose class has the largest logit (the first of equal ones).
     pub accuracy: f64,
-    /// Share of images whose class is among the five largest logits.
-    pub top5: f64,
+    /// Share of images whose class is among the `k` largest logits, for `k` from 1 to [`Evaluation::TOP`] or the
+    /// number of classes; of equal logits the first count as larger.
+    pub top: Vec<f64>,
     /// Expected calibration error: mean distance between confidence (softmax) and accuracy over 15
     /// bins of confidence (Guo et al., On Calibration of Modern Neural Networks, 2017).
     pub calibration_error: f64,
@@ -37,17 +38,36 @@ pub struct ClassResult {
 }
 
 impl Evaluation {
+    /// Most answers per image that are looked at.
+    pub const TOP: usize = 10;
+
+    /// Share of images whose class is among the five largest logits.
+    pub fn top5(&self) -> f64 {
+        self.top.get(4).or(self.top.last()).copied().unwrap_or_default()
+    }
+
+    /// Mean of the classes' F1.
+    pub fn macro_f1(&self) -> f64 {
+        self.per_class.iter().map(|class| class.f1).sum::<f64>() / self.per_class.len().max(1) as f64
+    }
+
     /// Evaluates logits (`classes` per image) against labels.
     pub fn of(logits: &[f32], labels: &[u16], classes: usize) -> Self {
         let images = logits.len() / classes.max(1);
         let mut confusion = vec![vec![0u64; classes]; classes];
-        let (mut top5, mut answers) = (0usize, Vec::with_capacity(images));
+        let mut answers = Vec::with_capacity(images);
+        // How many images have their class in each place of the order of logits.
+        let mut places = vec![0usize; classes.min(Self::TOP)];
         let mut bins = [(0usize, 0usize, 0.0f64); BINS];
         for (logits, &label) in logits.chunks_exact(classes.max(1)).zip(labels) {
             let (label, answer) = (usize::from(label).min(classes - 1), largest(logits));
             confusion[label][answer] += 1;
             answers.push(answer);
-            top5 += usize::from(logits.iter().filter(|&&logit| logit > logits[label]).count() < 5);
+            let ahead = |(index, &logit): (usize, &f32)| {
+                logit > logits[label] || (logit == logits[label] && index < label)
+            };
+            let place = logits.iter().enumerate().filter(|&pair| ahead(pair)).count();
+            places.iter_mut().skip(place).for_each(|count| *count += 1);
             let total: f64 = logits.iter().map(|&logit| f64::from(logit - logits[answer]).exp()).sum();
             let confidence = 1.0 / total;
             let (count, right, sum) = &mut bins[((confidence * BINS as f64) as usize).min(BINS - 1)];
@@ -62,7 +82,7 @@ impl Evaluation {
         Self {
             images,
             accuracy: share(right as f64),
-            top5: share(top5 as f64),
+            top: places.iter().map(|&count| share(count as f64)).collect(),
             calibration_error,
             per_class,
             confusion,
@@ -144,12 +164,14 @@ mod tests {
     fn counts_answers_per_class() {
         let evaluation = Evaluation::of(&LOGITS, &LABELS, 3);
         assert_eq!(evaluation.answers, [0, 0, 1, 2], "the first of equal logits counts");
-        assert_eq!((evaluation.images, evaluation.accuracy, evaluation.top5), (4, 0.5, 1.0));
+        assert_eq!((evaluation.images, evaluation.accuracy, evaluation.top5()), (4, 0.5, 1.0));
+        assert_eq!(evaluation.top, [0.5, 0.75, 1.0], "the first is the accuracy");
         assert_eq!(evaluation.confusion, [[1, 0, 1], [1, 1, 0], [0, 0, 0]]);
         let [first, second, third] = *evaluation.per_class else { panic!() };
         assert_eq!((first.images, first.recall, first.precision, first.f1), (2, 0.5, 0.5, 0.5));
         assert_eq!((second.recall, second.precision), (0.5, 1.0));
         assert_eq!(third, ClassResult::default(), "a class without images or right answers");
+        assert!((evaluation.macro_f1() - (0.5 + 2.0 / 3.0) / 3.0).abs() < 1e-12);
     }
 
     #[test]

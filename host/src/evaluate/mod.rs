@@ -1,7 +1,9 @@
 //! Evaluation: how often a model is right, and how closely an int8 model follows its float one.
 
 mod classifier;
+mod lost;
 mod metrics;
 
 pub use classifier::{Classifier, EvaluateError, load, logits};
+pub use lost::{SaveError, save};
 pub use metrics::{Agreement, ClassResult, Evaluation};

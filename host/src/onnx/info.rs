@@ -18,12 +18,32 @@ pub enum InfoError {
     /// The text under a key is not the JSON it should be.
     #[error("metadata `{key}` is not what Goldcrest writes there: {source}")]
     Json { key: &'static str, source: serde_json::Error },
+    /// Longer than labels and scales of any network are.
+    #[error("metadata `{key}` has {length} characters, more than {LONGEST}")]
+    Long { key: &'static str, length: usize },
     /// A list has another length than the network's channels or classes.
     #[error("metadata `{key}` has {found} entries, the network has {expected}")]
     Count { key: &'static str, found: usize, expected: usize },
     /// A mean or standard deviation that pixels cannot be normalized with.
     #[error("metadata `{NORMALIZATION}`: mean {mean} and std {std}; std must be positive, both finite")]
     Normalization { mean: f32, std: f32 },
+}
+
+/// Most characters of one entry: parsed, they take many times as much.
+const LONGEST: usize = 1 << 17;
+
+/// The text under a key, if it is there.
+///
+/// # Errors
+/// When it is too long to be what Goldcrest writes.
+pub fn entry<'a>(
+    metadata: &'a BTreeMap<String, String>,
+    key: &'static str,
+) -> Result<Option<&'a str>, InfoError> {
+    match metadata.get(key) {
+        Some(text) if text.len() > LONGEST => Err(InfoError::Long { key, length: text.len() }),
+        text => Ok(text.map(String::as_str)),
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -49,11 +69,11 @@ pub fn read(
     channels: usize,
     classes: usize,
 ) -> Result<ModelInfo, InfoError> {
-    let labels = match metadata.get(LABELS) {
+    let labels = match entry(metadata, LABELS)? {
         Some(text) => serde_json::from_str(text).map_err(|source| InfoError::Json { key: LABELS, source })?,
         None => (0..classes).map(|class| class.to_string()).collect::<Vec<String>>(),
     };
-    let normalization = match metadata.get(NORMALIZATION) {
+    let normalization = match entry(metadata, NORMALIZATION)? {
         Some(text) => {
             serde_json::from_str(text).map_err(|source| InfoError::Json { key: NORMALIZATION, source })?
         }

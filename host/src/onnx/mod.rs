@@ -1,5 +1,6 @@
 //! ONNX files: bytes to and from a typed graph.
 
+mod bound;
 pub mod float_export;
 pub mod import;
 pub mod info;
@@ -8,4 +9,5 @@ pub mod model;
 pub mod proto;
 pub mod shape_inference;
 
+pub use bound::ROOM;
 pub use model::{Attribute, Data, Dimension, Graph, Model, Node, OnnxError, Tensor, ValueInfo};

@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 
 use prost::Message;
 
+use super::bound;
 use super::proto::{self, attribute_type, data_type, dimension_proto, type_proto};
+
+/// Most dimensions of a constant.
+const RANK: usize = 16;
 
 /// Why an ONNX file could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +27,12 @@ pub enum OnnxError {
     /// The bytes are no protobuf of an ONNX model.
     #[error("not an ONNX model: {0}")]
     Decode(#[from] prost::DecodeError),
+    /// The bytes are not even the wire format of a protobuf.
+    #[error("not an ONNX model: no protobuf, or cut short")]
+    Malformed,
+    /// The file would take far more memory than it has bytes: nothing that an exporter writes.
+    #[error("decoded, the file's {length} bytes would take {bound}; no exporter writes such a model")]
+    TooLarge { length: usize, bound: u64 },
     /// The protobuf holds no graph.
     #[error("the ONNX model holds no graph (is the file truncated?)")]
     NoGraph,
@@ -137,6 +147,12 @@ impl Model {
 
     /// Decodes a model from protobuf bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, OnnxError> {
+        let length = bytes.len();
+        match bound::decoded_bytes(bytes) {
+            Some(bound) if bound > bound::limit(length) => return Err(OnnxError::TooLarge { length, bound }),
+            Some(_) => {}
+            None => return Err(OnnxError::Malformed),
+        }
         let model = proto::ModelProto::decode(bytes)?;
         let graph = model.graph.ok_or(OnnxError::NoGraph)?;
         if graph.node.is_empty() {
@@ -282,7 +298,7 @@ impl Node {
                     Attribute::Strings(attribute.strings.iter().map(|s| lossy(s)).collect())
                 }
                 attribute_type::TENSOR if attribute.t.is_some() => {
-                    Attribute::Tensor(Tensor::from_proto(attribute.t.unwrap_or_default())?)
+                    Attribute::Tensor(Tensor::from_proto(*attribute.t.unwrap_or_default())?)
                 }
                 kind => {
                     let (node, op, name) = (node.name, node.op_type, attribute.name);
@@ -348,7 +364,7 @@ impl Attribute {
                 attribute_type::STRINGS
             }
             Self::Tensor(tensor) => {
-                attribute.t = Some(tensor.to_proto(""));
+                attribute.t = Some(Box::new(tensor.to_proto("")));
                 attribute_type::TENSOR
             }
         };
@@ -450,9 +466,13 @@ impl Tensor {
     }
 
     fn from_proto(tensor: proto::TensorProto) -> Result<Self, OnnxError> {
-        let fail = |problem: String| OnnxError::Tensor { name: tensor.name.clone(), problem };
+        let proto::TensorProto { name, raw_data: raw, float_data, int32_data, int64_data, .. } = tensor;
+        let fail = |problem: String| OnnxError::Tensor { name: name.clone(), problem };
         if tensor.data_location != 0 {
             return Err(fail("its data is in an external file; save the model as one file".into()));
+        }
+        if tensor.dims.len() > RANK {
+            return Err(fail(format!("{} dimensions, more than {RANK}", tensor.dims.len())));
         }
         let mut shape = Vec::with_capacity(tensor.dims.len());
         for &dim in &tensor.dims {
@@ -462,29 +482,22 @@ impl Tensor {
             .iter()
             .try_fold(1usize, |product, &dim| product.checked_mul(dim))
             .ok_or_else(|| fail(format!("shape {shape:?} overflows")))?;
-        let raw = &tensor.raw_data;
         let data = match tensor.data_type {
-            data_type::FLOAT if raw.is_empty() => Data::F32(tensor.float_data.clone()),
-            data_type::FLOAT => Data::F32(elements(raw, f32::from_le_bytes)),
+            data_type::FLOAT if raw.is_empty() => Data::F32(float_data),
+            data_type::FLOAT => Data::F32(elements(&raw, f32::from_le_bytes)),
             data_type::DOUBLE if raw.is_empty() => {
                 Data::F32(tensor.double_data.iter().map(|&v| v as f32).collect())
             }
-            data_type::DOUBLE => Data::F32(elements(raw, |bytes| f64::from_le_bytes(bytes) as f32)),
-            data_type::INT64 if raw.is_empty() => Data::I64(tensor.int64_data.clone()),
-            data_type::INT64 => Data::I64(elements(raw, i64::from_le_bytes)),
-            data_type::INT32 if raw.is_empty() => Data::I32(tensor.int32_data.clone()),
-            data_type::INT32 => Data::I32(elements(raw, i32::from_le_bytes)),
-            data_type::INT8 if raw.is_empty() => {
-                Data::I8(tensor.int32_data.iter().map(|&v| v as i8).collect())
-            }
-            data_type::INT8 => Data::I8(elements(raw, i8::from_le_bytes)),
-            data_type::UINT8 if raw.is_empty() => {
-                Data::U8(tensor.int32_data.iter().map(|&v| v as u8).collect())
-            }
-            data_type::UINT8 => Data::U8(raw.clone()),
-            data_type::BOOL if raw.is_empty() => {
-                Data::Bool(tensor.int32_data.iter().map(|&v| v != 0).collect())
-            }
+            data_type::DOUBLE => Data::F32(elements(&raw, |bytes| f64::from_le_bytes(bytes) as f32)),
+            data_type::INT64 if raw.is_empty() => Data::I64(int64_data),
+            data_type::INT64 => Data::I64(elements(&raw, i64::from_le_bytes)),
+            data_type::INT32 if raw.is_empty() => Data::I32(int32_data),
+            data_type::INT32 => Data::I32(elements(&raw, i32::from_le_bytes)),
+            data_type::INT8 if raw.is_empty() => Data::I8(int32_data.iter().map(|&v| v as i8).collect()),
+            data_type::INT8 => Data::I8(elements(&raw, i8::from_le_bytes)),
+            data_type::UINT8 if raw.is_empty() => Data::U8(int32_data.iter().map(|&v| v as u8).collect()),
+            data_type::UINT8 => Data::U8(raw),
+            data_type::BOOL if raw.is_empty() => Data::Bool(int32_data.iter().map(|&v| v != 0).collect()),
             data_type::BOOL => Data::Bool(raw.iter().map(|&v| v != 0).collect()),
             other => return Err(fail(format!("unsupported element type {other}"))),
         };

@@ -1,5 +1,6 @@
 //! The proof that an int8 model means the same everywhere: tract, ONNX Runtime, our engine and the
-//! executable specification compute every layer of every image, and every value is compared.
+//! executable specification compute every layer of every image, and every value is compared; then the same on
+//! accumulators placed next to rounding ties.
 
 mod compare;
 pub mod emulator;
@@ -9,11 +10,16 @@ mod model;
 pub mod onnxruntime;
 pub mod plain;
 pub mod runner;
+pub mod stress;
+mod synthetic;
 pub mod tract;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
 pub use compare::{Comparison, Difference, LayerComparison, Participant, VerifyError, compare};
-pub use model::{Pixels, Scope, VerifyModelError, verify_model};
+pub use model::{Contestant, Pixels, Scope, VerifyModelError, stress_model, verify_model};
 pub use runner::{Runner, RunnerError};
+pub use stress::Stress;

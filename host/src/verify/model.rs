@@ -8,8 +8,9 @@ use goldcrest_shared::shape::Shape;
 use super::emulator::{EmulatedBoard, StartError};
 use super::engine::HostEngine;
 use super::onnxruntime::Int8OnnxRuntime;
+use super::stress::{Stress, stress};
 use super::tract::Tract;
-use super::{Comparison, Participant, RunnerError, VerifyError, compare};
+use super::{Comparison, Participant, Runner, RunnerError, VerifyError, compare};
 use crate::board::emulator::EmulatorError;
 use crate::board::table::Board;
 use crate::dataset::Split;
@@ -54,6 +55,14 @@ pub struct Scope {
     pub packing: PackOptions,
 }
 
+/// A runner of a model, and how many images it computes.
+pub struct Contestant {
+    /// The runner.
+    pub runner: Box<dyn Runner>,
+    /// It computes the images before this one.
+    pub images: usize,
+}
+
 /// Compares the bytes of an int8 file in tract and the other runners with our engine. `done` is told how many
 /// images more are finished.
 ///
@@ -74,22 +83,56 @@ pub fn verify_model(
     if images.shape() != expected {
         return Err(VerifyModelError::Images { found: images.shape(), expected });
     }
-    let packing = |family| PackOptions { family, ..scope.packing.clone() };
-    let engine = HostEngine::pack_as(&model, &packing(Family::Portable))?;
-    let tract = Tract::load(bytes, &model.graph)?;
-    let runtime = match scope.onnxruntime {
-        0 => None,
-        _ => Some(Int8OnnxRuntime::load(&onnx, &model.graph)?),
-    };
-    let board = match scope.board {
-        Some((board, images)) => Some((EmulatedBoard::start(board, &model, &packing(board.family))?, images)),
-        None => None,
-    };
-    let mut participants = vec![Participant::all(&engine), Participant::all(&tract)];
-    participants.extend(runtime.as_ref().map(|runner| Participant { runner, images: scope.onnxruntime }));
-    participants.extend(board.as_ref().map(|(runner, images)| Participant { runner, images: *images }));
+    let contestants = start(&model, &onnx, bytes, &scope)?;
+    let participants: Vec<Participant<'_>> = contestants.iter().map(Contestant::participant).collect();
     let input = Pixels::of(&model);
     Ok(compare(&model, &participants, images.len(), &|index| input.quantize(images.image(index)), done)?)
+}
+
+/// Compares the same runners as [`verify_model`] on accumulators next to rounding ties, see [`stress`].
+///
+/// # Errors
+/// As [`verify_model`].
+pub fn stress_model(bytes: &[u8], scope: Scope) -> Result<Stress, VerifyModelError> {
+    let model = int8::read(&Model::decode(bytes)?)?;
+    let all = |images: usize| if images > 0 { usize::MAX } else { 0 };
+    // Budgets are about the model, not about the networks of the stress.
+    let packing = PackOptions { ram_budget: None, flash_budget: None, ..scope.packing };
+    let scope = Scope { onnxruntime: all(scope.onnxruntime), packing, ..scope };
+    stress(&model, &|probe| {
+        let onnx = int8::write(probe);
+        start(probe, &onnx, &onnx.encode(), &scope)
+    })
+}
+
+/// The runners of a model, our engine first.
+fn start(
+    model: &QuantizedModel,
+    onnx: &Model,
+    bytes: &[u8],
+    scope: &Scope,
+) -> Result<Vec<Contestant>, VerifyModelError> {
+    let packing = |family| PackOptions { family, ..scope.packing.clone() };
+    let engine = HostEngine::pack_as(model, &packing(Family::Portable))?;
+    let mut contestants = vec![
+        Contestant { runner: Box::new(engine), images: usize::MAX },
+        Contestant { runner: Box::new(Tract::load(bytes, &model.graph)?), images: usize::MAX },
+    ];
+    if scope.onnxruntime > 0 {
+        let runner = Box::new(Int8OnnxRuntime::load(onnx, &model.graph)?);
+        contestants.push(Contestant { runner, images: scope.onnxruntime });
+    }
+    if let Some((board, images)) = scope.board {
+        let runner = Box::new(EmulatedBoard::start(board, model, &packing(board.family))?);
+        contestants.push(Contestant { runner, images });
+    }
+    Ok(contestants)
+}
+
+impl Contestant {
+    fn participant(&self) -> Participant<'_> {
+        Participant { runner: &*self.runner, images: self.images }
+    }
 }
 
 impl From<StartError> for VerifyModelError {

@@ -2,14 +2,18 @@
 
 use goldcrest_shared::quantize::Options;
 use goldcrest_shared::quantize::graph::{QuantizedModel, QuantizedOp};
+use goldcrest_shared::quantize::pack::PackOptions;
+use goldcrest_shared::quantize::reference;
 use goldcrest_shared::requantize::Multiplier;
 use goldcrest_shared::shape::Shape;
 
 use super::engine::HostEngine;
 use super::onnxruntime::Int8OnnxRuntime;
 use super::plain::Specification;
+use super::stress::{Probe, probes, stress};
+use super::synthetic::OWN;
 use super::tract::Tract;
-use super::{Comparison, Participant, Runner, compare};
+use super::{Comparison, Contestant, Participant, Runner, RunnerError, Scope, compare, stress_model};
 use crate::architecture;
 use crate::calibrate::quantize_model;
 use crate::dataset::{Dataset, Spec};
@@ -95,4 +99,111 @@ fn a_changed_bit_rounding_or_order_is_caught() {
         assert_eq!(changed, Some(if what == "two channels" { 2 } else { 0 }), "{what}: {first}");
         assert!(first.to_string().contains("the specification"), "{first}");
     }
+}
+
+#[test]
+fn every_runner_rounds_alike_next_to_ties() {
+    let data = pictures();
+    for name in ["lenet5", "every operator"] {
+        let model = quantized(name, &data);
+        let scope = Scope { onnxruntime: 1, board: None, packing: PackOptions::default() };
+        let stress = stress_model(&int8::write(&model).encode(), scope).unwrap();
+        assert_eq!(stress.first.as_ref().map(ToString::to_string), None, "{name}");
+        assert!(stress.layers >= 5 && stress.placed > 10_000 && stress.ties > 100, "{name}: {stress:?}");
+        assert!(stress.values > 2 * stress.placed, "{name}: {stress:?}");
+    }
+}
+
+#[test]
+fn targets_are_where_the_stress_says() {
+    let model = quantized("every operator", &pictures());
+    for Probe { model, images, placed, .. } in probes(&model) {
+        goldcrest_shared::quantize::check::check(&model).unwrap();
+        let graph = &model.graph;
+        let rounding = graph.nodes.iter().find(|node| !node.name.starts_with(OWN)).unwrap();
+        let size = graph.tensor(graph.input).shape.len();
+        let Shape { height, width, channels } = graph.tensor(rounding.output).shape;
+        let mut near = 0;
+        for image in images.chunks_exact(size) {
+            let tensors = reference::run(graph, image);
+            let inputs: Vec<&[i8]> = rounding.inputs.iter().map(|id| &*tensors[id.0]).collect();
+            let output = reference::Output::new(graph, rounding, &inputs);
+            let places =
+                (0..height).flat_map(|y| (0..width).flat_map(move |x| (0..channels).map(move |c| [y, x, c])));
+            for position in places {
+                let Some(sum) = output.accumulator(position) else { continue };
+                let k = match &rounding.op {
+                    QuantizedOp::Conv(conv) => conv.multipliers[position[2]].k(),
+                    QuantizedOp::AveragePool { multiplier, .. } | QuantizedOp::Mul { multiplier } => {
+                        multiplier.k()
+                    }
+                    _ => 1,
+                };
+                // Distance to the nearest half, in units of one step of the accumulator.
+                let scaled = sum * i64::from(k);
+                near += u64::from(((scaled & 0xffff) - 0x8000).abs() <= i64::from(k));
+            }
+        }
+        let exhaustive = matches!(rounding.op, QuantizedOp::Add { .. } | QuantizedOp::Mul { .. });
+        assert!(exhaustive || near >= placed, "{}: {near} near ties, {placed} placed", rounding.name);
+    }
+}
+
+/// The specification but for one layer, which rounds halves away from zero.
+struct HalvesAway {
+    model: QuantizedModel,
+    layer: String,
+}
+
+impl Runner for HalvesAway {
+    fn name(&self) -> &'static str {
+        "mutant"
+    }
+
+    fn layers(&self, images: &[i8]) -> Result<Vec<Vec<i8>>, RunnerError> {
+        let graph = &self.model.graph;
+        let mut layers = Specification::new(graph).layers(images)?;
+        let size = graph.tensor(graph.input).shape.len();
+        for (node, layer) in graph.nodes.iter().zip(&mut layers).filter(|(node, _)| node.name == self.layer) {
+            let QuantizedOp::Conv(conv) = &node.op else { continue };
+            let tensor = graph.tensor(node.output);
+            let Shape { width, channels, .. } = tensor.shape;
+            for (image, values) in images.chunks_exact(size).zip(layer.chunks_exact_mut(tensor.shape.len())) {
+                let tensors = reference::run(graph, image);
+                let output = reference::Output::new(graph, node, &[&tensors[node.inputs[0].0]]);
+                for (index, value) in values.iter_mut().enumerate() {
+                    let position = [index / channels / width, index / channels % width, index % channels];
+                    let k = conv.multipliers[position[2]].to_f64();
+                    let real = output.accumulator(position).unwrap() as f64 * k;
+                    let rounded = real.round() + f64::from(tensor.info.zero_point);
+                    *value = (rounded.clamp(-128.0, 127.0) as i8).clamp(conv.clamp.low, conv.clamp.high);
+                }
+            }
+        }
+        Ok(layers)
+    }
+}
+
+#[test]
+fn one_wrong_rounding_is_caught_next_to_ties() {
+    let data = pictures();
+    let model = quantized("lenet5", &data);
+    let layer = model.graph.nodes[2].name.clone();
+    let onnx = int8::write(&model);
+    let tract = Tract::load(&onnx.encode(), &model.graph).unwrap();
+    let mutant = HalvesAway { model: model.clone(), layer: layer.clone() };
+    let runners: [&dyn Runner; 2] = [&tract, &mutant];
+    let images =
+        compare(&model, &runners.map(Participant::all), 12, &inputs(&model, &data), &|_| {}).unwrap();
+    let result = stress(&model, &|probe| {
+        let onnx = int8::write(probe).encode();
+        let tract = Contestant { runner: Box::new(Tract::load(&onnx, &probe.graph)?), images: usize::MAX };
+        let mutant = Box::new(HalvesAway { model: probe.clone(), layer: layer.clone() });
+        Ok(vec![tract, Contestant { runner: mutant, images: usize::MAX }])
+    })
+    .unwrap();
+    let first = result.first.as_ref().expect("caught").to_string();
+    assert!(first.contains(&format!("`{layer}`")) && first.contains(".500000)"), "{first}");
+    // Half of the ties round to even the same way as away from zero.
+    assert!(result.mismatches > 100, "{} next to ties, {} on images", result.mismatches, images.mismatches());
 }

@@ -39,11 +39,11 @@ impl<'a> Arena<'a> {
 /// `slice[start..start + length]`, or nothing when that is out of range.
 ///
 /// A checked image never asks for what is out of range; this form keeps the panic, and its code,
-/// out of the firmware. Tests do check it.
+/// out of the firmware. Tests and fuzzing do check it.
 #[inline]
 pub(crate) fn part<T>(slice: &[T], start: usize, length: usize) -> &[T] {
     let found = slice.get(start..).and_then(|rest| rest.get(..length));
-    #[cfg(test)]
+    #[cfg(any(test, debug_assertions))]
     assert!(found.is_some(), "{start}+{length} of {}", slice.len());
     found.unwrap_or_default()
 }

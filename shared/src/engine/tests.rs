@@ -16,9 +16,12 @@ use crate::shape::{Padding, Shape, Window};
 fn compare(model: &QuantizedModel, seed: u64) {
     let mut random = Random::new(seed);
     let pixels = model.graph.tensor(model.graph.input).shape.len();
-    for family in kernels::Family::ALL {
+    let fast = kernels::Family::ALL.map(|family| (family, Optimize::Speed));
+    // The kernels of one pixel.
+    let small = (kernels::Family::Portable, Optimize::Flash);
+    for (family, optimize) in fast.into_iter().chain([small]) {
         let golden = vec![random.pixels(pixels), vec![0; pixels], vec![255; pixels]];
-        let options = PackOptions { family, optimize: Optimize::Speed, golden, ..PackOptions::default() };
+        let options = PackOptions { family, optimize, golden, ..PackOptions::default() };
         let packed = pack(model, &options).unwrap();
         let mut words = vec![0u32; packed.bytes.len().div_ceil(4)];
         values_mut(&mut words).iter_mut().zip(&packed.bytes).for_each(|(to, &from)| *to = from as i8);
@@ -32,7 +35,11 @@ fn compare(model: &QuantizedModel, seed: u64) {
             let mut seen = 0;
             let found = engine.run_traced(&mut |index, output| {
                 let layer = &packed.layers[index];
-                assert_eq!(output, expected[layer.output.0], "{family} layer {index} {}", layer.name);
+                assert_eq!(
+                    output, expected[layer.output.0],
+                    "{family} {optimize:?} layer {index} {}",
+                    layer.name
+                );
                 seen += 1;
             });
             assert_eq!(found, logits);

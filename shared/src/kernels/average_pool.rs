@@ -3,12 +3,12 @@
 use super::output::Output;
 use super::simd::{add_even, add_odd, halfwords, load, pack, store};
 use super::taps::Taps;
-use super::{Needs, window_fits};
+use super::{Needs, SMALL, window_fits};
 use crate::engine::{Arena, part};
 use crate::image::{Channel, Layer, Record};
 
 /// Cores without halfword-wise additions are faster one by one.
-const FOUR_AT_ONCE: bool = cfg!(any(goldcrest_dsp, test));
+const FOUR_AT_ONCE: bool = cfg!(any(goldcrest_dsp, test)) && !SMALL;
 
 pub fn needs(record: &Record) -> Option<Needs> {
     let same = record.input.shape.channels == record.output.shape.channels;

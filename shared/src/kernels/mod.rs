@@ -9,6 +9,7 @@
 //! `quantize::pack::weights`, and its distance in `quantize::planner::overlap` when it may write
 //! over its input.
 
+#[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`native` has other instructions"))]
 mod add;
 mod average_pool;
 mod block;
@@ -17,12 +18,18 @@ mod conv;
 mod depthwise;
 mod dsp;
 mod fully_connected;
+#[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`native` has other instructions"))]
 mod lookup;
+#[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`native` has other instructions"))]
 mod max_pool;
 mod mul;
+#[cfg(any(goldcrest_mve, not(target_os = "none")))]
+mod mve;
 mod output;
 mod pad;
+mod pixel_pairs;
 mod rows;
+#[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`native` has other instructions"))]
 mod simd;
 mod taps;
 mod upsample;
@@ -69,24 +76,36 @@ pub mod id {
     pub const CONCAT: u8 = 9;
     pub const PAD: u8 = 10;
     pub const UPSAMPLE: u8 = 11;
+    pub const PIXEL_PAIR_CONV: u8 = 16;
     pub const DSP_FULLY_CONNECTED: u8 = 33;
     pub const DSP_CONV: u8 = 34;
     pub const DSP_DEPTHWISE: u8 = 35;
+    pub const MVE_CONV: u8 = 64;
+    pub const MVE_FULLY_CONNECTED: u8 = 65;
 }
+
+/// The kernels that read what the portable ones read, with the instructions of the core.
+#[cfg(not(goldcrest_mve))]
+mod native {
+    pub(super) use super::{add, average_pool, depthwise, lookup, max_pool, mul};
+}
+#[cfg(goldcrest_mve)]
+use mve as native;
 
 /// Every kernel of this build.
 pub static TABLE: &[Kernel] = &[
     kernel(id::CONV, "conv", conv::needs, conv::run),
-    kernel(id::DEPTHWISE, "depthwise", depthwise::needs, depthwise::run),
+    kernel(id::DEPTHWISE, "depthwise", depthwise::needs, native::depthwise::run),
     kernel(id::FULLY_CONNECTED, "fully-connected", fully_connected::needs, fully_connected::run),
-    kernel(id::MAX_POOL, "max-pool", max_pool::needs, max_pool::run),
-    kernel(id::AVERAGE_POOL, "average-pool", average_pool::needs, average_pool::run),
-    kernel(id::ADD, "add", add::needs, add::run),
-    kernel(id::MUL, "mul", mul::needs, mul::run),
-    kernel(id::LOOKUP, "lookup", lookup::needs, lookup::run),
+    kernel(id::MAX_POOL, "max-pool", max_pool::needs, native::max_pool::run),
+    kernel(id::AVERAGE_POOL, "average-pool", average_pool::needs, native::average_pool::run),
+    kernel(id::ADD, "add", add::needs, native::add::run),
+    kernel(id::MUL, "mul", mul::needs, native::mul::run),
+    kernel(id::LOOKUP, "lookup", lookup::needs, native::lookup::run),
     kernel(id::CONCAT, "concat", concat::needs, concat::run),
     kernel(id::PAD, "pad", pad::needs, pad::run),
     kernel(id::UPSAMPLE, "upsample", upsample::needs, upsample::run),
+    kernel(id::PIXEL_PAIR_CONV, "pixel-pair-conv", pixel_pairs::conv::needs, pixel_pairs::conv::run),
     kernel(id::DSP_CONV, "dsp-conv", dsp::conv::needs, dsp::conv::run),
     kernel(id::DSP_DEPTHWISE, "dsp-depthwise", dsp::depthwise::needs, dsp::depthwise::run),
     kernel(
@@ -94,6 +113,15 @@ pub static TABLE: &[Kernel] = &[
         "dsp-fully-connected",
         dsp::fully_connected::needs,
         dsp::fully_connected::run,
+    ),
+    #[cfg(any(goldcrest_mve, not(target_os = "none")))]
+    kernel(id::MVE_CONV, "mve-conv", mve::conv::needs, mve::conv::run),
+    #[cfg(any(goldcrest_mve, not(target_os = "none")))]
+    kernel(
+        id::MVE_FULLY_CONNECTED,
+        "mve-fully-connected",
+        mve::fully_connected::needs,
+        mve::fully_connected::run,
     ),
 ];
 
@@ -109,6 +137,10 @@ const fn kernel(
         false => Kernel { id: id::NONE, name, needs: |_| None, run: |_, _| {} },
     }
 }
+
+/// Whether this build prefers little code to speed: the environment variable `GOLDCREST_SMALL` was set when it
+/// was compiled.
+pub(crate) const SMALL: bool = option_env!("GOLDCREST_SMALL").is_some();
 
 /// Whether this build has a kernel: it has all, unless the environment variable `GOLDCREST_KERNELS` named
 /// the wanted ones, with commas between, when it was compiled.
@@ -158,6 +190,8 @@ pub enum Family {
     Portable,
     /// Armv7E-M and Armv8-M with DSP instructions.
     Dsp,
+    /// Armv8.1-M with vector instructions (Helium).
+    Mve,
 }
 
 impl Family {
@@ -166,14 +200,19 @@ impl Family {
         match self {
             Self::Portable => 0,
             Self::Dsp => 1,
+            Self::Mve => 2,
         }
     }
 
     /// Every family.
-    pub const ALL: [Family; 2] = [Family::Portable, Family::Dsp];
+    pub const ALL: [Family; 3] = [Family::Portable, Family::Dsp, Family::Mve];
 
     /// The fastest family that this build has.
-    pub const NATIVE: Family = if cfg!(goldcrest_dsp) { Family::Dsp } else { Family::Portable };
+    pub const NATIVE: Family = match () {
+        () if cfg!(goldcrest_mve) => Family::Mve,
+        () if cfg!(goldcrest_dsp) => Family::Dsp,
+        () => Family::Portable,
+    };
 }
 
 impl core::fmt::Display for Family {
@@ -181,6 +220,7 @@ impl core::fmt::Display for Family {
         f.write_str(match self {
             Self::Portable => "portable",
             Self::Dsp => "dsp",
+            Self::Mve => "mve",
         })
     }
 }
@@ -202,6 +242,10 @@ pub(crate) use block::width as block_width;
 pub(crate) use dsp::ACCUMULATOR_LIMIT as DSP_ACCUMULATOR_LIMIT;
 #[cfg(feature = "quantize")]
 pub(crate) use dsp::planes::HEIGHT as DSP_DEPTHWISE_HEIGHT;
+#[cfg(feature = "quantize")]
+pub(crate) use mve::{BLOCK as MVE_BLOCK, VECTOR as MVE_VECTOR};
+#[cfg(feature = "quantize")]
+pub(crate) use pixel_pairs::{CHANNELS as PIXEL_PAIR_CHANNELS, TAPS as PIXEL_PAIR_TAPS};
 #[cfg(feature = "quantize")]
 pub(crate) use rows::loaded_bytes;
 

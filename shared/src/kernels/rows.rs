@@ -106,9 +106,33 @@ impl<'a> Rows<'a> {
     /// The padded row that row `tap` of the kernel sees at the current output row.
     #[inline]
     pub fn row(&self, tap: usize) -> &'a [Cell<i8>] {
+        part(self.ring, self.start(tap), self.pitch)
+    }
+
+    /// Where in the ring that row starts.
+    #[inline]
+    pub fn start(&self, tap: usize) -> usize {
         let slot = self.first + tap * self.window.dilation[0];
         let slot = if slot >= self.count { slot - self.count } else { slot };
-        part(self.ring, slot * self.pitch, self.pitch)
+        slot * self.pitch
+    }
+
+    /// Bytes from a row under the window to the next, which begins again at the end of the ring.
+    #[cfg(goldcrest_mve)]
+    pub fn step(&self) -> usize {
+        self.window.dilation[0] * self.pitch
+    }
+
+    /// The ring itself.
+    #[cfg(goldcrest_mve)]
+    pub fn ring(&self) -> &'a [Cell<i8>] {
+        self.ring
+    }
+
+    /// Bytes of a row.
+    #[cfg(goldcrest_mve)]
+    pub fn pitch(&self) -> usize {
+        self.pitch
     }
 }
 
@@ -119,7 +143,9 @@ pub fn copy(from: &[Cell<i8>], to: &[Cell<i8>]) {
     let (from, to) = (from.as_ptr().cast::<i8>(), to.as_ptr().cast_mut().cast::<i8>());
     #[cfg(goldcrest_dsp)]
     use super::dsp::copy::copy;
-    #[cfg(not(goldcrest_dsp))]
+    #[cfg(goldcrest_mve)]
+    use super::mve::copy::copy;
+    #[cfg(not(any(goldcrest_dsp, goldcrest_mve)))]
     unsafe fn copy(to: *mut i8, from: *const i8, count: usize) {
         // SAFETY: as the caller promises; this form also allows an overlap.
         unsafe { core::ptr::copy(from, to, count) }

@@ -4,17 +4,18 @@ use crate::image::Record;
 
 /// The input values under a window at one output position, for one channel after the other.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct Taps {
     /// Rows inside the input.
     pub rows: usize,
     /// Columns inside the input.
     pub columns: usize,
-    /// First value, at channel 0.
-    pub first: usize,
     /// Values from one row of the window to the next.
     pub row_step: usize,
     /// Values from one column of the window to the next.
     pub column_step: usize,
+    /// First value, at channel 0.
+    pub first: usize,
 }
 
 impl Taps {
@@ -43,6 +44,15 @@ impl Taps {
             row_step: window.dilation[0] * input.width * input.channels,
             column_step: window.dilation[1] * input.channels,
         }
+    }
+
+    /// Whether there are taps, and all of them lie in an input of so many values, for so many channels.
+    #[cfg(goldcrest_mve)]
+    pub fn inside(&self, values: usize, channels: usize) -> bool {
+        let (Some(rows), Some(columns)) = (self.rows.checked_sub(1), self.columns.checked_sub(1)) else {
+            return false;
+        };
+        self.first + rows * self.row_step + columns * self.column_step + channels <= values
     }
 }
 

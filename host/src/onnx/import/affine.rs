@@ -17,6 +17,7 @@ pub fn push(
     scale: Vec<f32>,
     shift: Vec<f32>,
 ) -> Result<TensorId, Problem> {
+    importer.spend(scale.len() + shift.len())?;
     let window = Window::new([1, 1], [1, 1]);
     let conv = FloatConv { window, groups: scale.len(), weights: scale, bias: shift };
     importer.push(node, suffix, FloatOp::Conv(conv), &[input])

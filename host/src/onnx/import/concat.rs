@@ -5,7 +5,13 @@ use goldcrest_shared::quantize::graph::FloatOp;
 use super::layout::Axis;
 use super::{Importer, Node, Problem, Value, unsupported};
 
+/// Most inputs of one node.
+const INPUTS: usize = 256;
+
 pub fn concat(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
+    if node.inputs.len() > INPUTS {
+        return unsupported(format!("joins {} inputs; supported are up to {INPUTS}", node.inputs.len()));
+    }
     let views = (0..node.inputs.len())
         .map(|index| importer.activation(node, index))
         .collect::<Result<Vec<_>, Problem>>()?;

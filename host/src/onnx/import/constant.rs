@@ -10,6 +10,38 @@ use super::{Node, Problem, Tensor, unsupported};
 /// make the importer allocate more than a few times its own size.
 const LIMIT: usize = 1 << 12;
 
+/// At least as many elements as [`fold`] makes of these inputs.
+pub fn most_elements(node: &Node, inputs: &[Option<Rc<Tensor>>]) -> usize {
+    let sizes = inputs.iter().flatten().map(|tensor| tensor.data.len());
+    match &*node.op {
+        "Constant" => node.attributes.values().map(attribute_elements).sum(),
+        "ConstantOfShape" => {
+            let shape = inputs.iter().flatten().filter_map(|tensor| tensor.as_i64()).flatten();
+            shape
+                .fold(1usize, |all, &size| all.saturating_mul(size.clamp(0, LIMIT as i64) as usize))
+                .min(LIMIT)
+        }
+        "Shape" => inputs.iter().flatten().map(|tensor| tensor.shape.len()).sum(),
+        // Shapes and indices are looked at, not copied.
+        "Reshape" | "Squeeze" | "Unsqueeze" | "Slice" => sizes.take(1).sum(),
+        "Gather" => sizes.skip(1).sum(),
+        "Add" | "Sub" | "Mul" | "Div" => {
+            let largest = sizes.clone().max().unwrap_or(0).max(LIMIT);
+            sizes.fold(1usize, usize::saturating_mul).min(largest)
+        }
+        _ => sizes.sum(),
+    }
+}
+
+fn attribute_elements(attribute: &Attribute) -> usize {
+    match attribute {
+        Attribute::Tensor(tensor) => tensor.data.len(),
+        Attribute::Floats(values) => values.len(),
+        Attribute::Ints(values) => values.len(),
+        _ => 1,
+    }
+}
+
 /// Computes a node of constants; absent optional inputs are `None`.
 pub fn fold(node: &Node, inputs: &[Option<Rc<Tensor>>]) -> Result<Tensor, Problem> {
     let input = |index: usize| match inputs.get(index) {
@@ -33,7 +65,7 @@ pub fn fold(node: &Node, inputs: &[Option<Rc<Tensor>>]) -> Result<Tensor, Proble
             let parts: Vec<&Tensor> = inputs.iter().flatten().map(|tensor| &**tensor).collect();
             concat(node, &parts)
         }
-        "Slice" => slice(node, inputs),
+        "Slice" => slice(inputs),
         "Add" => arithmetic(input(0)?, input(1)?, |a, b| a + b, i64::wrapping_add),
         "Sub" => arithmetic(input(0)?, input(1)?, |a, b| a - b, i64::wrapping_sub),
         "Mul" => arithmetic(input(0)?, input(1)?, |a, b| a * b, i64::wrapping_mul),
@@ -173,7 +205,8 @@ fn transpose(node: &Node, input: &Tensor) -> Result<Tensor, Problem> {
 
 /// Along the first axis, as shapes are taken apart.
 fn gather(node: &Node, input: &Tensor, indices: &Tensor) -> Result<Tensor, Problem> {
-    let (&[size], Some(indices_values), 0) = (&*input.shape, indices.as_i64(), node.int("axis").unwrap_or(0))
+    let (&[size], Some(indices_values), 0) =
+        (&*input.shape, integers(indices), node.int("axis").unwrap_or(0))
     else {
         return unsupported("gathers from more than one dimension");
     };
@@ -192,7 +225,7 @@ fn concat(node: &Node, parts: &[&Tensor]) -> Result<Tensor, Problem> {
         return unsupported("joins constants of more than one dimension");
     }
     let floats: Option<Vec<&[f32]>> = parts.iter().map(|part| part.as_f32()).collect();
-    let integers: Option<Vec<&[i64]>> = parts.iter().map(|part| part.as_i64()).collect();
+    let integers: Option<Vec<Vec<i64>>> = parts.iter().map(|part| integers(part)).collect();
     match (floats, integers) {
         (_, Some(integers)) => Ok(Tensor::i64s(&integers.concat())),
         (Some(floats), _) => {
@@ -203,27 +236,64 @@ fn concat(node: &Node, parts: &[&Tensor]) -> Result<Tensor, Problem> {
     }
 }
 
-/// One-dimensional, step 1: parts of shapes.
-fn slice(node: &Node, inputs: &[Option<Rc<Tensor>>]) -> Result<Tensor, Problem> {
-    let single = |index: usize, default: i64| match inputs.get(index) {
-        Some(Some(tensor)) => match tensor.as_i64() {
-            Some(&[value]) => Some(value),
-            _ => None,
-        },
-        _ => Some(default),
+/// The elements of a tensor of integers. Some exporters take shapes apart as int32; here they are all int64.
+fn integers(tensor: &Tensor) -> Option<Vec<i64>> {
+    match &tensor.data {
+        Data::I64(values) => Some(values.clone()),
+        Data::I32(values) => Some(values.iter().map(|&value| value.into()).collect()),
+        _ => None,
+    }
+}
+
+/// Any dimensions, any steps.
+fn slice(inputs: &[Option<Rc<Tensor>>]) -> Result<Tensor, Problem> {
+    let Some(Some(input)) = inputs.first() else { return unsupported("lacks input 0") };
+    let list = |index: usize| match inputs.get(index) {
+        Some(Some(tensor)) => integers(tensor).map(Some),
+        _ => Some(None),
     };
-    let (Some(Some(input)), Some(start), Some(end), Some(0), Some(1)) =
-        (inputs.first(), single(1, 0), single(2, i64::MAX), single(3, 0), single(4, 1))
+    let (Some(Some(starts)), Some(Some(ends)), Some(axes), Some(steps)) =
+        (list(1), list(2), list(3), list(4))
     else {
-        return unsupported("slices constants of more than one dimension, or with a step");
+        return unsupported("its starts, ends, axes and steps must be lists of integers");
     };
-    let &[size] = &*input.shape else { return unsupported(format!("slices {:?}", node.inputs)) };
-    let clamp = |index: i64| {
-        let index = if index < 0 { index.saturating_add(size as i64) } else { index };
-        index.clamp(0, size as i64) as usize
-    };
-    let positions: Vec<usize> = (clamp(start)..clamp(end)).collect();
-    Ok(pick(input, &[positions.len()], &positions))
+    let rank = input.shape.len() as i64;
+    let axes = axes.unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = steps.unwrap_or_else(|| vec![1; starts.len()]);
+    if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] || starts.len() > input.shape.len() {
+        return unsupported("its starts, ends, axes and steps differ in number");
+    }
+    // The indices kept of each dimension.
+    let mut kept: Vec<Vec<usize>> = input.shape.iter().map(|&size| (0..size).collect()).collect();
+    for (((&start, &end), &axis), &step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
+        let axis = if axis < 0 { axis.saturating_add(rank) } else { axis };
+        let Some(kept) = usize::try_from(axis).ok().and_then(|axis| kept.get_mut(axis)) else {
+            return unsupported(format!("axis {axis} of {:?}", input.shape));
+        };
+        let size = kept.len() as i64;
+        let resolve = |index: i64, low: i64, high: i64| {
+            (if index < 0 { index.saturating_add(size) } else { index }).clamp(low, high)
+        };
+        let (from, to) = match step {
+            0 => return unsupported("a step of 0"),
+            1.. => (resolve(start, 0, size), resolve(end, 0, size)),
+            _ => (resolve(start, -1, size - 1), resolve(end, -1, size - 1)),
+        };
+        let stride = usize::try_from(step.unsigned_abs()).unwrap_or(usize::MAX);
+        *kept = match step > 0 {
+            true => (from..to).step_by(stride).map(|index| index as usize).collect(),
+            false => (to + 1..from + 1).rev().step_by(stride).map(|index| index as usize).collect(),
+        };
+    }
+    let shape: Vec<usize> = kept.iter().map(Vec::len).collect();
+    let mut positions = vec![0];
+    for (indices, &size) in kept.iter().zip(&input.shape) {
+        positions = positions
+            .iter()
+            .flat_map(|position| indices.iter().map(move |index| position * size + index))
+            .collect();
+    }
+    Ok(pick(input, &shape, &positions))
 }
 
 fn map(input: &Tensor, function: fn(f32) -> f32) -> Result<Tensor, Problem> {
@@ -274,4 +344,38 @@ fn arithmetic(
         _ => return unsupported("constants of different types"),
     };
     Ok(Tensor::new(&shape, data))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sliced(shape: &[usize], lists: [&[i64]; 4]) -> (Vec<usize>, Vec<i64>) {
+        let count = shape.iter().product::<usize>() as i64;
+        let input = Tensor::new(shape, Data::I64((0..count).collect()));
+        let lists = lists.iter().map(|list| Some(Rc::new(Tensor::i64s(list))));
+        let inputs: Vec<_> = std::iter::once(Some(Rc::new(input))).chain(lists).collect();
+        let output = slice(&inputs).unwrap();
+        (output.shape.clone(), output.as_i64().unwrap().to_vec())
+    }
+
+    #[test]
+    fn slices_are_onnxs() {
+        assert_eq!(sliced(&[5], [&[1], &[i64::MAX], &[0], &[1]]), (vec![4], vec![1, 2, 3, 4]));
+        assert_eq!(sliced(&[5], [&[-2], &[-1], &[0], &[1]]), (vec![1], vec![3]));
+        assert_eq!(sliced(&[5], [&[0], &[5], &[-1], &[2]]), (vec![3], vec![0, 2, 4]));
+        // As PyTorch turns padding around.
+        let turned = sliced(&[3, 2], [&[-1], &[i64::MIN], &[0], &[-1]]);
+        assert_eq!(turned, (vec![3, 2], vec![4, 5, 2, 3, 0, 1]));
+        assert_eq!(sliced(&[2, 3], [&[1, 2], &[2, 0], &[0, 1], &[1, -1]]), (vec![1, 2], vec![5, 4]));
+        assert_eq!(sliced(&[3], [&[2], &[1], &[0], &[1]]), (vec![0], vec![]));
+    }
+
+    #[test]
+    fn int32_and_int64_parts_of_shapes_go_together() {
+        let node = Node::new("Concat", &["a", "b"], &["c"]);
+        let parts = [Tensor::new(&[1], Data::I32(vec![-1])), Tensor::i64s(&[4, 5])];
+        let joined = concat(&node, &parts.iter().collect::<Vec<_>>()).unwrap();
+        assert_eq!(joined, Tensor::i64s(&[-1, 4, 5]));
+    }
 }

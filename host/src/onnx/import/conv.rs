@@ -29,6 +29,7 @@ pub fn conv(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> 
     let shape = importer.graph.tensor(view.tensor).shape;
     let window = window(node, [rows, columns], shape)?;
     let groups = usize::try_from(node.int("group").unwrap_or(1)).unwrap_or(0);
+    importer.spend(values.len() + outputs)?;
     let conv = FloatConv { window, groups, weights: ohwi(values, [outputs, depth, rows, columns]), bias };
     let output = importer.push(node, "", FloatOp::Conv(conv), &[view.tensor])?;
     Ok(Value::Activation(importer.image_view(output)))

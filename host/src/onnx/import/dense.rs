@@ -87,6 +87,7 @@ pub fn push(
     if size * outputs != weights.len() || outputs == 0 {
         return unsupported(format!("{} weights for {size} inputs and {outputs} outputs", weights.len()));
     }
+    importer.spend(weights.len() + outputs)?;
     let (window, weights) = match alone {
         true => (Window::new([shape.height, shape.width], [1, 1]), covering(weights, axes, shape)),
         false => (Window::new([1, 1], [1, 1]), weights.to_vec()),

@@ -31,6 +31,22 @@ use self::layout::{Axis, View};
 use super::info::{self, InfoError};
 use super::{Dimension, Model, Node, Tensor};
 
+/// Most nodes of a model. Networks for microcontrollers have some hundred at most.
+const NODES: usize = 4096;
+
+/// Most dimensions of a value.
+const RANK: usize = 8;
+
+/// Most characters that say what stands against a node.
+const PROBLEM: usize = 300;
+
+/// Most channels of an activation.
+const CHANNELS: usize = 1 << 14;
+
+/// Constants that the importer may make, in elements, beside twice those of the file: a file must not make it
+/// allocate more than a few times its own size.
+const CONSTANTS: usize = 1 << 16;
+
 /// The operator sets that rules are written for.
 pub const OPSETS: std::ops::RangeInclusive<i64> = 11..=21;
 
@@ -50,6 +66,9 @@ pub enum ImportError {
     /// A node reads a value that nothing before it writes.
     #[error("node `{node}` ({op}) reads `{value}`, which nothing before it writes; the file is damaged")]
     Undefined { node: String, op: String, value: String },
+    /// More nodes than any network that fits a microcontroller.
+    #[error("the model has {0} nodes, supported are up to {NODES}")]
+    Nodes(usize),
     /// Nodes that have no int8 form here. All of them, so that one look is enough.
     #[error("{}", list(.0))]
     Unsupported(Vec<UnsupportedNode>),
@@ -156,6 +175,8 @@ struct Importer<'a> {
     outputs: Vec<&'a str>,
     values: HashMap<&'a str, Value>,
     graph: FloatGraph,
+    /// Elements of constants that may still be made.
+    budget: usize,
 }
 
 /// Imports a float model as a simplified graph with the labels and the normalization of the file.
@@ -166,6 +187,9 @@ struct Importer<'a> {
 pub fn float_model(model: &Model) -> Result<(FloatGraph, ModelInfo), ImportError> {
     if !OPSETS.contains(&model.opset) {
         return Err(ImportError::Opset(model.opset));
+    }
+    if model.graph.nodes.len() > NODES {
+        return Err(ImportError::Nodes(model.graph.nodes.len()));
     }
     let mut importer = Importer::new(model)?;
     let mut failed = Vec::new();
@@ -232,6 +256,9 @@ pub fn image_input(model: &Model) -> Result<ImageInput, ImportError> {
     // Images have few channels, so the layout shows in the sizes.
     let channels_last = c <= 4 && a > c;
     let shape = if channels_last { Shape::new(a, b, c) } else { Shape::new(b, c, a) };
+    if shape.channels > CHANNELS {
+        return Err(ImportError::Input(format!("the input `{name}` has {} channels", shape.channels)));
+    }
     Ok(ImageInput { name: name.clone(), shape, channels_last, batch: fixed(batch) })
 }
 
@@ -260,7 +287,20 @@ impl<'a> Importer<'a> {
             .collect();
         let view = View::new(TensorId(0), &input.axes(), shape, batch);
         values.insert(&model.graph.inputs[0].name, Value::Activation(view));
-        Ok(Self { batch, outputs: vec![&output.name], values, graph })
+        let constants: usize = model.graph.initializers.values().map(|tensor| tensor.data.len()).sum();
+        let budget = 2 * constants + CONSTANTS;
+        Ok(Self { batch, outputs: vec![&output.name], values, graph, budget })
+    }
+
+    /// To be asked before constants are made.
+    fn spend(&mut self, elements: usize) -> Result<(), Problem> {
+        match self.budget.checked_sub(elements) {
+            Some(rest) => {
+                self.budget = rest;
+                Ok(())
+            }
+            None => unsupported("the model's constants would take many times the memory of its file"),
+        }
     }
 
     /// Imports one node; a node that cannot be is added to `failed`.
@@ -277,13 +317,23 @@ impl<'a> Importer<'a> {
         }
         let rule = RULES.iter().find(|(op, _)| *op == node.op && node.domain.is_empty());
         let result = match (self.constants(node), rule) {
-            (Some(inputs), _) => constant::fold(node, &inputs).map(|tensor| Value::Constant(tensor.into())),
+            (Some(inputs), _) => self
+                .spend(constant::most_elements(node, &inputs))
+                .and_then(|()| constant::fold(node, &inputs))
+                .and_then(|tensor| match tensor.shape.len() {
+                    ..=RANK => Ok(Value::Constant(tensor.into())),
+                    rank => unsupported(format!("{rank} dimensions; supported are up to {RANK}")),
+                }),
             (None, None) => unsupported("Goldcrest has no such operator"),
             // What it reads is unknown, so there is no telling what it would be.
             (None, Some(_)) if !known => Ok(Value::Unsupported),
             (None, Some((_, rule))) => rule(self, node),
         };
-        let value = result.unwrap_or_else(|Problem(problem)| {
+        let value = result.unwrap_or_else(|Problem(mut problem)| {
+            // A list in a hostile file may be long.
+            let end = problem.char_indices().nth(PROBLEM).map_or(problem.len(), |(at, _)| at);
+            problem.truncate(end);
+            problem.shrink_to_fit();
             let (name, op) = (label(node), format_op(node));
             failed.push(UnsupportedNode { name, op, shapes: self.shapes(node), problem });
             Value::Unsupported
@@ -379,6 +429,9 @@ impl<'a> Importer<'a> {
     ) -> Result<TensorId, Problem> {
         let shapes: Vec<Shape> = inputs.iter().map(|&id| self.graph.tensor(id).shape).collect();
         let shape = op.output_shape(&shapes)?;
+        if shape.channels > CHANNELS {
+            return unsupported(format!("{} channels; supported are up to {CHANNELS}", shape.channels));
+        }
         let name = format!("{}{suffix}", node.outputs.first().map(String::as_str).unwrap_or_default());
         if name.is_empty() || self.graph.tensors.iter().any(|tensor| tensor.name == name) {
             return unsupported("its output has no name of its own");
@@ -415,7 +468,14 @@ impl<'a> Importer<'a> {
             Some(Value::Constant(tensor)) => join(&tensor.shape),
             _ => "?".into(),
         };
-        node.inputs.iter().filter(|name| !name.is_empty()).map(shape).collect::<Vec<_>>().join(", ")
+        const SHOWN: usize = 8;
+        let mut given = node.inputs.iter().filter(|name| !name.is_empty());
+        let mut text = given.by_ref().take(SHOWN).map(shape).collect::<Vec<_>>().join(", ");
+        let more = given.count();
+        if more > 0 {
+            text += &format!(" and {more} more");
+        }
+        text
     }
 }
 
@@ -433,6 +493,8 @@ fn format_op(node: &Node) -> String {
     }
 }
 
+#[cfg(test)]
+mod corpus;
 #[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]

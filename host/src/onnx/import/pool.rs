@@ -1,10 +1,10 @@
 //! Pools over windows and over whole images.
 
-use goldcrest_shared::quantize::graph::FloatOp;
+use goldcrest_shared::quantize::graph::{FloatConv, FloatOp, TensorId};
 use goldcrest_shared::shape::{Shape, Window};
 
 use super::layout::Axis;
-use super::{Importer, Node, Problem, Value, conv, unsupported};
+use super::{Importer, Node, Problem, Value, affine, conv, unsupported};
 
 pub fn max(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     let view = importer.image(node, 0)?;
@@ -28,10 +28,58 @@ pub fn average(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Proble
         );
     }
     let padded = window.padding != Default::default();
-    let count_include_pad = !padded || node.int("count_include_pad").unwrap_or(0) != 0;
-    let op = FloatOp::AveragePool { window, count_include_pad };
-    let output = importer.push(node, "", op, &[view.tensor])?;
+    let counts = !padded || node.int("count_include_pad").unwrap_or(0) != 0;
+    let suffix = if counts { "" } else { "/with_padding" };
+    let op = FloatOp::AveragePool { window, count_include_pad: true };
+    let mut output = importer.push(node, suffix, op, &[view.tensor])?;
+    if !counts {
+        let factors = factors(importer, node, view.tensor, window)?;
+        output = importer.push(node, "", FloatOp::Mul, &[output, factors])?;
+    }
     Ok(Value::Activation(importer.image_view(output)))
+}
+
+/// By how much a mean that counts padding falls short of one that does not: kernel area / taps inside, at every
+/// position. An int8 average pool has one divisor for all positions, so this is a factor of its own: a depthwise
+/// convolution over a tensor of ones, its weights such that what is left of them at a border is the factor.
+fn factors(
+    importer: &mut Importer<'_>,
+    node: &Node,
+    input: TensorId,
+    window: Window,
+) -> Result<TensorId, Problem> {
+    let Shape { height, width, channels } = importer.graph.tensor(input).shape;
+    let (kernel, padding) = (window.kernel, window.padding);
+    let taps = [
+        border_taps(kernel[0], [padding.top, padding.bottom]).filter(|_| kernel[0] <= height),
+        border_taps(kernel[1], [padding.left, padding.right]).filter(|_| kernel[1] <= width),
+    ];
+    let ([Some(rows), Some(columns)], [1, 1]) = (taps, window.dilation) else {
+        return unsupported(
+            "leaves its padding out, and its window reaches beyond both borders at once; set count_include_pad",
+        );
+    };
+    importer.spend(rows.len() * columns.len() * (channels + 1))?;
+    let each: Vec<f32> =
+        rows.iter().flat_map(|row| columns.iter().map(move |column| (row * column) as f32)).collect();
+    let ones = affine::push(importer, node, "/ones", input, vec![0.0; channels], vec![1.0; channels])?;
+    let (weights, bias) = (each.repeat(channels), vec![0.0; channels]);
+    let conv = FloatConv { window, groups: channels, weights, bias };
+    importer.push(node, "/factors", FloatOp::Conv(conv), &[ones])
+}
+
+/// Weights of one dimension whose sum is 1, and `kernel / (kernel - n)` without the first or the last `n` of them, for
+/// every `n` up to the padding before or after.
+fn border_taps(kernel: usize, [before, after]: [usize; 2]) -> Option<Vec<f64>> {
+    let missing = |count: usize| kernel as f64 / (kernel - count) as f64;
+    let mut taps = vec![0.0; kernel];
+    // One tap in the middle makes up for what the others need.
+    let middle = kernel.checked_sub(before + after + 1)?;
+    let border = |index| missing(index) - missing(index + 1);
+    taps.iter_mut().take(before).enumerate().for_each(|(index, tap)| *tap = border(index));
+    taps.iter_mut().rev().take(after).enumerate().for_each(|(index, tap)| *tap = border(index));
+    taps[before + middle / 2] = 1.0 - taps.iter().sum::<f64>();
+    Some(taps)
 }
 
 pub fn global_average(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
@@ -69,11 +117,7 @@ pub fn reduce_mean(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Pr
     Ok(Value::Activation(view.with(axes).of(output)))
 }
 
-fn push_global(
-    importer: &mut Importer<'_>,
-    node: &Node,
-    input: goldcrest_shared::quantize::graph::TensorId,
-) -> Result<goldcrest_shared::quantize::graph::TensorId, Problem> {
+fn push_global(importer: &mut Importer<'_>, node: &Node, input: TensorId) -> Result<TensorId, Problem> {
     let Shape { height, width, .. } = importer.graph.tensor(input).shape;
     let window = Window::new([height, width], [1, 1]);
     importer.push(node, "", FloatOp::AveragePool { window, count_include_pad: true }, &[input])
@@ -108,4 +152,26 @@ fn ceil_padding(node: &Node, window: &Window, input: Shape) -> [usize; 2] {
     };
     let padding = window.padding;
     [extra(0, input.height, padding.top, padding.bottom), extra(1, input.width, padding.left, padding.right)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::border_taps;
+
+    #[test]
+    fn what_is_left_of_the_taps_at_a_border_is_the_factor() {
+        for (kernel, before, after) in [(3, 1, 1), (2, 1, 0), (5, 2, 2), (4, 2, 1), (3, 2, 0)] {
+            let taps = border_taps(kernel, [before, after]).unwrap();
+            let left = |range: std::ops::Range<usize>| taps[range].iter().sum::<f64>();
+            for missing in 0..=before {
+                let factor = kernel as f64 / (kernel - missing) as f64;
+                assert!((left(missing..kernel) - factor).abs() < 1e-12, "{taps:?}");
+            }
+            for missing in 0..=after {
+                let factor = kernel as f64 / (kernel - missing) as f64;
+                assert!((left(0..kernel - missing) - factor).abs() < 1e-12, "{taps:?}");
+            }
+        }
+        assert_eq!(border_taps(2, [1, 1]), None, "no tap is always inside");
+    }
 }

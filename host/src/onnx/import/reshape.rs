@@ -1,7 +1,7 @@
 //! Operators that only change how an activation is seen.
 
 use super::layout::View;
-use super::{Importer, Node, Problem, Tensor, Value, unsupported};
+use super::{Importer, Node, Problem, RANK, Tensor, Value, unsupported};
 
 pub fn identity(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     // `Cast` to an integer type would change values; FLOAT, FLOAT16 and DOUBLE do not matter here.
@@ -25,6 +25,9 @@ pub fn flatten(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Proble
 pub fn reshape(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     let view = importer.activation(node, 0)?;
     let Some(wanted) = importer.integers(node, 1, "shape")? else { return unsupported("has no shape") };
+    if wanted.len() > RANK {
+        return unsupported(format!("{} dimensions; supported are up to {RANK}", wanted.len()));
+    }
     let sizes = importer.sizes(&view);
     let keep_zero = node.int("allowzero").unwrap_or(0) == 0;
     let mut target = Vec::new();
@@ -66,10 +69,10 @@ pub fn squeeze(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Proble
 pub fn unsqueeze(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     let view = importer.activation(node, 0)?;
     let axes = importer.integers(node, 1, "axes")?.unwrap_or_default();
-    if axes.len() > 4 {
-        return unsupported(format!("adds {} dimensions", axes.len()));
-    }
     let rank = view.axes.len() + axes.len();
+    if rank > RANK {
+        return unsupported(format!("{rank} dimensions; supported are up to {RANK}"));
+    }
     // Numbers count in the output.
     let output = view.with(vec![Vec::new(); rank]);
     let added = dimensions(importer, &output, &axes)?;

@@ -18,12 +18,21 @@ use super::{Int8Error, QUANTIZATION, UNCLAMPED, UNFLATTENED};
 
 type Grids = HashMap<String, (f32, i8)>;
 
+/// Most nodes of a model, and most weights beside twice those of the file (nodes may share them): a file must not
+/// take many times its own size in memory.
+const NODES: usize = 1 << 13;
+const WEIGHTS: usize = 1 << 16;
+
 /// Reads an int8 model.
 ///
 /// # Errors
 /// When the file is no int8 model of Goldcrest, or was changed into something that is not one.
 pub fn read(model: &Model) -> Result<QuantizedModel, Int8Error> {
-    let grids = model.metadata.get(QUANTIZATION).ok_or(Int8Error::NotInt8)?;
+    let grids = info::entry(&model.metadata, QUANTIZATION)?.ok_or(Int8Error::NotInt8)?;
+    if model.graph.nodes.len() > NODES {
+        let problem = format!("{} nodes; an int8 model has at most {NODES}", model.graph.nodes.len());
+        return Err(Int8Error::Interface(problem));
+    }
     let grids: Grids = serde_json::from_str(grids).map_err(Int8Error::Json)?;
     let mut reader = Reader::new(model, &grids)?;
     for node in &model.graph.nodes {
@@ -74,6 +83,8 @@ struct Reader<'a> {
     graph: QuantizedGraph,
     /// Name of the flattened output, once a node made it.
     flattened: Option<(&'a str, TensorId)>,
+    /// Weights and biases that may still be read.
+    budget: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -93,7 +104,9 @@ impl<'a> Reader<'a> {
             input: TensorId(0),
             output: TensorId(0),
         };
-        let mut reader = Self { model, grids, values: HashMap::new(), graph, flattened: None };
+        let constants: usize = model.graph.initializers.values().map(|tensor| tensor.data.len()).sum();
+        let budget = 2 * constants + WEIGHTS;
+        let mut reader = Self { model, grids, values: HashMap::new(), graph, flattened: None, budget };
         let id = reader.tensor(&input.name, shape).map_err(|Problem(text)| Int8Error::Interface(text))?;
         reader.values.insert(&input.name, Value::Tensor(id));
         Ok(reader)
@@ -181,6 +194,10 @@ impl<'a> Reader<'a> {
         if window.kernel != [rows, columns] {
             return fail(format!("kernel_shape {:?} differs from its weights'", window.kernel));
         }
+        let Some(rest) = self.budget.checked_sub(values.len() + 4 * outputs) else {
+            return fail("shares its weights with too many others");
+        };
+        self.budget = rest;
         let scales = self.floats(node, 4)?;
         let zeros = self.constant(node, 5)?;
         if scales.len() != outputs || !matches!(&zeros.data, Data::I8(zeros) if zeros.iter().all(|&z| z == 0))

@@ -12,7 +12,7 @@
 
 /// What assembly with DSP instructions starts with: naked functions are assembled without the features
 /// that `-C target-cpu` adds to Armv8-M.
-#[cfg(goldcrest_armv8)]
+#[cfg(all(goldcrest_dsp, goldcrest_armv8))]
 macro_rules! cpu {
     () => {
         ".cpu cortex-m33"

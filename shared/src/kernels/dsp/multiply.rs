@@ -3,6 +3,8 @@
 
 use core::cell::Cell;
 
+#[cfg(goldcrest_dsp)]
+use super::super::SMALL;
 use super::super::output::Output;
 use super::PIXELS;
 use crate::engine::part;
@@ -86,9 +88,10 @@ impl<'a> Multiply<'a> {
             skipped: self.quads.wrapping_neg() % 4,
         };
         let run = match (self.last.is_wide(), self.quads) {
-            (true, _) => armv7em::wide,
-            (false, 4) => armv7em::four_quads,
-            (false, _) => armv7em::narrow,
+            // The form for wide sums computes narrow ones too.
+            (wide, _) if wide || SMALL => armv7em::wide,
+            (_, 4) => armv7em::four_quads,
+            _ => armv7em::narrow,
         };
         // SAFETY: the slices hold what the function reads and writes: `count` pairs of channels, `quads` groups of
         // 8 words of tile (`run` looked), and `count` pairs of values at each of four places `pitch`

@@ -177,11 +177,18 @@ fn kernels_of(step: &Step, conv: &QuantizedConv, options: &PackOptions) -> Vec<u
             && !step.record.wide;
         kernels.extend((depthwise && planar).then_some(id::DSP_DEPTHWISE));
     }
+    if options.family == Family::Mve {
+        kernels.extend(whole.then_some(id::MVE_FULLY_CONNECTED));
+        kernels.extend((conv.groups == 1).then_some(id::MVE_CONV));
+    }
     kernels.extend(whole.then_some(id::FULLY_CONNECTED));
+    // A tile for less than two pixels is mostly empty.
+    let pixel_pairs = conv.groups == 1 && output.width > 1 && options.optimize != Optimize::Flash;
+    kernels.extend(pixel_pairs.then_some(id::PIXEL_PAIR_CONV));
     kernels.push(if depthwise { id::DEPTHWISE } else { id::CONV });
     if options.optimize == Optimize::Flash {
-        kernels
-            .retain(|&kernel| !(whole && [id::DSP_FULLY_CONNECTED, id::FULLY_CONNECTED].contains(&kernel)));
+        let special = [id::DSP_FULLY_CONNECTED, id::MVE_FULLY_CONNECTED, id::FULLY_CONNECTED];
+        kernels.retain(|kernel| !(whole && special.contains(kernel)));
         kernels.truncate(1);
     }
     kernels

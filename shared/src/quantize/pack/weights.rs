@@ -1,18 +1,23 @@
 //! The order in which each kernel reads its weights and channel constants.
 
+mod mve;
+
 use alloc::vec::Vec;
 
 use crate::image::Channel;
-use crate::kernels::{block_width, id};
+use crate::kernels::{PIXEL_PAIR_CHANNELS, PIXEL_PAIR_TAPS, block_width, id};
 use crate::quantize::graph::QuantizedConv;
 
 /// The weights and channel constants of a convolution in the order of a kernel.
 pub fn order(kernel: u8, conv: &QuantizedConv, channels: &[Channel]) -> (Vec<i8>, Vec<Channel>) {
     match kernel {
         id::DEPTHWISE => (by_tap(conv), channels.to_vec()),
+        id::PIXEL_PAIR_CONV => (pixel_pairs(conv), channels.to_vec()),
         id::DSP_CONV => (dsp_conv(conv, channels), Vec::new()),
         id::DSP_DEPTHWISE => (dsp_depthwise(conv), channels.to_vec()),
         id::DSP_FULLY_CONNECTED => dsp_fully_connected(conv, channels),
+        id::MVE_CONV => mve::conv(conv, channels),
+        id::MVE_FULLY_CONNECTED => mve::fully_connected(conv, channels),
         _ => (blocked(conv), channels.to_vec()),
     }
 }
@@ -35,6 +40,22 @@ fn blocked(conv: &QuantizedConv) -> Vec<i8> {
             let of_tap = |tap| (first..first + width).map(move |o| of_channel(conv, o)[tap]);
             weights.extend((0..taps).flat_map(of_tap));
             done += width;
+        }
+    }
+    weights
+}
+
+/// `[block of output channels][two taps][channel][tap]`, filled up with zeros.
+fn pixel_pairs(conv: &QuantizedConv) -> Vec<i8> {
+    let outputs = conv.bias.len();
+    let taps = (conv.weights.len() / outputs).next_multiple_of(PIXEL_PAIR_TAPS);
+    let mut weights = Vec::with_capacity(outputs.next_multiple_of(PIXEL_PAIR_CHANNELS) * taps);
+    for block in (0..outputs).step_by(PIXEL_PAIR_CHANNELS) {
+        for pair in (0..taps).step_by(2) {
+            for channel in block..block + PIXEL_PAIR_CHANNELS {
+                let of_channel = if channel < outputs { of_channel(conv, channel) } else { &[] };
+                weights.extend([pair, pair + 1].map(|tap| of_channel.get(tap).copied().unwrap_or(0)));
+            }
         }
     }
     weights

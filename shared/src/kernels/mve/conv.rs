@@ -1,0 +1,65 @@
+//! Convolution without groups. Weights `[pair of output channels][vector of 16 taps][channel]`, taps as
+//! `[row][column][input channel]`, vectors and the last pair filled with zeros. Channel constants fill
+//! whole blocks of eight.
+
+use super::super::rows::{self, Rows};
+use super::super::{Needs, product, window_fits};
+use super::VECTOR;
+use super::dot::{PIXELS, dot};
+use super::finish::{self, Finish};
+use super::patch::{Patch, Room};
+use crate::engine::{Arena, part};
+use crate::image::{Layer, Record};
+
+pub fn needs(record: &Record) -> Option<Needs> {
+    if !window_fits(record) || record.groups != 1 {
+        return None;
+    }
+    let (patch, pairs) = (Patch::new(record), record.output.shape.channels.div_ceil(2));
+    Some(Needs {
+        weights: patch.vectors().saturating_mul(product([pairs, 2 * VECTOR])),
+        channels: finish::constants(record),
+        scratch: scratch(record, &patch).into_iter().fold(0, u64::saturating_add),
+    })
+}
+
+/// Bytes of the ring of rows, the tile, the gathered patches and the sums.
+fn scratch(record: &Record, patch: &Patch) -> [u64; 4] {
+    let (ring, sums) = (rows::scratch_bytes(record), finish::sum_bytes(record, PIXELS));
+    [ring, patch.tile_bytes(), patch.gathered_bytes(), sums]
+}
+
+pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+    let record = &layer.record;
+    let (input, output) = (record.input.shape, record.output.shape);
+    let target = arena.values(record.output.offset, output.len());
+    let patch = Patch::new(record);
+    let mut end = record.scratch.0;
+    let places = scratch(record, &patch).map(|bytes| {
+        let bytes = bytes as usize;
+        end += bytes;
+        (end - bytes, bytes)
+    });
+    let [ring, tile, gathered, sums] = places;
+    let room = Room { tile: arena.words(tile.0, tile.1), gathered: arena.values(gathered.0, gathered.1) };
+    let sums = arena.words(sums.0, sums.1);
+    let mut rows =
+        Rows::new(record, arena.values(ring.0, ring.1), arena.values(record.input.offset, input.len()));
+    let finish = Finish::new(layer, PIXELS);
+    let (vectors, pairs) = (patch.vectors() as usize, output.channels.div_ceil(2));
+    let bytes = output.width * output.channels;
+    let count = PIXELS.min(output.width);
+    for y in 0..output.height {
+        rows.load(y);
+        let row = part(target, y * bytes, bytes);
+        let mut x = 0;
+        while x < output.width {
+            // The last tile of a row may repeat pixels: their patches are still in the ring.
+            x = x.min(output.width - count);
+            patch.fill(&rows, room, x, count);
+            dot(layer.weights, room.tile, sums, vectors, pairs);
+            finish.run(sums, part(row, x * output.channels, count * output.channels), count);
+            x += PIXELS;
+        }
+    }
+}
