@@ -5,8 +5,6 @@ pub mod cmsdk;
 #[cfg(target_arch = "riscv32")]
 pub mod minstret;
 #[cfg(target_arch = "riscv32")]
-pub mod mtime;
-#[cfg(target_arch = "riscv32")]
 pub mod ns16550;
 #[cfg(target_arch = "arm")]
 pub mod pl011;

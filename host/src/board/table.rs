@@ -96,7 +96,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: 4 * MIB,
         slot_bytes: 3 * MIB,
         ram_bytes: 4 * MIB,
-        machine: Machine { program: ARM, arguments: &["-machine", "mps2-an385"], since: [6, 0] },
+        machine: Machine::new(ARM, &["-machine", "mps2-an385"], [6, 0]),
     },
     Board {
         name: "mps2-an386",
