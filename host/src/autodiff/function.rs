@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use super::forward::forward_model;
 use super::parameters::{Parameters, parameters};
 use super::rule::rule_of;
+use super::rules::batch_normalization::with_relu;
 use super::tape::Tape;
-use super::{AutodiffError, GradientGraph, Options, Parameter, Role, loss, momentum};
+use super::{AutodiffError, Dialect, GradientGraph, Options, Parameter, Role, loss, momentum};
 use crate::onnx::proto::data_type;
 use crate::onnx::shape_inference::Types;
 use crate::onnx::{Attribute, Graph, Model, Node, ValueInfo};
@@ -27,11 +28,15 @@ pub fn gradient_graph(model: &Model, options: &Options) -> Result<GradientGraph,
     let mut inputs = graph.clone();
     inputs.inputs.push(ValueInfo::new(&labels, data_type::INT64, &[-1]));
     let mut tape = Tape::new(options.dialect, &inputs, &all, trainable.clone(), options.seed)?;
-    forward_pass(&mut tape, &graph.nodes)?;
+    let nodes = match options.dialect {
+        Dialect::Training => with_relu(&graph.nodes, &trainable),
+        Dialect::Standard => graph.nodes.clone(),
+    };
+    forward_pass(&mut tape, &nodes)?;
     tape.enter("loss".into());
     let (loss, gradient) = loss::softmax_cross_entropy(&mut tape, &logits, &labels, options.label_smoothing)?;
     tape.add_gradient(&logits, gradient)?;
-    reverse_pass(&mut tape, &graph.nodes)?;
+    reverse_pass(&mut tape, &nodes)?;
 
     let mut gradients = Vec::new();
     for name in names.iter().filter(|name| trainable.contains(*name)) {
@@ -163,10 +168,9 @@ fn function(
         .filter(|(name, _)| read.contains(name))
         .map(|(n, t)| (n.clone(), t.clone()))
         .collect();
-    let domains = match tape.nodes.iter().any(|node| node.domain == "com.microsoft") {
-        true => vec![("com.microsoft".to_owned(), 1)],
-        false => Vec::new(),
-    };
+    let domains: BTreeSet<&String> = tape.nodes.iter().map(|node| &node.domain).collect();
+    let domains = domains.into_iter().filter(|domain| !domain.is_empty());
+    let domains = domains.map(|domain| (domain.clone(), 1)).collect();
     graph.nodes = tape.nodes;
     Ok(Model { graph, opset: 17, domains, ..Model::default() })
 }

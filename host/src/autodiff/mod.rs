@@ -5,6 +5,7 @@
 //!   one step direction per trainable parameter out.
 //! * [`training_graph`] wraps that function for ONNX Runtime's training API, with gradient buffers
 //!   that are updated in place.
+//! * [`session_graph`] makes a whole step of it for plain sessions, with the updated parameters as outputs.
 //!
 //! Each operator has one rule in one file of [`rules`], in two [`Dialect`]s. Values that no
 //! trainable parameter influences get no gradient, so the backward pass of the first layer stops at
@@ -22,6 +23,7 @@ mod opset;
 mod parameters;
 mod rule;
 mod rules;
+mod session_graph;
 mod tape;
 mod training_api;
 
@@ -31,13 +33,15 @@ pub use error::AutodiffError;
 pub use function::gradient_graph;
 pub use momentum::Momentum;
 pub use rule::supported_operators;
+pub use session_graph::{LEARNING_RATE, SessionGraph, session_graph};
 pub use training_api::training_graph;
 
 /// Which operators the backward pass is written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
-    /// ONNX Runtime's own gradient operators (`com.microsoft.ConvGrad` and others), which only its
-    /// training build (1.19.2) has, and standard operators for the rest.
+    /// Goldcrest's own convolutions ([`crate::operators`]), ONNX Runtime's gradient operators
+    /// (`MaxPoolGrad` and others), which only its training build (1.19.2) has, and standard operators for the
+    /// rest.
     #[default]
     Training,
     /// Standard ONNX operators of opset 17 alone: runs on any ONNX Runtime.

@@ -98,6 +98,12 @@ impl Tape {
         Ok(())
     }
 
+    /// Appends a node that computes what `meant` does: the types of its outputs are those of `meant`.
+    pub fn append_as(&mut self, node: Node, meant: &Node) -> Result<(), AutodiffError> {
+        self.types.apply(meant)?;
+        self.append(node)
+    }
+
     /// Appends a node without outputs and gives it one, whose name it returns.
     pub fn emit(&mut self, mut node: Node) -> Result<String, AutodiffError> {
         let output = self.fresh(&format!("{}.{}", self.scope, node.op));

@@ -243,7 +243,7 @@ pub(crate) use dsp::ACCUMULATOR_LIMIT as DSP_ACCUMULATOR_LIMIT;
 #[cfg(feature = "quantize")]
 pub(crate) use dsp::planes::HEIGHT as DSP_DEPTHWISE_HEIGHT;
 #[cfg(feature = "quantize")]
-pub(crate) use mve::{BLOCK as MVE_BLOCK, VECTOR as MVE_VECTOR};
+pub(crate) use mve::{BLOCK as MVE_BLOCK, VECTOR as MVE_VECTOR, apart as mve_runs_apart};
 #[cfg(feature = "quantize")]
 pub(crate) use pixel_pairs::{CHANNELS as PIXEL_PAIR_CHANNELS, TAPS as PIXEL_PAIR_TAPS};
 #[cfg(feature = "quantize")]
