@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use embedded_io::{ErrorType, Read, Write};
 use goldcrest::board::client::{Client, Patience, Transport};
-use goldcrest_firmware::app::{App, Site, Stack};
+use goldcrest_firmware::app::update::NoSlot;
+use goldcrest_firmware::app::{App, Site, Stack, Stopped};
 use goldcrest_firmware::clock::Stopwatch;
 use goldcrest_shared::engine::Engine;
 use goldcrest_shared::image::Image;
@@ -80,7 +81,7 @@ impl Stack for NoGauge {
 /// A board behind a noisy line. Time stands still: what is not there now has timed out.
 struct Bench {
     slot: &'static [u8],
-    app: App<'static, Port, NoClock, NoGauge>,
+    app: App<'static, Port, NoClock, NoGauge, NoSlot>,
     to_board: Wire,
     from_board: Wire,
     received: VecDeque<u8>,
@@ -118,10 +119,17 @@ impl Noise {
     }
 }
 
-fn board(slot: &'static [u8], to_board: &Wire, from_board: &Wire) -> App<'static, Port, NoClock, NoGauge> {
+fn board(
+    slot: &'static [u8],
+    to_board: &Wire,
+    from_board: &Wire,
+) -> App<'static, Port, NoClock, NoGauge, NoSlot> {
     let site = Site {
         board: "bench",
         slot,
+        spare: None,
+        key: None,
+        ahead_bytes: 4096,
         arena: Vec::leak(vec![0x5555_5555; 2000]),
         frame: Vec::leak(vec![0; 1024]),
         stack: NoGauge,
@@ -145,7 +153,8 @@ impl Transport for &mut Bench {
         }
         let damaged = self.noise.damage(bytes.iter().copied());
         self.to_board.borrow_mut().extend(damaged);
-        let Ok(()) = self.app.serve();
+        let Ok(stopped) = self.app.serve();
+        assert_eq!(stopped, Stopped::LineEnded);
         let answer: Vec<u8> = self.from_board.borrow_mut().drain(..).collect();
         let damaged = self.noise.damage(answer.into_iter());
         self.received.extend(damaged);
