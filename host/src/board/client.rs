@@ -134,11 +134,11 @@ impl<T: Transport> Client<T> {
         // The name of the image in hand, if the board has it already.
         let mut loaded = None;
         while let Some(pixels) = images.next() {
-            let next = images.peek().filter(|next| self.delivery.goes_ahead(next.len()));
-            let Some(&next) = next else {
+            let next = images.peek().copied().filter(|next| self.delivery.goes_ahead(next.len()));
+            if next.is_none() && loaded.is_none() {
                 each(self.infer(pixels)?);
                 continue;
-            };
+            }
             let transfer = match loaded.take() {
                 Some(transfer) => transfer,
                 None => {
@@ -148,15 +148,14 @@ impl<T: Transport> Client<T> {
                 }
             };
             let after = self.next_transfer();
-            let requests = [
-                Request::Run { transfer, crc: CRC.checksum(pixels), report: Report::Answer },
-                Request::Load { transfer: after, offset: 0, pixels: next },
-            ];
+            let mut requests =
+                vec![Request::Run { transfer, crc: CRC.checksum(pixels), report: Report::Answer }];
+            requests.extend(next.map(|pixels| Request::Load { transfer: after, offset: 0, pixels }));
             let mut answer = None;
             let asked = self.conversation.ask_all(&requests, &mut self.run, |response| {
                 answer = classification(response, transfer).or(answer.take());
-                let whole = |pieces: Pieces| pieces.received() == next.len();
-                loaded = pieces_of(response, after).filter(|&pieces| whole(pieces)).map(|_| after);
+                let whole = |pieces: &Pieces| next.is_some_and(|next| pieces.received() == next.len());
+                loaded = pieces_of(response, after).filter(whole).map(|_| after);
             });
             match (asked, answer) {
                 (Err(error), _) if !error.is_worth_a_reload() => return Err(error),
