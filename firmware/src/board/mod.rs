@@ -2,7 +2,9 @@
 
 use embedded_io::{Read, Write};
 
+use crate::app::update::Slot;
 use crate::clock::Stopwatch;
+use crate::start::Region;
 
 #[cfg(feature = "lm3s6965evb")]
 pub mod lm3s6965evb;
@@ -38,6 +40,17 @@ pub trait Board {
     /// What measures an inference.
     type Watch: Stopwatch;
 
+    /// Bytes that the line holds while nobody reads it. QEMU's lines hold back what a UART cannot take.
+    const AHEAD_BYTES: u32 = 4096;
+    /// What writes a slot of the device image.
+    type Slot: Slot;
+
     /// Switches the board's peripherals on.
     fn take() -> (Self::Line, Self::Watch);
+
+    /// The slot that is not in use, for a new device image; none where the firmware cannot write it.
+    ///
+    /// # Safety
+    /// Nobody else looks at or writes the slot while the result lives.
+    unsafe fn spare(slot: Region) -> Option<Self::Slot>;
 }

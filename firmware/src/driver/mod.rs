@@ -8,6 +8,8 @@ pub mod minstret;
 pub mod ns16550;
 #[cfg(target_arch = "arm")]
 pub mod pl011;
+#[cfg(target_arch = "arm")]
+pub mod ram_slot;
 mod register;
 #[cfg(target_arch = "riscv32")]
 pub mod sifive_uart;

@@ -54,7 +54,9 @@ impl ErrorType for Uart {
 
 impl Read for Uart {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
-        let Some((first, rest)) = buffer.split_first_mut() else { return Ok(0) };
+        let Some((first, rest)) = buffer.split_first_mut() else {
+            return Ok(0);
+        };
         *first = loop {
             // Cleared before the look at the buffer, so a byte that comes in after it ends the sleep.
             self.wake.clear();

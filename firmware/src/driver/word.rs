@@ -43,7 +43,9 @@ impl<S> ErrorType for Words<S> {
 
 impl<S: serial::Read<u8>> Read for Words<S> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, LineError> {
-        let Some(first) = buffer.first_mut() else { return Ok(0) };
+        let Some(first) = buffer.first_mut() else {
+            return Ok(0);
+        };
         loop {
             // Cleared before the look at the port, so a byte that comes in after it still ends the sleep.
             self.wake.clear();
