@@ -1,7 +1,7 @@
 //! Kernels in the emulator against the plain reference, on layers of many shapes.
 
 use goldcrest::board::emulator::{Emulator, Options};
-use goldcrest::board::{BOARDS, Board, firmware};
+use goldcrest::board::{Board, firmware, table};
 use goldcrest_shared::engine::Engine;
 use goldcrest_shared::image::Image;
 use goldcrest_shared::quantize::graph::QuantizedModel;
@@ -42,17 +42,30 @@ fn compare(
     packed.layers.iter().map(|layer| layer.kernel).collect()
 }
 
+/// Boards of the families with instructions of their own, and the kernels that only these have.
+const SPECIAL: [(&str, &[&str]); 3] = [
+    ("mps2-an386", &["dsp-conv", "dsp-winograd", "dsp-depthwise", "dsp-fully-connected"]),
+    ("mps2-an505", &["dsp-conv", "dsp-winograd", "dsp-depthwise", "dsp-fully-connected"]),
+    ("mps3-an547", &["mve-conv", "mve-fully-connected"]),
+];
+
+/// Kernels that every family reads alike, of which some have other instructions.
+const COMMON: [&str; 5] = ["max-pool", "average-pool", "add", "mul", "lookup"];
+
 #[test]
 fn layers_of_many_shapes_are_the_references() {
-    for board in BOARDS.iter().filter(|board| ["mps2-an386", "mps2-an505"].contains(&board.name)) {
+    for (name, special) in SPECIAL {
+        let board = table::find(name).unwrap();
         let mut kernels = Vec::new();
         for seed in 0..NETWORKS {
             let winograd = if seed % 2 == 0 { Winograd::Auto } else { Winograd::Off };
             let options = PackOptions { family: board.family, winograd, ..PackOptions::default() };
             kernels.extend(compare(board, &random::layers(seed, LAYERS), &options, seed));
         }
-        for kernel in ["dsp-conv", "dsp-winograd", "dsp-depthwise", "dsp-fully-connected"] {
-            assert!(kernels.contains(&kernel), "{}: no layer ran {kernel}: {kernels:?}", board.name);
+        for kernel in special.iter().chain(&COMMON) {
+            assert!(kernels.contains(kernel), "{name}: no layer ran {kernel}: {kernels:?}");
         }
+        let depthwise = kernels.iter().any(|kernel| kernel.ends_with("depthwise"));
+        assert!(depthwise, "{name}: no layer was depthwise: {kernels:?}");
     }
 }
