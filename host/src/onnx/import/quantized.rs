@@ -55,7 +55,7 @@ pub fn dequantized(
 ) -> Result<Tensor, Problem> {
     let at = axis(node, values, scale)?;
     let scales = scale.as_f32().unwrap_or_default();
-    let real = |index: usize| {
+    let real = |index: usize| -> Result<f32, Problem> {
         let channel = at(index);
         Ok((integer(values, index)? - zero_point(zero, channel)?) as f32 * scales[channel])
     };
@@ -74,7 +74,7 @@ pub fn quantized(
     let scales = scale.as_f32().unwrap_or_default();
     let signed = matches!(zero.map(|zero| &zero.data), Some(Data::I8(_)));
     let (low, high) = if signed { (-128.0, 127.0) } else { (0.0, 255.0) };
-    let integer = |(index, &value): (usize, &f32)| {
+    let integer = |(index, &value): (usize, &f32)| -> Result<f32, Problem> {
         let channel = at(index);
         let zero = zero_point(zero, channel)? as f32;
         Ok(((value / scales[channel]).round_ties_even() + zero).clamp(low, high))
