@@ -5,7 +5,7 @@ GOLDCREST = $(CARGO) run --quiet --release --package goldcrest --
 # A data set: a folder, an archive, `cifar10` or `glyphs`. Empty: what is at hand.
 DATA ?=
 
-.PHONY: demo test build doctor lint bench-engine bench-quantize miri corpus help
+.PHONY: demo test build doctor lint bench-engine bench-quantize bench-train miri corpus help
 
 demo: doctor ## Train, quantize, prove and run on an emulated board (DATA=SPEC)
 	$(GOLDCREST) demo $(if $(DATA),--data $(DATA))
@@ -22,6 +22,9 @@ doctor: build ## Find or install what is needed
 lint: ## Formatting and clippy, as CI runs them
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+
+bench-train: doctor ## Training throughput and memory against PyTorch (ROUNDS=3 THREADS=1)
+	python3 bench/train.py target/release/goldcrest target/bench/train $(or $(ROUNDS),3) $(or $(THREADS),1)
 
 bench-engine: build ## Inference on every emulated board beside CMSIS-NN; fails if a layer got slower
 	$(GOLDCREST) bench --out target/bench/engine.json --baseline docs/bench/engine.json

@@ -130,7 +130,6 @@ impl<'a> Rows<'a> {
     }
 
     /// Bytes of a row.
-    #[cfg(goldcrest_mve)]
     pub fn pitch(&self) -> usize {
         self.pitch
     }
