@@ -31,6 +31,13 @@ fn of_channel(conv: &QuantizedConv, channel: usize) -> &[i8] {
     &conv.weights[channel * each..][..each]
 }
 
+/// Values that an output channel reads side by side in one input row.
+fn run_length(conv: &QuantizedConv) -> usize {
+    let width = conv.window.kernel[1];
+    let depth = conv.weights.len() / (conv.bias.len() * conv.window.kernel[0] * width);
+    if conv.window.dilation[1] == 1 { width * depth } else { depth }
+}
+
 /// `[group][block of output channels][tap][output channel of the block]`.
 fn blocked(conv: &QuantizedConv) -> Vec<i8> {
     let outputs = conv.bias.len() / conv.groups;

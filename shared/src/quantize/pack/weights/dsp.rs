@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::of_channel;
+use super::{of_channel, run_length};
 use crate::image::Channel;
 use crate::quantize::graph::QuantizedConv;
 
@@ -27,13 +27,6 @@ fn word(a: [i8; 2], b: [i8; 2]) -> [i8; 4] {
 fn pair_constants(a: Channel, b: Channel) -> [Channel; 2] {
     let bias = b.bias.wrapping_mul(256).wrapping_add(a.bias);
     [a, Channel { bias, multiplier: b.multiplier }]
-}
-
-/// Values that an output channel reads side by side in one input row.
-fn run_length(conv: &QuantizedConv) -> usize {
-    let width = conv.window.kernel[1];
-    let depth = conv.weights.len() / (conv.bias.len() * conv.window.kernel[0] * width);
-    if conv.window.dilation[1] == 1 { width * depth } else { depth }
 }
 
 /// The even and the odd word of each four taps of a run, filled up with zeros.
