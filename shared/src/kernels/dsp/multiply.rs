@@ -3,8 +3,6 @@
 
 use core::cell::Cell;
 
-#[cfg(goldcrest_dsp)]
-use super::super::SMALL;
 use super::super::output::Output;
 use super::PIXELS;
 use crate::engine::part;
@@ -108,6 +106,7 @@ mod armv7em {
 
     use super::super::requantize::{plain, wide};
     use super::{Output, PIXELS};
+    use crate::kernels::SMALL;
 
     /// The loops for the whole pairs of `outputs` channels and for an odd last one.
     pub fn calls(
