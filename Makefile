@@ -33,7 +33,7 @@ bench-quantize: build ## Accuracy beside ONNX Runtime's quantizer (DATA=SPEC MOD
 	python3 -m venv target/bench/onnxruntime
 	target/bench/onnxruntime/bin/pip install --quiet onnxruntime==1.22.1 onnx==1.23.2 numpy sympy
 	target/bench/onnxruntime/bin/python tests/bench/quantize.py target/release/goldcrest \
-		$(or $(DATA),cifar10) target/bench/quantize.json $(or $(MODELS),runs/lenet5/model.onnx runs/resnet8/model.onnx)
+		$(or $(DATA),cifar10) target/bench/quantize.json $(or $(MODELS),models/lenet5.onnx models/resnet8.onnx)
 
 miri: ## The engine and the image reader under Miri (needs a nightly toolchain)
 	rustup component add --toolchain nightly miri rust-src

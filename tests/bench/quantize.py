@@ -73,7 +73,7 @@ def main():
     work.mkdir(parents=True, exist_ok=True)
     rows, table = [], []
     for model in arguments.models:
-        network = model.parent.name
+        network = model.parent.name if model.stem == "model" else model.stem
         judge = lambda file: goldcrest(
             arguments.goldcrest, "eval", file, "--against", model, "--data", arguments.data,
             "--count", arguments.count,

@@ -26,7 +26,9 @@ impl std::fmt::Display for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.options.range {
             RangeMethod::MinMax => write!(f, "minmax")?,
-            RangeMethod::Percentile(fraction) => write!(f, "percentile {}", 100.0 * (1.0 - fraction))?,
+            RangeMethod::Percentile(fraction) => {
+                write!(f, "percentile {}", (1e8 * (1.0 - fraction)).round() / 1e6)?
+            }
             RangeMethod::MeanSquaredError => write!(f, "mse")?,
             RangeMethod::Entropy => write!(f, "entropy")?,
         }
