@@ -2,7 +2,6 @@
 
 use crate::app::update::NoSlot;
 use crate::driver::Register;
-use crate::driver::Wake;
 use crate::driver::minstret::Minstret;
 use crate::driver::sifive_uart::Uart;
 use crate::start::Region;
@@ -28,7 +27,7 @@ impl super::Board for Board {
         // SAFETY: the addresses of the part's memory map; `start::run` is the only caller.
         unsafe {
             Register::new(PINS_FUNCTION).write(PINS_FUNCTION_UART0);
-            (Uart::new(0x1001_3000, CLOCK / 115_200 - 1, Wake::plic(0x0c00_0000, 3)), watch)
+            (Uart::new(0x1001_3000, CLOCK / 115_200 - 1), watch)
         }
     }
 

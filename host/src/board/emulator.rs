@@ -102,6 +102,8 @@ pub struct Options {
     pub echo_log: bool,
     /// How long to wait for the board.
     pub patience: Patience,
+    /// Puts something into the serial line: takes the board's end and gives the host's.
+    pub through: Option<fn(UnixStream) -> io::Result<UnixStream>>,
 }
 
 impl Emulator {
@@ -142,6 +144,10 @@ impl Emulator {
         }
         let mut process = Process { board: board.name, child, log };
         let line = process.accept(&listener)?;
+        let line = match options.through {
+            Some(through) => through(line).map_err(io("the serial line's socket"))?,
+            None => line,
+        };
         let client = Client::connect(line, options.patience);
         let mut client = client.map_err(|error| process.explain(error))?;
         let info = client.info().map_err(|error| process.explain(error))?;
@@ -160,6 +166,11 @@ impl Emulator {
     /// What the board says of itself now; its stack gauge rises with what it did.
     pub fn fresh_info(&mut self) -> Result<BoardInfo, EmulatorError> {
         self.client.info().map_err(|error| self.process.explain(error))
+    }
+
+    /// The conversation with it, for what goes beyond classification.
+    pub fn client(&mut self) -> &mut Client<UnixStream> {
+        &mut self.client
     }
 
     /// The last lines of its log, oldest first.

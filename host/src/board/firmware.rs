@@ -110,7 +110,10 @@ pub fn build(board: &Board) -> Result<Firmware, BuildError> {
 pub fn build_as(board: &Board, recipe: &Recipe) -> Result<Firmware, BuildError> {
     let root = root()?;
     let (binary, feature) = match recipe.program {
-        Program::Application => (board.name, None),
+        // A key makes the firmware take signed models only, and brings the code that looks.
+        Program::Application => {
+            (board.name, env::var_os("GOLDCREST_UPDATE_KEY").is_some().then_some("signature"))
+        }
         Program::Inference => ("inference", Some("inference")),
         Program::Sections => ("inference", Some("sections")),
     };
