@@ -5,7 +5,7 @@ GOLDCREST = $(CARGO) run --quiet --release --package goldcrest --
 # A data set: a folder, an archive, `cifar10` or `glyphs`. Empty: what is at hand.
 DATA ?=
 
-.PHONY: demo test build doctor lint bench-engine bench-train miri corpus help
+.PHONY: demo test build doctor lint bench-engine bench-quantize bench-train miri corpus help
 
 demo: doctor ## Train, quantize, prove and run on an emulated board (DATA=SPEC)
 	$(GOLDCREST) demo $(if $(DATA),--data $(DATA))
@@ -28,6 +28,12 @@ bench-train: doctor ## Training throughput and memory against PyTorch (ROUNDS=3 
 
 bench-engine: build ## Inference on every emulated board beside CMSIS-NN; fails if a layer got slower
 	$(GOLDCREST) bench --out target/bench/engine.json --baseline docs/bench/engine.json
+
+bench-quantize: build ## Accuracy beside ONNX Runtime's quantizer (DATA=SPEC MODELS="a.onnx b.onnx")
+	python3 -m venv target/bench/onnxruntime
+	target/bench/onnxruntime/bin/pip install --quiet onnxruntime==1.22.1 onnx==1.23.2 numpy sympy
+	target/bench/onnxruntime/bin/python tests/bench/quantize.py target/release/goldcrest \
+		$(or $(DATA),cifar10) target/bench/quantize.json $(or $(MODELS),runs/lenet5/model.onnx runs/resnet8/model.onnx)
 
 miri: ## The engine and the image reader under Miri (needs a nightly toolchain)
 	rustup component add --toolchain nightly miri rust-src

@@ -1,20 +1,29 @@
 //! QEMU's `virt` machine with one RV32IMAC hart.
 
+use crate::app::update::NoSlot;
 use crate::driver::Wake;
-use crate::driver::mtime::Mtime;
+use crate::driver::minstret::Minstret;
 use crate::driver::ns16550::Uart;
+use crate::start::Region;
 
-/// The first UART, and the core-local interruptor's timer.
+/// The first UART, and the instruction counter.
 pub enum Board {}
 
 impl super::Board for Board {
     const NAME: &'static str = "riscv-virt";
     const FRAME_BYTES: usize = 4096;
     type Line = Uart;
-    type Watch = Mtime;
+    type Watch = Minstret;
+    type Slot = NoSlot;
 
-    fn take() -> (Uart, Mtime) {
+    fn take() -> (Uart, Minstret) {
+        // Instructions per second of virtual time with `-icount shift=8`: 10^9 / 2^8.
+        let watch = Minstret::new(3_906_250);
         // SAFETY: the addresses of the machine's memory map; `start::run` is the only caller.
-        unsafe { (Uart::new(0x1000_0000, Wake::plic(0x0c00_0000, 10)), Mtime::new(0x0200_0000, 10_000_000)) }
+        unsafe { (Uart::new(0x1000_0000, Wake::plic(0x0c00_0000, 10)), watch) }
+    }
+
+    unsafe fn spare(_: Region) -> Option<NoSlot> {
+        None
     }
 }

@@ -146,7 +146,10 @@ impl GradientCheck {
         graph.outputs = outputs.iter().map(|output| tape.type_of(output).unwrap().info(output)).collect();
         graph.values = tape.values()?;
         graph.values.retain(|info| !outputs.contains(&info.name));
-        graph.initializers = tape.constants;
+        graph.initializers = BTreeMap::new();
+        // What training would keep between steps.
+        graph.initializers.extend(tape.counter().map(|counter| (counter.name, counter.initial)));
+        graph.initializers.append(&mut tape.constants);
         graph.nodes = tape.nodes;
         let domains = ["com.microsoft", operators::DOMAIN].map(|domain| (domain.to_owned(), 1)).to_vec();
         Ok(Model { graph, opset: 17, domains, ..Model::default() })

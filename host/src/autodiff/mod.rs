@@ -11,6 +11,7 @@
 //! trainable parameter influences get no gradient, so the backward pass of the first layer stops at
 //! its weights.
 
+mod adam;
 mod broadcast;
 mod error;
 mod forward;
@@ -29,6 +30,7 @@ mod training_api;
 
 use crate::onnx::{Model, Tensor};
 
+pub use adam::AdamW;
 pub use error::AutodiffError;
 pub use function::gradient_graph;
 pub use momentum::Momentum;
@@ -60,11 +62,23 @@ pub struct Options {
     pub frozen: Vec<String>,
     /// Gradients are scaled down so that their norm, over all parameters, is at most this.
     pub clip_norm: Option<f32>,
-    /// Momentum and weight decay inside the graph.
-    pub momentum: Option<Momentum>,
+    /// What becomes of the gradients inside the graph.
+    pub update: Update,
     /// Seeds dropout. ONNX Runtime keeps the state of its generator in the session: the same steps
     /// from a fresh session draw the same masks.
     pub seed: i64,
+}
+
+/// How gradients become the direction of a step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Update {
+    /// They are it.
+    #[default]
+    Gradient,
+    /// By momentum and weight decay.
+    Momentum(Momentum),
+    /// By AdamW.
+    AdamW(AdamW),
 }
 
 /// A tensor that training keeps between steps.
@@ -89,7 +103,7 @@ impl Parameter {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Role {
     /// By the optimizer, against the direction that the named output gives: the gradient, or what
-    /// [`Options::momentum`] makes of it.
+    /// [`Options::update`] makes of it.
     Trainable {
         /// An output of the gradient graph.
         direction: String,

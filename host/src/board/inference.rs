@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::firmware::{self, BuildError, Program, Recipe};
 use super::payload::Payload;
 use super::qemu::{self, QemuError};
+use super::segment;
 use super::table::Board;
 
 /// What inference alone takes.
@@ -91,8 +92,9 @@ pub fn run(
     let code_bytes = firmware.flash_bytes - firmware.vector_bytes;
     let io = |what| move |error| InferenceError::Io { what, error };
     let folder = tempfile::Builder::new().prefix("goldcrest-").tempdir().map_err(io("a temporary folder"))?;
-    let image = folder.path().join("model.gci");
-    std::fs::write(&image, &payload.bytes).map_err(io("writing the device image"))?;
+    let image = folder.path().join("model.elf");
+    std::fs::write(&image, segment::elf(firmware.slot_start as u32, &payload.bytes))
+        .map_err(io("writing the device image"))?;
     let said = finish(board, qemu::start_alone(board, &firmware, &image, None)?)?;
     let stack_bytes = said.lines().find_map(|line| u32::from_str_radix(line.trim(), 16).ok());
     let stack_bytes = stack_bytes.ok_or_else(|| failed(board, "no stack gauge", &said))?;

@@ -107,10 +107,15 @@ impl Split {
         (self.select(first), self.select(second))
     }
 
-    /// These images, copied.
-    fn select(&self, indices: &[usize]) -> Self {
-        let pixels = indices.iter().flat_map(|&index| self.image(index)).copied().collect();
-        let labels = indices.iter().map(|&index| self.labels[index]).collect();
+    /// The images at these positions, in their order.
+    ///
+    /// # Panics
+    ///
+    /// When a position is not below [`len`](Self::len).
+    #[must_use]
+    pub fn select(&self, positions: &[usize]) -> Self {
+        let pixels = positions.iter().flat_map(|&index| self.image(index)).copied().collect();
+        let labels = positions.iter().map(|&index| self.labels[index]).collect();
         Self::new(self.shape, pixels, labels)
     }
 

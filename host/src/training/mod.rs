@@ -13,6 +13,7 @@ mod reference;
 pub mod run;
 pub mod schedule;
 pub mod session;
+pub mod tensorboard;
 #[cfg(test)]
 mod tests;
 mod train;

@@ -25,6 +25,9 @@ pub struct Options {
     /// Peak learning rate [default: 0.01]
     #[arg(long)]
     pub learning_rate: Option<f32>,
+    /// How gradients become steps [default: sgd]
+    #[arg(long)]
+    pub optimizer: Option<Optimizer>,
     /// Momentum of the stochastic gradient descent [default: 0.5]
     #[arg(long)]
     pub momentum: Option<f32>,
@@ -34,6 +37,12 @@ pub struct Options {
     /// Pull of the weights towards 0, biases and normalizations left out [default: 0]
     #[arg(long)]
     pub weight_decay: Option<f32>,
+    /// The pull of `sgd` does not enter its momentum (`adamw`'s never does) [default: false]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    pub decoupled_decay: Option<bool>,
+    /// Parameters whose names begin with one of these keep their values [default: none]
+    #[arg(long, value_delimiter = ',', value_name = "PREFIX")]
+    pub freeze: Option<Vec<String>>,
     /// Part of each label that is spread evenly over all classes [default: 0]
     #[arg(long)]
     pub label_smoothing: Option<f32>,
@@ -70,15 +79,31 @@ pub struct Options {
     pub seed: Option<u64>,
 }
 
+/// How gradients become steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimizer {
+    /// Stochastic gradient descent with momentum
+    #[default]
+    Sgd,
+    /// AdamW with betas 0.9 and 0.999
+    #[value(name = "adamw")]
+    #[serde(rename = "adamw")]
+    AdamW,
+}
+
 /// A complete recipe with values in range.
 #[derive(Clone, Debug)]
 pub struct Recipe {
     pub epochs: usize,
     pub batch: usize,
     pub learning_rate: f32,
+    pub optimizer: Optimizer,
     pub momentum: f32,
     pub nesterov: bool,
     pub weight_decay: f32,
+    pub decoupled_decay: bool,
+    pub freeze: Vec<String>,
     pub label_smoothing: f32,
     /// 0: no clipping.
     pub clip_norm: f32,
@@ -137,9 +162,12 @@ impl Options {
             epochs: self.epochs.or(others.epochs),
             batch: self.batch.or(others.batch),
             learning_rate: self.learning_rate.or(others.learning_rate),
+            optimizer: self.optimizer.or(others.optimizer),
             momentum: self.momentum.or(others.momentum),
             nesterov: self.nesterov.or(others.nesterov),
             weight_decay: self.weight_decay.or(others.weight_decay),
+            decoupled_decay: self.decoupled_decay.or(others.decoupled_decay),
+            freeze: self.freeze.or(others.freeze),
             label_smoothing: self.label_smoothing.or(others.label_smoothing),
             clip_norm: self.clip_norm.or(others.clip_norm),
             schedule: self.schedule.or(others.schedule),
@@ -160,9 +188,12 @@ impl Options {
             epochs: self.epochs.unwrap_or(50),
             batch: self.batch.unwrap_or(64),
             learning_rate: self.learning_rate.unwrap_or(0.01),
+            optimizer: self.optimizer.unwrap_or_default(),
             momentum: self.momentum.unwrap_or(0.5),
             nesterov: self.nesterov.unwrap_or(false),
             weight_decay: self.weight_decay.unwrap_or(0.0),
+            decoupled_decay: self.decoupled_decay.unwrap_or(false),
+            freeze: self.freeze.unwrap_or_default(),
             label_smoothing: self.label_smoothing.unwrap_or(0.0),
             clip_norm: self.clip_norm.unwrap_or(0.0),
             schedule: self.schedule.unwrap_or_default(),
@@ -225,12 +256,21 @@ impl Recipe {
         autodiff::Options {
             label_smoothing: self.label_smoothing,
             clip_norm: (self.clip_norm > 0.0).then_some(self.clip_norm),
-            momentum: Some(autodiff::Momentum {
-                momentum: self.momentum,
-                nesterov: self.nesterov,
-                weight_decay: self.weight_decay,
-                ..autodiff::Momentum::default()
-            }),
+            frozen: self.freeze.clone(),
+            seed: self.seed as i64,
+            update: match self.optimizer {
+                Optimizer::Sgd => autodiff::Update::Momentum(autodiff::Momentum {
+                    momentum: self.momentum,
+                    nesterov: self.nesterov,
+                    weight_decay: self.weight_decay,
+                    decoupled: self.decoupled_decay,
+                    ..autodiff::Momentum::default()
+                }),
+                Optimizer::AdamW => autodiff::Update::AdamW(autodiff::AdamW {
+                    weight_decay: self.weight_decay,
+                    ..autodiff::AdamW::default()
+                }),
+            },
             ..autodiff::Options::default()
         }
     }
@@ -241,9 +281,12 @@ impl Recipe {
             epochs: Some(self.epochs),
             batch: Some(self.batch),
             learning_rate: Some(self.learning_rate),
+            optimizer: Some(self.optimizer),
             momentum: Some(self.momentum),
             nesterov: Some(self.nesterov),
             weight_decay: Some(self.weight_decay),
+            decoupled_decay: Some(self.decoupled_decay),
+            freeze: Some(self.freeze.clone()),
             label_smoothing: Some(self.label_smoothing),
             clip_norm: Some(self.clip_norm),
             schedule: Some(self.schedule),

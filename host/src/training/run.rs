@@ -56,7 +56,8 @@ const MODEL: &str = "model.onnx";
 const BEST: &str = "best.onnx";
 const ARTIFACTS: &str = "artifacts";
 const CONFUSION: &str = "confusion.jsonl";
-const FILES: [&str; 7] = [RECIPE, METRICS, CONFUSION, CHECKPOINT, MODEL, BEST, ARTIFACTS];
+const EVENTS: &str = "tensorboard";
+const FILES: [&str; 8] = [RECIPE, METRICS, CONFUSION, CHECKPOINT, MODEL, BEST, ARTIFACTS, EVENTS];
 /// Begins the names of files that are being written; a killed process leaves them behind.
 const DRAFT: &str = ".goldcrest-";
 
@@ -116,6 +117,11 @@ impl Run {
     /// One JSON line per epoch: which classes were taken for which.
     pub fn confusion(&self) -> PathBuf {
         self.path.join(CONFUSION)
+    }
+
+    /// The folder of TensorBoard's event files.
+    pub fn events(&self) -> PathBuf {
+        self.path.join(EVENTS)
     }
 
     /// The state after the last step that was saved.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::checkpoint::State;
 use super::metrics::{self, Epoch};
-use super::recipe::{Options, Recipe};
+use super::recipe::{Optimizer, Options, Recipe};
 use super::run::{Existing, Run};
 use super::{Backend, Progress, Setup, Summary, TrainError, train};
 use crate::dataset::{Dataset, glyphs};
@@ -134,6 +134,42 @@ fn a_checkpoint_of_another_network_is_refused() {
     let (run, stop) = (Run::open(&path, Existing::Resume).unwrap(), AtomicBool::new(false));
     let error = train(&other, &dataset, &recipe, &run, &Setup::default(), &stop, &mut |_| ()).unwrap_err();
     assert!(matches!(error, TrainError::OtherNetwork { .. }), "{error}");
+}
+
+const DROPPING: &str = r#"
+    name = "dropping"
+    layers = [
+        "flatten",
+        { linear = { features = 32, activation = "relu" } },
+        { dropout = { ratio = 0.5 } },
+        { linear = { features = "$classes" } },
+    ]
+"#;
+
+/// Masks do not come from a generator that a checkpoint does not hold; AdamW's state is in it too.
+#[test]
+fn a_resumed_run_with_dropout_and_adamw_ends_with_the_same_bits() {
+    crate::runtime::load(&Default::default()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (dataset, optimizer) = (dataset(), Some(Optimizer::AdamW));
+    let architecture = crate::architecture::Architecture::parse("dropping", DROPPING).unwrap();
+    let model = architecture.build(dataset.shape, dataset.classes.len(), 7).unwrap();
+    let options = Options { epochs: Some(2), optimizer, learning_rate: Some(1e-3), ..Options::default() };
+    let recipe = recipe(options);
+    let go = |name: &str, existing, stop_at: usize| {
+        let (run, stop) = (Run::open(&folder.path().join(name), existing).unwrap(), AtomicBool::new(false));
+        let mut steps = 0;
+        let report = &mut |progress: Progress| {
+            steps += usize::from(matches!(progress, Progress::Step { .. }));
+            stop.store(steps >= stop_at, Ordering::Relaxed);
+        };
+        let summary = train(&model, &dataset, &recipe, &run, &Setup::default(), &stop, report).unwrap();
+        (parameters(run.path()), summary)
+    };
+    let (whole, summary) = go("whole", Existing::Refuse, usize::MAX);
+    assert!(summary.epochs[1].train_loss < summary.epochs[0].train_loss);
+    go("cut", Existing::Refuse, 5);
+    assert_eq!(go("cut", Existing::Resume, usize::MAX).0, whole);
 }
 
 /// Exporters may hold weights in `Constant` nodes.

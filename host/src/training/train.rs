@@ -17,6 +17,7 @@ use super::processor_time;
 use super::recipe::{Recipe, RecipeError};
 use super::run::{Run, RunError, write_atomically};
 use super::session::{Feed, Session, SessionError};
+use super::tensorboard::Events;
 use crate::autodiff::{self, AutodiffError, Parameter, SessionGraph, TrainingGraph};
 use crate::dataset::{BatchOptions, Batches, Dataset, Normalization, Split};
 use crate::onnx::{Dimension, Model};
@@ -270,12 +271,13 @@ pub fn train(
     }
     write_atomically(&run.recipe(), recipe.to_toml().as_bytes()).map_err(write_error(run.recipe()))?;
     let session = graph.open(state, run, setup)?;
+    let events = Events::create(&run.events()).map_err(write_error(run.events()))?;
     let (train, validation, model) = (&train, &validation, graph.forward_model());
     let job = Job { model, dataset, train, validation, recipe, run, normalization, steps };
 
     report(Progress::Start { epoch: position.epochs + 1, epochs: recipe.epochs, steps });
     let (save_every, saved) = (setup.save_every, Instant::now());
-    let mut learner = Learner { job, session, position, save_every, saved, stop, report };
+    let mut learner = Learner { job, session, events, position, save_every, saved, stop, report };
     if !run.resumes {
         // From here on there is something to resume.
         learner.save()?;
@@ -345,6 +347,7 @@ impl Setup {
 struct Learner<'a, 'b> {
     job: Job<'a>,
     session: Box<dyn Session>,
+    events: Events,
     position: Position,
     save_every: Duration,
     /// When the last checkpoint was written.
@@ -399,6 +402,7 @@ impl Learner<'_, '_> {
         metrics::append(&path, &epoch).map_err(write_error(path))?;
         let path = self.job.run.confusion();
         metrics::append(&path, &confusion).map_err(write_error(path))?;
+        self.events.epoch(&epoch).map_err(write_error(self.events.path().to_owned()))?;
         self.save()?;
         (self.report)(Progress::Epoch(&epoch));
         Ok(Some(epoch))

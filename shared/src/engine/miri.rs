@@ -18,7 +18,7 @@ fn window(kernel: usize, stride: usize, dilation: usize, padding: usize) -> Wind
 
 /// A network with every operator, in the shapes that kernels tell apart.
 fn everything(seed: u64) -> QuantizedModel {
-    let mut net = Builder::new(seed, Shape::new(7, 6, 3), false);
+    let mut net = Builder::new(seed, Shape::new(7, 9, 3), false);
     let first = net.conv(net.input(), 8, window(3, 1, 1, 1), 1, None);
     let same = net.conv(first, 8, window(3, 1, 1, 1), 1, None);
     let sum = net.add(first, same, None);

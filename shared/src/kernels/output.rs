@@ -88,7 +88,6 @@ impl Output {
     }
 
     /// `0x7fff` plus the zero point in the upper half: what is added before the shift.
-    #[cfg(goldcrest_armv7)]
     pub fn rounding(&self) -> i32 {
         0x7fff + (self.zero << 16)
     }

@@ -1,6 +1,10 @@
 //! Random int8 networks: seeded, valid, with outputs spread over the int8 range. Kernels are tested
 //! and measured on them, because bits and instructions do not depend on training.
 
+mod layers;
+
+pub use layers::layers;
+
 use alloc::{boxed::Box, format, string::ToString, vec, vec::Vec};
 
 use super::graph::{
