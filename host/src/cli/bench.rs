@@ -12,7 +12,7 @@ use super::packing::PackingArgs;
 use super::table::Table;
 use super::{Output, Usage};
 use crate::bench::baseline::{Baseline, Regression};
-use crate::bench::measure::Scope;
+use crate::bench::measure::{MeasureError, Scope};
 use crate::bench::{Measurement, Row, Subject, markdown, measure, rows};
 use crate::board::emulator::EmulatorError;
 use crate::board::fit::{Fit, Size};
@@ -41,6 +41,9 @@ pub struct Args {
     /// Only instructions and RAM: do not build the program of inference alone for the size of its code
     #[arg(long)]
     pub quick: bool,
+    /// Boards for which to build that program; may be repeated; all measured ones when not given
+    #[arg(long = "code-of", value_name = "BOARD", conflicts_with = "quick")]
+    pub code_of: Vec<String>,
     /// QEMU plugin that models the cycles of a Cortex-M4
     #[arg(long, value_name = "PLUGIN")]
     pub cycles: Option<PathBuf>,
@@ -61,11 +64,14 @@ pub struct Args {
 /// Runs the subcommand.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let subjects = subjects(&args.models)?;
-    let scope = Scope {
-        packing: args.packing.options(Family::Portable),
-        sizes: !args.quick,
-        plugin: args.cycles.clone(),
+    let scope = |board: &Board| {
+        let sizes =
+            !args.quick && (args.code_of.is_empty() || args.code_of.iter().any(|name| name == board.name));
+        Scope { packing: args.packing.options(Family::Portable), sizes, plugin: args.cycles.clone() }
     };
+    for name in &args.code_of {
+        table::find(name).map_err(|error| Usage(error.to_string()))?;
+    }
     let mut measurements = Vec::new();
     for board in boards(&args.boards)? {
         for subject in &subjects {
@@ -73,7 +79,15 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
             match Size::of(&Payload::pack(&subject.model, &options)?)?.fit(board) {
                 Fit::Fits => {
                     eprintln!("{} on {}", subject.name, board.name);
-                    measurements.push(measure(board, subject, &scope)?);
+                    let measured = match measure(board, subject, &scope(board)) {
+                        // Some emulated UARTs stay silent when bytes arrive while the board starts.
+                        Err(MeasureError::Emulator(EmulatorError::Link { .. })) => {
+                            eprintln!("{} on {}: no answer, once more", subject.name, board.name);
+                            measure(board, subject, &scope(board))
+                        }
+                        measured => measured,
+                    };
+                    measurements.push(measured?);
                 }
                 fit => eprintln!("{} on {}: left out, {fit}", subject.name, board.name),
             }
