@@ -212,6 +212,26 @@ impl Firmware {
     }
 }
 
+/// Functions of a firmware's ELF file through which it could panic; demangled or not, as the file has them.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn panic_paths(path: &Path) -> Result<Vec<String>, BuildError> {
+    let problem = |problem: String| BuildError::Elf { path: path.to_path_buf(), problem };
+    let bytes = fs::read(path).map_err(|error| problem(error.to_string()))?;
+    let elf = ElfFile32::<object::Endianness>::parse(&*bytes).map_err(|error| problem(error.to_string()))?;
+    let names = elf.symbols().filter_map(|symbol| symbol.name().ok().map(str::to_string));
+    let (mut all, mut paths) = (0, Vec::new());
+    for name in names {
+        all += 1;
+        if ["panicking", "unwrap_failed", "expect_failed"].iter().any(|part| name.contains(part)) {
+            paths.push(name);
+        }
+    }
+    // A stripped file would pass for one without panics.
+    if all == 0 { Err(problem("has no symbols".to_string())) } else { Ok(paths) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
