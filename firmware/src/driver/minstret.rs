@@ -22,8 +22,8 @@ impl Minstret {
             counter.ticks()
         };
         let few = ticks(1);
-        // 1,000 rounds of two instructions more.
-        let per_instruction = (ticks(1001) - few) / 2000;
+        // 1,000 rounds of two instructions more; to the nearest, since the calls may differ by some.
+        let per_instruction = (ticks(1001) - few + 1000) / 2000;
         counter.frequency = instructions_per_second.saturating_mul(per_instruction as u32);
         counter
     }
