@@ -7,7 +7,7 @@ DATA ?=
 # Seconds that each fuzz target runs.
 FUZZ_SECONDS ?= 600
 
-.PHONY: demo test build doctor lint bench-engine miri corpus fuzz help
+.PHONY: demo test build doctor lint bench-engine bench-quantize bench-train miri corpus fuzz help
 
 demo: doctor ## Train, quantize, prove and run on an emulated board (DATA=SPEC)
 	$(GOLDCREST) demo $(if $(DATA),--data $(DATA))
@@ -25,8 +25,17 @@ lint: ## Formatting and clippy, as CI runs them
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 
+bench-train: doctor ## Training throughput and memory against PyTorch (ROUNDS=3 THREADS=1)
+	python3 bench/train.py target/release/goldcrest target/bench/train $(or $(ROUNDS),3) $(or $(THREADS),1)
+
 bench-engine: build ## Inference on every emulated board beside CMSIS-NN; fails if a layer got slower
 	$(GOLDCREST) bench --out target/bench/engine.json --baseline docs/bench/engine.json
+
+bench-quantize: build ## Accuracy beside ONNX Runtime's quantizer (DATA=SPEC MODELS="a.onnx b.onnx")
+	python3 -m venv target/bench/onnxruntime
+	target/bench/onnxruntime/bin/pip install --quiet onnxruntime==1.22.1 onnx==1.23.2 numpy sympy
+	target/bench/onnxruntime/bin/python tests/bench/quantize.py target/release/goldcrest \
+		$(or $(DATA),cifar10) target/bench/quantize.json $(or $(MODELS),models/lenet5.onnx models/resnet8.onnx)
 
 miri: ## The engine and the image reader under Miri (needs a nightly toolchain)
 	rustup component add --toolchain nightly miri rust-src

@@ -1,7 +1,10 @@
 //! The application: frames in, answers out.
 
+mod model;
 mod service;
+mod signature;
 mod transfer;
+pub mod update;
 
 use embedded_io::{Read, Write};
 use goldcrest_shared::link::frame::Sink;
@@ -10,21 +13,31 @@ use goldcrest_shared::link::{Decoder, FrameError};
 
 use crate::clock::Stopwatch;
 use crate::log::{debug, warn};
+use service::Next;
 use service::Service;
 #[cfg(target_os = "none")]
 pub(crate) use service::time;
+#[cfg(target_os = "none")]
+pub(crate) use signature::KEY;
+use update::Slot;
 
 /// What a board gives the application.
 #[derive(Debug)]
-pub struct Site<'m, S> {
+pub struct Site<'m, S, F> {
     /// The board's name in the table of boards.
     pub board: &'static str,
-    /// The flash slot of the device image, whole.
+    /// The flash slot of the current device image, whole.
     pub slot: &'m [u8],
+    /// The slot that the next device image goes to, on boards that have a second one.
+    pub spare: Option<F>,
+    /// Ed25519 public key of those who may make device images; none: everybody.
+    pub key: Option<[u8; 32]>,
     /// RAM for the model's activations.
     pub arena: &'m mut [u32],
     /// RAM for one received frame; bounds how many pixels come at a time.
     pub frame: &'m mut [u8],
+    /// Bytes that the line holds while the application is busy.
+    pub ahead_bytes: u32,
     /// The stack's gauge.
     pub stack: S,
     /// Bytes of flash that the firmware occupies.
@@ -41,54 +54,79 @@ pub trait Stack {
     fn overflowed(&self) -> bool;
 }
 
-/// The application on one board.
-pub struct App<'m, L, W, S> {
-    line: L,
-    decoder: Decoder<&'m mut [u8]>,
-    service: Service<'m, W, S>,
+impl<S: Stack> Stack for &S {
+    fn capacity(&self) -> u32 {
+        S::capacity(self)
+    }
+    fn used(&self) -> u32 {
+        S::used(self)
+    }
+    fn overflowed(&self) -> bool {
+        S::overflowed(self)
+    }
 }
 
-impl<'m, L: Read + Write, W: Stopwatch, S: Stack> App<'m, L, W, S> {
+/// The application on one board.
+pub struct App<'m, L, W, S, F> {
+    line: L,
+    decoder: Decoder<&'m mut [u8]>,
+    service: Service<'m, W, S, F>,
+}
+
+/// Why the application stopped serving.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// The line ended, which a real serial line never does.
+    LineEnded,
+    /// A new model is in the other slot: start the application again with [`update::current`].
+    NewModel,
+}
+
+impl<'m, L: Read + Write, W: Stopwatch, S: Stack, F: Slot> App<'m, L, W, S, F> {
     /// Checks the model in the slot and makes ready. A missing or damaged model is no failure:
     /// requests that need one are refused with the reason.
-    pub fn new(site: Site<'m, S>, line: L, watch: W) -> Self {
-        let Site { board, slot, arena, frame, stack, firmware_bytes } = site;
-        let decoder = Decoder::new(frame);
-        let service = Service::new(board, firmware_bytes, slot, arena, stack, watch, decoder.capacity());
-        Self { line, decoder, service }
+    pub fn new(mut site: Site<'m, S, F>, line: L, watch: W) -> Self {
+        let frame = core::mem::take(&mut site.frame);
+        let frame_bytes = frame.len() as u32;
+        Self { line, decoder: Decoder::new(frame), service: Service::new(site, frame_bytes, watch) }
     }
 
-    /// Serves requests until the line ends, which a real serial line never does.
+    /// Serves requests until the line ends or another model becomes the current one.
     ///
     /// # Errors
     /// What the line reports.
-    pub fn serve(&mut self) -> Result<(), L::Error> {
+    pub fn serve(&mut self) -> Result<Stopped, L::Error> {
         let mut received = [0; 64];
         loop {
             let count = self.line.read(&mut received)?;
             if count == 0 {
-                return Ok(());
+                return Ok(Stopped::LineEnded);
             }
             for &byte in received.iter().take(count) {
                 if let Some(frame) = self.decoder.push(byte) {
-                    answer(&mut self.service, &mut Line(&mut self.line), frame)?;
+                    let next = answer(&mut self.service, &mut Line(&mut self.line), frame)?;
                     self.line.flush()?;
+                    if next == Next::Restart {
+                        // Bytes behind the request belong to a host that did not wait; it asks again.
+                        return Ok(Stopped::NewModel);
+                    }
                 }
             }
         }
     }
 }
 
-fn answer<L: Write, W: Stopwatch, S: Stack>(
-    service: &mut Service<'_, W, S>,
+fn answer<L: Write, W: Stopwatch, S: Stack, F: Slot>(
+    service: &mut Service<'_, W, S, F>,
     line: &mut Line<'_, L>,
     frame: Result<&[u8], FrameError>,
-) -> Result<(), L::Error> {
+) -> Result<Next, L::Error> {
     let payload = match frame {
         Ok(payload) => payload,
         Err(error) => {
             debug!("{}", error);
-            return message::send(line, 0, &Response::Refused(Refusal::Damaged));
+            message::send(line, 0, &Response::Refused(Refusal::Damaged))?;
+            return Ok(Next::Serve);
         }
     };
     match message::decode::<Request>(payload) {
@@ -96,7 +134,8 @@ fn answer<L: Write, W: Stopwatch, S: Stack>(
         Err(malformed) => {
             warn!("a whole frame that is no request: does the host speak another version?");
             let sequence = malformed.sequence.unwrap_or(0);
-            message::send(line, sequence, &Response::Refused(Refusal::Malformed))
+            message::send(line, sequence, &Response::Refused(Refusal::Malformed))?;
+            Ok(Next::Serve)
         }
     }
 }

@@ -13,3 +13,15 @@ pub trait Stopwatch {
     /// Ticks since the start.
     fn ticks(&self) -> u64;
 }
+
+impl<W: Stopwatch> Stopwatch for &mut W {
+    fn frequency(&self) -> u32 {
+        W::frequency(self)
+    }
+    fn start(&mut self) {
+        W::start(self);
+    }
+    fn ticks(&self) -> u64 {
+        W::ticks(self)
+    }
+}

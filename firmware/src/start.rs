@@ -3,14 +3,15 @@
 mod fault;
 #[cfg(feature = "inference")]
 pub mod inference;
-mod known;
+pub(crate) mod known;
 mod memory;
 
-use crate::app::{App, Site, time};
+use crate::app::{App, KEY, Site, Stopped, time, update};
 use crate::board::Board;
 use crate::clock::Stopwatch;
 use crate::log::info;
 use memory::Memory;
+pub use memory::Region;
 
 #[cfg(target_arch = "arm")]
 #[doc(hidden)]
@@ -39,16 +40,34 @@ macro_rules! run {
 /// Takes the board's peripherals and memory and serves for ever.
 pub fn run<B: Board>() -> ! {
     // SAFETY: called once, by the entry point, before anything else looks at free memory.
-    let Memory { slot, frame, arena, stack, firmware_bytes } = unsafe { Memory::take(B::FRAME_BYTES) };
-    let (line, mut watch) = B::take();
+    let Memory { slots, frame, arena, stack, firmware_bytes } = unsafe { Memory::take(B::FRAME_BYTES) };
+    let (mut line, mut watch) = B::take();
     let ticks = ticks_of_10_000_instructions(&mut watch);
     info!("10000 instructions take {} ticks of {} Hz", ticks, watch.frequency());
-    info!("{}: arena {} bytes, slot {} bytes", B::NAME, size_of_val(arena), slot.len());
-    let site = Site { board: B::NAME, slot, arena, frame, stack, firmware_bytes };
-    let mut app = App::new(site, line, watch);
     loop {
+        // SAFETY: no application runs, so nobody writes a slot.
+        let current = update::current(slots.map(|slot| unsafe { slot.bytes() }));
+        let [first, second] = slots;
+        let (used, other) = if current == 0 { (first, second) } else { (second, first) };
+        // SAFETY: while this application runs, the slot in use is not written.
+        let slot = unsafe { used.bytes() };
+        info!("{}: arena {} bytes, slot {} of {} bytes", B::NAME, size_of_val(arena), current, slot.len());
+        // SAFETY: the other slot is this object's alone, which is gone before the slots are looked at again.
+        let spare = if other.exists() { unsafe { B::spare(other) } } else { None };
+        let site = Site {
+            board: B::NAME,
+            slot,
+            spare,
+            key: KEY,
+            arena: &mut *arena,
+            frame: &mut *frame,
+            ahead_bytes: B::AHEAD_BYTES,
+            stack: &stack,
+            firmware_bytes,
+        };
+        let mut app = App::new(site, &mut line, &mut watch);
         // A failed line (a full buffer, a framing error) costs a frame, which the host sends again.
-        let _ = app.serve();
+        while !matches!(app.serve(), Ok(Stopped::NewModel)) {}
     }
 }
 

@@ -118,9 +118,15 @@ pub fn run(options: &Options, stop: &AtomicBool, observer: &mut dyn Observer) ->
     observer.stage(&format!("train: LeNet-5, {} epochs", recipe.epochs));
     let network = architecture::load("lenet5")?.build(dataset.shape, dataset.classes.len(), recipe.seed)?;
     let folder = Run::open(&options.out, Existing::Replace)?;
-    let trained = training::train(&network, &dataset, &recipe, &folder, 1, stop, &mut |progress| {
-        observer.training(progress)
-    })?;
+    let trained = training::train(
+        &network,
+        &dataset,
+        &recipe,
+        &folder,
+        &training::Setup::default(),
+        stop,
+        &mut |progress| observer.training(progress),
+    )?;
     ensure!(!trained.stopped, "stopped during training; {} holds what was done", options.out.display());
     seconds.insert("train", started.elapsed().as_secs_f64());
 

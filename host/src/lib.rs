@@ -12,6 +12,7 @@ pub mod demo;
 pub mod doctor;
 pub mod evaluate;
 pub mod onnx;
+pub mod operators;
 pub mod runtime;
 pub mod training;
 pub mod verify;

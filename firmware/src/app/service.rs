@@ -4,13 +4,15 @@ use core::sync::atomic::{Ordering, compiler_fence};
 
 use embedded_io::Write;
 use goldcrest_shared::engine::{Engine, values};
-use goldcrest_shared::image::{Image, ImageError};
-use goldcrest_shared::link::VERSION;
-use goldcrest_shared::link::message::{Info, ModelFault, ModelInfo, Refusal, Report, Request, Response};
+use goldcrest_shared::image::Image;
+use goldcrest_shared::link::message::{Info, ModelFault, Refusal, Report, Request, Response};
 use goldcrest_shared::link::values::Values;
+use goldcrest_shared::link::{CRC, VERSION};
 
-use super::transfer::{Go, Piece, Transfer};
-use super::{Reply, Stack};
+use super::model::{self, describe};
+use super::transfer::{Go, Transfer};
+use super::update::{Slot, Update, self_test};
+use super::{Reply, Site, Stack};
 use crate::clock::Stopwatch;
 use crate::log::{debug, info, warn};
 
@@ -18,31 +20,35 @@ use crate::log::{debug, info, warn};
 const LAYER_PIECE: usize = 1024;
 
 /// The model and all that is needed to run it.
-pub struct Service<'m, W, S> {
+pub struct Service<'m, W, S, F> {
     board: &'static str,
     firmware_bytes: u32,
     slot_bytes: u32,
     frame_bytes: u32,
+    ahead_bytes: u32,
     model: Result<Image<'m>, ModelFault>,
     arena: &'m mut [u32],
     transfer: Transfer,
+    update: Update<F>,
     watch: W,
     /// Ticks that the measurement itself takes.
     overhead: u64,
     stack: S,
 }
 
-impl<'m, W: Stopwatch, S: Stack> Service<'m, W, S> {
-    pub fn new(
-        board: &'static str,
-        firmware_bytes: u32,
-        slot: &'m [u8],
-        arena: &'m mut [u32],
-        stack: S,
-        mut watch: W,
-        frame_bytes: usize,
-    ) -> Self {
-        let model = find(slot, arena);
+/// What comes after an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// More requests.
+    Serve,
+    /// Another model is the current one.
+    Restart,
+}
+
+impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
+    pub fn new(site: Site<'m, S, F>, frame_bytes: u32, mut watch: W) -> Self {
+        let Site { board, slot, spare, key, arena, ahead_bytes, stack, firmware_bytes, .. } = site;
+        let model = model::check(slot, arena);
         match &model {
             Ok(image) => info!("model {:08x}: {} layers", image.crc(), image.layer_count()),
             Err(fault) => warn!("no model: {}", fault),
@@ -52,10 +58,12 @@ impl<'m, W: Stopwatch, S: Stack> Service<'m, W, S> {
             board,
             firmware_bytes,
             slot_bytes: slot.len() as u32,
-            frame_bytes: frame_bytes as u32,
+            frame_bytes,
+            ahead_bytes,
             model,
             arena,
             transfer: Transfer::new(),
+            update: Update::new(slot, spare, key),
             watch,
             overhead,
             stack,
@@ -67,29 +75,33 @@ impl<'m, W: Stopwatch, S: Stack> Service<'m, W, S> {
         &mut self,
         request: &Request,
         reply: &mut Reply<'_, '_, L>,
-    ) -> Result<(), L::Error> {
+    ) -> Result<Next, L::Error> {
         debug!("{}", request);
-        match *request {
+        let answer = match *request {
             Request::Hello { .. } => {
-                let frame_bytes = self.frame_bytes;
-                reply.send(&Response::Hello { version: VERSION, frame_bytes })
+                let (frame_bytes, ahead_bytes) = (self.frame_bytes, self.ahead_bytes);
+                Ok(Response::Hello { version: VERSION, frame_bytes, ahead_bytes })
             }
-            Request::Info => {
-                let info = self.info();
-                reply.send(&Response::Info(info))
+            Request::Info => Ok(Response::Info(self.info())),
+            Request::Load { transfer, offset, pixels } => self.load(transfer, offset as usize, pixels),
+            Request::Run { transfer, crc, report } => {
+                self.run(transfer, crc, report, reply)?;
+                return Ok(Next::Serve);
             }
-            Request::Load { transfer, offset, pixels } => {
-                match self.load(transfer, offset as usize, pixels) {
-                    Ok(received) => reply.send(&Response::Loaded { transfer, received: received as u32 }),
-                    Err(refusal) => reply.send(&Response::Refused(refusal)),
-                }
+            Request::SelfTest => self.self_test(),
+            Request::Write { update, total, offset, bytes } => {
+                let written = self.update.write(update, total as usize, offset as usize, bytes);
+                written.map(|pieces| {
+                    let (received, ahead) = (pieces.received() as u32, pieces.ahead());
+                    Response::Written { update, received, ahead }
+                })
             }
-            Request::Run { transfer, crc, report } => self.run(transfer, crc, report, reply),
-            Request::SelfTest => match self.self_test() {
-                Ok((vectors, failed)) => reply.send(&Response::SelfTest { vectors, failed }),
-                Err(refusal) => reply.send(&Response::Refused(refusal)),
-            },
-        }
+            Request::Activate { update, crc, signature } => {
+                return self.activate(update, crc, signature, reply);
+            }
+        };
+        reply.send(&answer.unwrap_or_else(Response::Refused))?;
+        Ok(Next::Serve)
     }
 
     fn info(&self) -> Info<'static> {
@@ -106,14 +118,17 @@ impl<'m, W: Stopwatch, S: Stack> Service<'m, W, S> {
         }
     }
 
-    fn load(&mut self, id: u32, offset: usize, pixels: &[u8]) -> Result<usize, Refusal> {
+    fn load(&mut self, id: u32, offset: usize, pixels: &[u8]) -> Result<Response<'static>, Refusal> {
         let image = self.model.map_err(Refusal::NoModel)?;
         let expected = image.input_shape().len();
-        if self.transfer.piece(id, offset, pixels, expected)? == Piece::New {
+        if self.transfer.piece(id, offset, pixels.len(), expected)? {
             let mut engine = engine(&image, self.arena)?;
-            write_pixels(&image, engine.input_mut(), offset, pixels);
+            let places = engine.input_mut().iter_mut().skip(offset);
+            places.zip(pixels).for_each(|(place, &pixel)| *place = pixel as i8);
         }
-        Ok(self.transfer.received(id, expected))
+        let pieces = self.transfer.pieces(id, expected);
+        let (received, ahead) = (pieces.received() as u32, pieces.ahead());
+        Ok(Response::Loaded { transfer: id, received, ahead })
     }
 
     fn run<L: Write>(
@@ -153,6 +168,10 @@ impl<'m, W: Stopwatch, S: Stack> Service<'m, W, S> {
             Go::Run => self.transfer.forget(),
         }
         let mut engine = engine(&image, self.arena)?;
+        if checksum(engine.input_mut()) != crc {
+            return Err(Refusal::WrongPixels.into());
+        }
+        convert(&image, engine.input_mut());
         match report {
             Report::Answer => {
                 let ticks = time(&mut self.watch, &mut || {
@@ -189,17 +208,41 @@ impl<'m, W: Stopwatch, S: Stack> Service<'m, W, S> {
         }
     }
 
-    fn self_test(&mut self) -> Result<(u16, u16), Refusal> {
+    fn self_test(&mut self) -> Result<Response<'static>, Refusal> {
         let image = self.model.map_err(Refusal::NoModel)?;
         self.transfer.forget();
-        let mut engine = engine(&image, self.arena)?;
-        let (mut vectors, mut failed) = (0, 0);
-        for (pixels, expected) in image.golden() {
-            let same = engine.load_pixels(pixels).is_ok() && engine.run() == expected;
-            vectors += 1;
-            failed += u16::from(!same);
+        let (vectors, failed) = self_test(&image, self.arena);
+        if self.stack.overflowed() {
+            return Err(Refusal::StackOverflow);
         }
-        if self.stack.overflowed() { Err(Refusal::StackOverflow) } else { Ok((vectors, failed)) }
+        Ok(Response::SelfTest { vectors, failed })
+    }
+
+    fn activate<L: Write>(
+        &mut self,
+        id: u32,
+        crc: u32,
+        signature: &[u8],
+        reply: &mut Reply<'_, '_, L>,
+    ) -> Result<Next, L::Error> {
+        // A request that came twice: the model it asks for is the one in use.
+        if let Ok(image) = &self.model
+            && CRC.checksum(image.bytes()) == crc
+        {
+            reply.send(&Response::Activated(describe(image)))?;
+            return Ok(Next::Serve);
+        }
+        self.transfer.forget();
+        match self.update.activate(id, crc, signature, self.arena) {
+            Ok(model) => {
+                reply.send(&Response::Activated(model))?;
+                Ok(Next::Restart)
+            }
+            Err(refusal) => {
+                reply.send(&Response::Refused(refusal))?;
+                Ok(Next::Serve)
+            }
+        }
     }
 }
 
@@ -215,51 +258,32 @@ impl<E> From<Refusal> for Stop<E> {
     }
 }
 
-/// The image in a slot, if it is whole and fits the arena.
-fn find<'m>(slot: &'m [u8], arena: &[u32]) -> Result<Image<'m>, ModelFault> {
-    let image = Image::new_checked(slot).map_err(|error| {
-        warn!("{}", error);
-        match error {
-            ImageError::Magic(_) => ModelFault::Absent,
-            ImageError::Version(_) => ModelFault::Version,
-            ImageError::Truncated { .. } | ImageError::Checksum { .. } => ModelFault::Damaged,
-            _ => ModelFault::Invalid,
-        }
-    })?;
-    if size_of_val(arena) < image.arena_bytes() {
-        return Err(ModelFault::Arena { needed: image.arena_bytes() as u32 });
-    }
-    Ok(image)
-}
-
 fn engine<'e>(image: &Image<'e>, arena: &'e mut [u32]) -> Result<Engine<'e>, Refusal> {
     let fault =
         |small: goldcrest_shared::engine::ArenaTooSmall| ModelFault::Arena { needed: small.expected as u32 };
     Engine::new(image, arena).map_err(|small| Refusal::NoModel(fault(small)))
 }
 
-/// Turns a piece of an image into the network's input, as [`Engine::load_pixels`] does with a whole.
-fn write_pixels(image: &Image, input: &mut [i8], offset: usize, pixels: &[u8]) {
-    let channels = image.input_shape().channels.max(1);
-    for phase in 0..channels {
-        let table = image.pixel_table((offset + phase) % channels);
-        let values = input.iter_mut().skip(offset + phase).step_by(channels);
-        for (value, &pixel) in values.zip(pixels.iter().skip(phase).step_by(channels)) {
-            *value = table.map_or(pixel ^ 0x80, |table| table[usize::from(pixel)]) as i8;
-        }
+/// [`CRC`] of pixels as they came.
+fn checksum(pixels: &[i8]) -> u32 {
+    let mut digest = CRC.digest();
+    let mut block = [0; 32];
+    for pixels in pixels.chunks(block.len()) {
+        block.iter_mut().zip(pixels).for_each(|(place, &pixel)| *place = pixel as u8);
+        digest.update(block.get(..pixels.len()).unwrap_or_default());
     }
+    digest.finalize()
 }
 
-fn describe(image: &Image) -> ModelInfo {
-    let shape = image.input_shape();
-    ModelInfo {
-        crc: image.crc(),
-        image_bytes: image.bytes().len() as u32,
-        arena_bytes: image.arena_bytes() as u32,
-        input: [shape.height as u16, shape.width as u16, shape.channels as u16],
-        classes: image.classes() as u16,
-        layers: image.layer_count() as u16,
-        golden: image.golden().count() as u16,
+/// Turns pixels into the network's input where they stand, as [`Engine::load_pixels`] does on the way.
+fn convert(image: &Image, input: &mut [i8]) {
+    let channels = image.input_shape().channels.max(1);
+    for channel in 0..channels {
+        let table = image.pixel_table(channel);
+        for value in input.iter_mut().skip(channel).step_by(channels) {
+            let pixel = *value as u8;
+            *value = table.map_or(pixel ^ 0x80, |table| table[usize::from(pixel)]) as i8;
+        }
     }
 }
 

@@ -81,7 +81,7 @@ impl Stack for Gauge {
 
 /// A board on the host and what one needs to know what it should answer.
 struct Bench {
-    app: App<'static, Pipe, Counter, Gauge>,
+    app: App<'static, Pipe, Counter, Gauge, update::NoSlot>,
     image: Option<Image<'static>>,
 }
 
@@ -104,6 +104,9 @@ impl Bench {
         let site = Site {
             board: "bench",
             slot,
+            spare: None,
+            key: None,
+            ahead_bytes: 0,
             arena: leak(&vec![0; arena_words]),
             frame: leak(&[0; 1024]),
             stack,
@@ -139,11 +142,11 @@ impl Bench {
     }
 
     fn load(&mut self, transfer: u32, pixels: &[u8]) {
-        for (index, piece) in pixels.chunks(500).enumerate() {
-            let request = Request::Load { transfer, offset: index as u32 * 500, pixels: piece };
+        for (index, piece) in pixels.chunks(512).enumerate() {
+            let request = Request::Load { transfer, offset: index as u32 * 512, pixels: piece };
             let frames = self.ask(index as u32 + 1, &request);
-            let received = (index as u32 * 500) + piece.len() as u32;
-            let expected = Response::Loaded { transfer, received };
+            let received = (index as u32 * 512) + piece.len() as u32;
+            let expected = Response::Loaded { transfer, received, ahead: 0 };
             assert_eq!(message::decode::<Response>(&frames[0]).unwrap().1, expected);
         }
     }
@@ -186,7 +189,7 @@ fn run(transfer: u32, pixels: &[u8], report: Report) -> Request<'static> {
 fn hello_and_info_describe_the_board() {
     let mut bench = Bench::new(&lenet5(), 4000);
     let frames = bench.ask(1, &Request::Hello { version: 77 });
-    let hello = Response::Hello { version: VERSION, frame_bytes: 1024 };
+    let hello = Response::Hello { version: VERSION, frame_bytes: 1024, ahead_bytes: 0 };
     assert_eq!(message::decode(&frames[0]), Ok((1, hello)));
     let frames = bench.ask(2, &Request::Info);
     let Ok((2, Response::Info(info))) = message::decode(&frames[0]) else { panic!() };
@@ -238,20 +241,22 @@ fn an_image_in_pieces_gives_the_engines_logits_and_layers() {
 fn repeated_requests_change_nothing() {
     let mut bench = Bench::new(&lenet5(), 4000);
     let pixels = pixels(6);
-    let first = Request::Load { transfer: 1, offset: 0, pixels: &pixels[..600] };
-    let second = Request::Load { transfer: 1, offset: 600, pixels: &pixels[600..1200] };
+    let first = Request::Load { transfer: 1, offset: 0, pixels: &pixels[..592] };
+    let second = Request::Load { transfer: 1, offset: 592, pixels: &pixels[592..1184] };
     bench.ask(1, &first);
     bench.ask(2, &second);
     // Late doubles of both, the first one in the middle of the image.
     for double in [&first, &second] {
         let frames = bench.ask(2, double);
-        assert_eq!(message::decode(&frames[0]), Ok((2, Response::Loaded { transfer: 1, received: 1200 })));
-    }
-    for offset in (1200..3072).step_by(624) {
-        bench.ask(
-            3,
-            &Request::Load { transfer: 1, offset: offset as u32, pixels: &pixels[offset..offset + 624] },
+        assert_eq!(
+            message::decode(&frames[0]),
+            Ok((2, Response::Loaded { transfer: 1, received: 1184, ahead: 0 }))
         );
+    }
+    // The last pieces come in the wrong order.
+    for offset in [1296, 1184, 2160] {
+        let end = 3072.min(offset + 912);
+        bench.ask(3, &Request::Load { transfer: 1, offset: offset as u32, pixels: &pixels[offset..end] });
     }
     let request = run(1, &pixels, Report::Answer);
     let answer = bench.ask(4, &request);
@@ -274,14 +279,19 @@ fn what_does_not_fit_together_is_refused() {
     let pixels = pixels(7);
     let incomplete = |received| Refusal::Incomplete { received, expected: 3072 };
     assert_eq!(bench.refusal(&run(0, &pixels, Report::Answer)), incomplete(0));
-    let late = Request::Load { transfer: 2, offset: 100, pixels: &pixels[..100] };
-    assert_eq!(bench.refusal(&late), incomplete(0));
+    // Beyond the window, or not on a granule: not taken, and the answer says so.
+    for (offset, length) in [(1024, 16), (8, 16), (0, 20)] {
+        let crooked = Request::Load { transfer: 2, offset, pixels: &pixels[..length] };
+        let frames = bench.ask(1, &crooked);
+        let nothing = Response::Loaded { transfer: 2, received: 0, ahead: 0 };
+        assert_eq!(message::decode(&frames[0]), Ok((1, nothing)));
+    }
     let long = Request::Load { transfer: 2, offset: 3000, pixels: &pixels[..100] };
     assert_eq!(bench.refusal(&long), Refusal::TooLong { expected: 3072 });
     let far = Request::Load { transfer: 2, offset: u32::MAX, pixels: &pixels[..100] };
     assert_eq!(bench.refusal(&far), Refusal::TooLong { expected: 3072 });
-    bench.ask(1, &Request::Load { transfer: 2, offset: 0, pixels: &pixels[..100] });
-    assert_eq!(bench.refusal(&run(2, &pixels, Report::Answer)), incomplete(100));
+    bench.ask(1, &Request::Load { transfer: 2, offset: 0, pixels: &pixels[..96] });
+    assert_eq!(bench.refusal(&run(2, &pixels, Report::Answer)), incomplete(96));
     assert_eq!(bench.refusal(&run(3, &pixels, Report::Answer)), incomplete(0));
     bench.load(8, &pixels);
     let other = Request::Run { transfer: 8, crc: !CRC.checksum(&pixels), report: Report::Answer };
@@ -307,7 +317,7 @@ fn a_missing_damaged_or_too_large_model_is_named() {
         let mut bench = Bench::new(&slot, words);
         assert_eq!(bench.refusal(&run(1, &[], Report::Answer)), Refusal::NoModel(fault));
         assert_eq!(bench.refusal(&Request::SelfTest), Refusal::NoModel(fault));
-        let load = Request::Load { transfer: 1, offset: 0, pixels: &[1, 2, 3] };
+        let load = Request::Load { transfer: 1, offset: 0, pixels: &[1; 16] };
         assert_eq!(bench.refusal(&load), Refusal::NoModel(fault));
         let frames = bench.ask(1, &Request::Info);
         let Ok((1, Response::Info(info))) = message::decode(&frames[0]) else { panic!() };
@@ -411,7 +421,7 @@ proptest! {
         let pixels = pixels(seed);
         let (logits, _) = bench.truth(&pixels);
         let mut requests: Vec<Vec<u8>> = (0..7).map(|index| {
-            let (from, to) = (index * 450, 3072.min(index * 450 + 450));
+            let (from, to) = (index * 448, 3072.min(index * 448 + 448));
             wire(index as u32 + 1, &Request::Load { transfer: 1, offset: from as u32, pixels: &pixels[from..to] })
         }).collect();
         requests.push(wire(8, &run(1, &pixels, Report::Answer)));

@@ -1,7 +1,7 @@
 //! Which pixels the arena holds: the bookkeeping that makes requests safe to repeat.
 
+use goldcrest_shared::link::Pieces;
 use goldcrest_shared::link::message::Refusal;
-use goldcrest_shared::link::{CRC, Digest};
 
 /// One image on its way from the line through the engine.
 pub struct Transfer {
@@ -13,19 +13,10 @@ pub struct Transfer {
 enum Stage {
     /// Nothing was loaded, or a run consumed what was.
     Spent,
-    /// Pixels in order, this many so far.
-    Loading { received: usize, digest: Digest },
+    /// These pixels are there, as they came.
+    Loading(Pieces),
     /// The logits of these pixels stand in the arena.
     Answered { crc: u32, ticks: u64 },
-}
-
-/// What to do with a piece of an image.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Piece {
-    /// Write it to the input.
-    New,
-    /// It is there already.
-    Known,
 }
 
 /// What to do with a request to run.
@@ -56,71 +47,48 @@ impl Transfer {
         self.stage = Stage::Answered { crc, ticks };
     }
 
-    /// Bytes taken of an image of `expected` bytes.
-    pub fn received(&self, id: u32, expected: usize) -> usize {
+    /// What has come of image `id` of `expected` bytes.
+    pub fn pieces(&self, id: u32, expected: usize) -> Pieces {
         match self.stage {
-            _ if id != self.id => 0,
-            Stage::Spent => 0,
-            Stage::Loading { received, .. } => received,
-            Stage::Answered { .. } => expected,
+            Stage::Loading(pieces) if id == self.id => pieces,
+            Stage::Answered { .. } if id == self.id => Pieces::of(expected as u32, 0),
+            _ => Pieces::new(),
         }
     }
 
-    /// A piece of image `id` comes in.
-    pub fn piece(
-        &mut self,
-        id: u32,
-        offset: usize,
-        pixels: &[u8],
-        expected: usize,
-    ) -> Result<Piece, Refusal> {
-        let end = offset.saturating_add(pixels.len());
-        if end > expected {
+    /// A piece of image `id` comes in: whether its pixels belong into the input.
+    pub fn piece(&mut self, id: u32, offset: usize, length: usize, expected: usize) -> Result<bool, Refusal> {
+        if offset.saturating_add(length) > expected {
             return Err(Refusal::TooLong { expected: expected as u32 });
         }
-        let known = self.received(id, expected);
-        if self.id == id && end <= known {
-            return Ok(Piece::Known);
+        let mut pieces = self.pieces(id, expected);
+        let whole = pieces.received() == expected;
+        if whole || !pieces.takes(offset, length, expected) {
+            return Ok(false);
         }
-        if offset == 0 && known == 0 {
-            // A new image, or the first piece after a consumed one of the same name.
-            self.id = id;
-            self.stage = Stage::Loading { received: 0, digest: CRC.digest() };
-        }
-        match &mut self.stage {
-            Stage::Loading { received, digest } if self.id == id && *received == offset => {
-                digest.update(pixels);
-                *received = end;
-                Ok(Piece::New)
-            }
-            _ => Err(self.incomplete(id, expected)),
-        }
+        pieces.take(offset, length, expected);
+        self.id = id;
+        self.stage = Stage::Loading(pieces);
+        Ok(true)
     }
 
     /// Image `id`, whose pixels have this CRC, shall run. `again` tells whether the answer of an
     /// earlier run will do.
     pub fn go(&mut self, id: u32, crc: u32, expected: usize, again: bool) -> Result<Go, Refusal> {
-        match &self.stage {
-            Stage::Loading { received, digest } if self.id == id && *received == expected => {
-                if digest.clone().finalize() == crc {
-                    return Ok(Go::Run);
-                }
-                self.forget();
-                Err(Refusal::WrongPixels)
-            }
-            Stage::Answered { crc: answered, ticks } if self.id == id && *answered == crc && again => {
-                Ok(Go::Again { ticks: *ticks })
+        match self.stage {
+            Stage::Loading(pieces) if self.id == id && pieces.received() == expected => Ok(Go::Run),
+            Stage::Answered { crc: answered, ticks } if self.id == id && answered == crc && again => {
+                Ok(Go::Again { ticks })
             }
             Stage::Answered { .. } if self.id == id => {
                 // The run wrote over the pixels, so the host must load them again.
                 self.forget();
-                Err(self.incomplete(id, expected))
+                Err(Refusal::Incomplete { received: 0, expected: expected as u32 })
             }
-            _ => Err(self.incomplete(id, expected)),
+            _ => {
+                let received = self.pieces(id, expected).received() as u32;
+                Err(Refusal::Incomplete { received, expected: expected as u32 })
+            }
         }
-    }
-
-    fn incomplete(&self, id: u32, expected: usize) -> Refusal {
-        Refusal::Incomplete { received: self.received(id, expected) as u32, expected: expected as u32 }
     }
 }

@@ -1,8 +1,10 @@
 //! Texas Instruments (Luminary) LM3S6965 evaluation board: Cortex-M3 at 12.5 MHz after reset.
 
+use crate::app::update::NoSlot;
 use crate::driver::cmsdk::Watchdog;
 use crate::driver::pl011::Uart;
 use crate::driver::{Register, Wake};
+use crate::start::Region;
 
 /// UART0, and the watchdog, the only counter that QEMU lets a program read.
 pub enum Board {}
@@ -18,6 +20,7 @@ impl super::Board for Board {
     const FRAME_BYTES: usize = 4096;
     type Line = Uart;
     type Watch = Watchdog;
+    type Slot = NoSlot;
 
     fn take() -> (Uart, Watchdog) {
         // SAFETY: the addresses of the part's memory map; `start::run` is the only caller.
@@ -26,5 +29,9 @@ impl super::Board for Board {
             Register::new(CLOCKS_1).write(CLOCKS_1_UART0);
             (Uart::new(0x4000_c000, Wake::nvic(5)), Watchdog::new(0x4000_0000, 12_500_000))
         }
+    }
+
+    unsafe fn spare(_: Region) -> Option<NoSlot> {
+        None
     }
 }

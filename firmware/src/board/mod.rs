@@ -2,7 +2,9 @@
 
 use embedded_io::{Read, Write};
 
+use crate::app::update::Slot;
 use crate::clock::Stopwatch;
+use crate::start::Region;
 
 #[cfg(feature = "lm3s6965evb")]
 pub mod lm3s6965evb;
@@ -18,8 +20,14 @@ pub mod mps2_an500;
 pub mod mps2_an505;
 #[cfg(feature = "mps3-an547")]
 pub mod mps3_an547;
+#[cfg(feature = "netduinoplus2")]
+pub mod netduinoplus2;
+#[cfg(feature = "olimex-stm32-h405")]
+pub mod olimex_stm32_h405;
 #[cfg(feature = "riscv-virt")]
 pub mod riscv_virt;
+#[cfg(feature = "sifive-e")]
+pub mod sifive_e;
 
 /// A board: its name and its peripherals.
 pub trait Board {
@@ -32,6 +40,17 @@ pub trait Board {
     /// What measures an inference.
     type Watch: Stopwatch;
 
+    /// Bytes that the line holds while nobody reads it. QEMU's lines hold back what a UART cannot take.
+    const AHEAD_BYTES: u32 = 4096;
+    /// What writes a slot of the device image.
+    type Slot: Slot;
+
     /// Switches the board's peripherals on.
     fn take() -> (Self::Line, Self::Watch);
+
+    /// The slot that is not in use, for a new device image; none where the firmware cannot write it.
+    ///
+    /// # Safety
+    /// Nobody else looks at or writes the slot while the result lives.
+    unsafe fn spare(slot: Region) -> Option<Self::Slot>;
 }

@@ -3,8 +3,10 @@
 //! Armv6-M is a subset of Armv7-M, so a Cortex-M3 executes what a Cortex-M0+ would, instruction by
 //! instruction. No board that QEMU emulates has a Cortex-M0+ and the memory for larger models.
 
+use crate::app::update::NoSlot;
 use crate::driver::Wake;
 use crate::driver::cmsdk::{Timer, Uart};
+use crate::start::Region;
 
 /// UART0 and timer 0 of the subsystem.
 pub enum Board {}
@@ -14,9 +16,14 @@ impl super::Board for Board {
     const FRAME_BYTES: usize = 4096;
     type Line = Uart;
     type Watch = Timer;
+    type Slot = NoSlot;
 
     fn take() -> (Uart, Timer) {
         // SAFETY: the addresses of the board's memory map; `start::run` is the only caller.
         unsafe { (Uart::new(0x4000_4000, Wake::nvic(0)), Timer::new(0x4000_0000, 25_000_000)) }
+    }
+
+    unsafe fn spare(_: Region) -> Option<NoSlot> {
+        None
     }
 }

@@ -1,9 +1,11 @@
 //! Arm MPS3 with FPGA image AN547: Cortex-M55 with MVE at 32 MHz (Arm DAI 0547). Secure state
 //! throughout, so peripherals are at their secure aliases.
 
+use crate::app::update::NoSlot;
 use crate::driver::Wake;
 use crate::driver::cmsdk::Uart;
 use crate::driver::sse_counter::Counter;
+use crate::start::Region;
 
 /// UART0, and the system counter through system timer 0.
 pub enum Board {}
@@ -13,11 +15,16 @@ impl super::Board for Board {
     const FRAME_BYTES: usize = 4096;
     type Line = Uart;
     type Watch = Counter;
+    type Slot = NoSlot;
 
     fn take() -> (Uart, Counter) {
         // SAFETY: the addresses of the board's memory map; `start::run` is the only caller.
         unsafe {
             (Uart::new(0x5930_3000, Wake::nvic(33)), Counter::new(0x5810_0000, 0x5800_0000, 32_000_000))
         }
+    }
+
+    unsafe fn spare(_: Region) -> Option<NoSlot> {
+        None
     }
 }

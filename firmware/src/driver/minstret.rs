@@ -1,6 +1,7 @@
 //! RISC-V's counter of retired instructions as a stopwatch: 64 bits, exact.
 
 use crate::clock::Stopwatch;
+use crate::start::known;
 
 /// The counter `minstret`.
 pub struct Minstret {
@@ -9,9 +10,22 @@ pub struct Minstret {
 }
 
 impl Minstret {
-    /// The counter of a core that retires `frequency` instructions per second.
-    pub const fn new(frequency: u32) -> Self {
-        Self { start: 0, frequency }
+    /// The counter of a core that retires some instructions per second.
+    ///
+    /// QEMU 7 counts nanoseconds there, later ones and silicon count instructions; work of a known number
+    /// of instructions tells which.
+    pub fn new(instructions_per_second: u32) -> Self {
+        let mut counter = Self { start: 0, frequency: 0 };
+        let mut ticks = |rounds| {
+            counter.start();
+            known::rounds(rounds);
+            counter.ticks()
+        };
+        let few = ticks(1);
+        // 1,000 rounds of two instructions more.
+        let per_instruction = (ticks(1001) - few) / 2000;
+        counter.frequency = instructions_per_second.saturating_mul(per_instruction as u32);
+        counter
     }
 }
 

@@ -8,10 +8,17 @@ pub mod minstret;
 pub mod ns16550;
 #[cfg(target_arch = "arm")]
 pub mod pl011;
+#[cfg(target_arch = "arm")]
+pub mod ram_slot;
 mod register;
+#[cfg(target_arch = "riscv32")]
+pub mod sifive_uart;
 #[cfg(target_arch = "arm")]
 pub mod sse_counter;
+#[cfg(feature = "stm32f4")]
+pub mod stm32f4;
 mod wake;
+pub mod word;
 
 pub use register::Register;
 pub use wake::Wake;

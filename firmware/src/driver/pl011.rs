@@ -20,6 +20,8 @@ const CONTROL_RX: u32 = 1 << 9;
 const INTERRUPT_MASK: usize = 0x38;
 const INTERRUPT_RX: u32 = 1 << 4;
 const INTERRUPT_RX_TIMEOUT: u32 = 1 << 6;
+const INTERRUPT_CLEAR: usize = 0x44;
+const INTERRUPT_ALL: u32 = 0x7ff;
 
 /// The UART.
 pub struct Uart {
@@ -37,6 +39,12 @@ impl Uart {
         // SAFETY: as the caller promises.
         let register = |offset| unsafe { Register::new(base + offset) };
         register(LINE_CONTROL).write(LINE_CONTROL_8_BITS | LINE_CONTROL_FIFO);
+        // A byte that came in before this, from a host that was there first, was thrown away with the
+        // buffer's new size, but its interrupt was not: QEMU's interrupt controller, which only sees
+        // edges, would sleep through every later byte. Reading the data register makes QEMU look
+        // at its line again.
+        register(DATA).read();
+        register(INTERRUPT_CLEAR).write(INTERRUPT_ALL);
         register(INTERRUPT_MASK).write(INTERRUPT_RX | INTERRUPT_RX_TIMEOUT);
         register(CONTROL).write(CONTROL_ENABLE | CONTROL_TX | CONTROL_RX);
         Self { data: register(DATA), flags: register(FLAGS), wake }

@@ -14,7 +14,9 @@ use crate::app::Stack;
 /// Runs the golden vectors and ends the emulator.
 pub fn run() -> ! {
     // SAFETY: called once, by the entry point, before anything else looks at free memory.
-    let Memory { slot, arena, stack, .. } = unsafe { Memory::take(0) };
+    let Memory { slots: [slot, _], arena, stack, .. } = unsafe { Memory::take(0) };
+    // SAFETY: this program writes no slot.
+    let slot = unsafe { slot.bytes() };
     let good = check(slot, arena) && !stack.overflowed();
     let used = stack.used();
     for digit in (0..8).rev().map(|digit| (used >> (4 * digit)) as u8 & 15) {
@@ -27,8 +29,12 @@ pub fn run() -> ! {
 /// at least one.
 #[inline(never)]
 fn check(slot: &[u8], arena: &mut [u32]) -> bool {
-    let Ok(image) = Image::new_checked(slot) else { return false };
-    let Ok(mut engine) = Engine::new(&image, arena) else { return false };
+    let Ok(image) = Image::new_checked(slot) else {
+        return false;
+    };
+    let Ok(mut engine) = Engine::new(&image, arena) else {
+        return false;
+    };
     let mut vectors = image.golden().peekable();
     vectors.peek().is_some()
         && vectors.all(|(pixels, logits)| {

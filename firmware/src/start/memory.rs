@@ -5,7 +5,8 @@
 //!                             ^ __sheap                       ^       ^ _stack_start
 //!                                          _stack_start - _stack_size
 //! flash: | vectors, code, constants, initial values | ... | slot      |
-//!                                                 __model_start  __model_end
+//!                                                 __model_start  __model_end, and __spare_start,
+//!                                                 __spare_end where there is a second slot
 //! ```
 
 use core::ptr;
@@ -18,6 +19,8 @@ unsafe extern "C" {
     static _stack_size: u8;
     static __model_start: u8;
     static __model_end: u8;
+    static __spare_start: u8;
+    static __spare_end: u8;
     static __firmware_start: u8;
     static __sidata: u8;
     static __sdata: u8;
@@ -27,7 +30,7 @@ unsafe extern "C" {
 /// What the program does not use itself.
 pub struct Memory {
     /// The device image's flash slot.
-    pub slot: &'static [u8],
+    pub slots: [Region; 2],
     /// Buffer for a received frame.
     pub frame: &'static mut [u8],
     /// All other free RAM.
@@ -36,6 +39,34 @@ pub struct Memory {
     pub stack: PaintedStack,
     /// Bytes of flash the program occupies.
     pub firmware_bytes: u32,
+}
+
+/// A slot for a device image.
+#[derive(Clone, Copy, Debug)]
+pub struct Region {
+    start: *mut u8,
+    bytes: usize,
+}
+
+impl Region {
+    /// Whether the board has this slot.
+    pub fn exists(self) -> bool {
+        self.bytes > 0
+    }
+
+    /// Its first address and its length.
+    pub fn place(self) -> (*mut u8, usize) {
+        (self.start, self.bytes)
+    }
+
+    /// Its bytes.
+    ///
+    /// # Safety
+    /// Nobody writes them for as long as `'m`.
+    pub unsafe fn bytes<'m>(self) -> &'m [u8] {
+        // SAFETY: the linker script reserves the range; the caller promises that it stays as it is.
+        unsafe { core::slice::from_raw_parts(self.start, self.bytes) }
+    }
 }
 
 /// Alignment of the arena: a vector register of MVE.
@@ -54,11 +85,17 @@ impl Memory {
         let arena = (frame + frame_bytes).next_multiple_of(ALIGNMENT);
         // A board without room has an arena of 0 bytes, and no model fits it.
         let arena_words = stack_bottom.saturating_sub(arena) / size_of::<u32>();
-        let slot = &raw const __model_start;
-        let slot_bytes = address(&raw const __model_end) - address(slot);
+        let region = |start: *const u8, end: *const u8| Region {
+            start: ptr::with_exposed_provenance_mut(address(start)),
+            bytes: address(end) - address(start),
+        };
+        let slots = [
+            region(&raw const __model_start, &raw const __model_end),
+            region(&raw const __spare_start, &raw const __spare_end),
+        ];
         let initial = address(&raw const __edata) - address(&raw const __sdata);
         let firmware = address(&raw const __sidata) + initial - address(&raw const __firmware_start);
-        // SAFETY: by the linker script the three ranges lie in RAM or flash, apart from each other,
+        // SAFETY: by the linker script the two ranges lie in RAM or flash, apart from each other,
         // from all statics and from the stack; the caller promises that this is the only claim.
         // RAM is zeroed because its content after power-up is not initialized memory to Rust.
         unsafe {
@@ -67,7 +104,7 @@ impl Memory {
             frame.write_bytes(0, frame_bytes);
             arena.write_bytes(0, arena_words);
             Self {
-                slot: core::slice::from_raw_parts(slot, slot_bytes),
+                slots,
                 frame: core::slice::from_raw_parts_mut(frame, frame_bytes),
                 arena: core::slice::from_raw_parts_mut(arena, arena_words),
                 stack: PaintedStack::paint(stack_bottom, stack_top),

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use super::forward::forward_model;
 use super::parameters::{Parameters, parameters};
 use super::rule::rule_of;
+use super::rules::batch_normalization::with_relu;
 use super::tape::Tape;
-use super::{AutodiffError, GradientGraph, Options, Parameter, Role, loss, momentum};
+use super::{AutodiffError, Dialect, GradientGraph, Options, Parameter, Role, Update, loss, momentum};
 use crate::onnx::proto::data_type;
 use crate::onnx::shape_inference::Types;
 use crate::onnx::{Attribute, Graph, Model, Node, ValueInfo};
@@ -27,11 +28,15 @@ pub fn gradient_graph(model: &Model, options: &Options) -> Result<GradientGraph,
     let mut inputs = graph.clone();
     inputs.inputs.push(ValueInfo::new(&labels, data_type::INT64, &[-1]));
     let mut tape = Tape::new(options.dialect, &inputs, &all, trainable.clone(), options.seed)?;
-    forward_pass(&mut tape, &graph.nodes)?;
+    let nodes = match options.dialect {
+        Dialect::Training => with_relu(&graph.nodes, &trainable),
+        Dialect::Standard => graph.nodes.clone(),
+    };
+    forward_pass(&mut tape, &nodes)?;
     tape.enter("loss".into());
     let (loss, gradient) = loss::softmax_cross_entropy(&mut tape, &logits, &labels, options.label_smoothing)?;
     tape.add_gradient(&logits, gradient)?;
-    reverse_pass(&mut tape, &graph.nodes)?;
+    reverse_pass(&mut tape, &nodes)?;
 
     let mut gradients = Vec::new();
     for name in names.iter().filter(|name| trainable.contains(*name)) {
@@ -45,19 +50,30 @@ pub fn gradient_graph(model: &Model, options: &Options) -> Result<GradientGraph,
         gradients = momentum::clip(&mut tape, &gradients, limit)?;
     }
     let mut gradients = gradients.into_iter();
-    let (mut parameters, mut velocities) = (Vec::new(), Vec::new());
+    let (mut parameters, mut further) = (Vec::new(), Vec::new());
+    let mut corrections = Default::default();
+    if let Update::AdamW(adam) = &options.update {
+        tape.enter("adamw".into());
+        (corrections, further) = adam.corrections(&mut tape)?;
+    }
     for name in names {
         let initial = graph.initializers[&name].clone();
         let role = if trainable.contains(&name) {
             let gradient = gradients.next().unwrap_or_default();
-            let direction = match &options.momentum {
-                Some(momentum) => {
-                    tape.enter(format!("{name}.step"));
+            tape.enter(format!("{name}.step"));
+            let direction = match &options.update {
+                Update::Gradient => gradient,
+                Update::Momentum(momentum) => {
                     let (direction, velocity) = momentum.direction(&mut tape, &name, &initial, &gradient)?;
-                    velocities.extend(velocity);
+                    further.extend(velocity);
                     direction
                 }
-                None => gradient,
+                Update::AdamW(adam) => {
+                    let (direction, means) =
+                        adam.direction(&mut tape, &name, &initial, &gradient, &corrections)?;
+                    further.extend(means);
+                    direction
+                }
             };
             Role::Trainable { direction }
         } else {
@@ -68,7 +84,8 @@ pub fn gradient_graph(model: &Model, options: &Options) -> Result<GradientGraph,
         };
         parameters.push(Parameter { name, initial, role });
     }
-    parameters.append(&mut velocities);
+    parameters.append(&mut further);
+    parameters.extend(tape.counter());
     separate_outputs(&mut tape, &mut parameters)?;
     let eval_model = eval_model(graph, &logits, &labels, &parameters)?;
     let model = function(tape, graph, [&loss, &logits], &labels, &parameters)?;
@@ -107,7 +124,11 @@ fn check(options: &Options) -> Result<(), AutodiffError> {
     if let Some(value) = options.clip_norm.filter(|limit| !(*limit > 0.0 && limit.is_finite())) {
         return Err(AutodiffError::Option { option: "clip_norm", value, range: "the positive numbers" });
     }
-    options.momentum.as_ref().map_or(Ok(()), momentum::Momentum::check)
+    match &options.update {
+        Update::Gradient => Ok(()),
+        Update::Momentum(momentum) => momentum.check(),
+        Update::AdamW(adam) => adam.check(),
+    }
 }
 
 fn labels_name(graph: &Graph) -> String {
@@ -163,10 +184,9 @@ fn function(
         .filter(|(name, _)| read.contains(name))
         .map(|(n, t)| (n.clone(), t.clone()))
         .collect();
-    let domains = match tape.nodes.iter().any(|node| node.domain == "com.microsoft") {
-        true => vec![("com.microsoft".to_owned(), 1)],
-        false => Vec::new(),
-    };
+    let domains: BTreeSet<&String> = tape.nodes.iter().map(|node| &node.domain).collect();
+    let domains = domains.into_iter().filter(|domain| !domain.is_empty());
+    let domains = domains.map(|domain| (domain.clone(), 1)).collect();
     graph.nodes = tape.nodes;
     Ok(Model { graph, opset: 17, domains, ..Model::default() })
 }

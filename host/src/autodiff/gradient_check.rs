@@ -16,7 +16,7 @@ use super::function::{forward_pass, reverse_pass};
 use super::tape::Tape;
 use super::{AutodiffError, Dialect};
 use crate::onnx::{Data, Graph, Model, Node, Tensor, ValueInfo};
-use crate::runtime;
+use crate::{operators, runtime};
 
 /// Largest difference from finite differences, as a part of the largest gradient.
 const AGAINST_DIFFERENCES: f64 = 1e-3;
@@ -146,9 +146,12 @@ impl GradientCheck {
         graph.outputs = outputs.iter().map(|output| tape.type_of(output).unwrap().info(output)).collect();
         graph.values = tape.values()?;
         graph.values.retain(|info| !outputs.contains(&info.name));
-        graph.initializers = tape.constants;
+        graph.initializers = BTreeMap::new();
+        // What training would keep between steps.
+        graph.initializers.extend(tape.counter().map(|counter| (counter.name, counter.initial)));
+        graph.initializers.append(&mut tape.constants);
         graph.nodes = tape.nodes;
-        let domains = vec![("com.microsoft".to_owned(), 1)];
+        let domains = ["com.microsoft", operators::DOMAIN].map(|domain| (domain.to_owned(), 1)).to_vec();
         Ok(Model { graph, opset: 17, domains, ..Model::default() })
     }
 
@@ -229,7 +232,8 @@ pub(super) fn session(model: &Model) -> Session {
     if let Err(error) = runtime::load(&runtime::Choice::default()) {
         panic!("gradients are checked in ONNX Runtime, which did not load: {error}");
     }
-    let mut builder = runtime::session().unwrap().with_intra_threads(1).unwrap();
+    let builder = operators::register(runtime::session().unwrap()).unwrap();
+    let mut builder = builder.with_intra_threads(1).unwrap();
     builder.commit_from_memory(&model.encode()).unwrap_or_else(|error| panic!("{error}\n{}", listing(model)))
 }
 

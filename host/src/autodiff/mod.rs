@@ -5,11 +5,13 @@
 //!   one step direction per trainable parameter out.
 //! * [`training_graph`] wraps that function for ONNX Runtime's training API, with gradient buffers
 //!   that are updated in place.
+//! * [`session_graph`] makes a whole step of it for plain sessions, with the updated parameters as outputs.
 //!
 //! Each operator has one rule in one file of [`rules`], in two [`Dialect`]s. Values that no
 //! trainable parameter influences get no gradient, so the backward pass of the first layer stops at
 //! its weights.
 
+mod adam;
 mod broadcast;
 mod error;
 mod forward;
@@ -22,22 +24,26 @@ mod opset;
 mod parameters;
 mod rule;
 mod rules;
+mod session_graph;
 mod tape;
 mod training_api;
 
 use crate::onnx::{Model, Tensor};
 
+pub use adam::AdamW;
 pub use error::AutodiffError;
 pub use function::gradient_graph;
 pub use momentum::Momentum;
 pub use rule::supported_operators;
+pub use session_graph::{LEARNING_RATE, SessionGraph, session_graph};
 pub use training_api::training_graph;
 
 /// Which operators the backward pass is written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
-    /// ONNX Runtime's own gradient operators (`com.microsoft.ConvGrad` and others), which only its
-    /// training build (1.19.2) has, and standard operators for the rest.
+    /// Goldcrest's own convolutions ([`crate::operators`]), ONNX Runtime's gradient operators
+    /// (`MaxPoolGrad` and others), which only its training build (1.19.2) has, and standard operators for the
+    /// rest.
     #[default]
     Training,
     /// Standard ONNX operators of opset 17 alone: runs on any ONNX Runtime.
@@ -56,11 +62,23 @@ pub struct Options {
     pub frozen: Vec<String>,
     /// Gradients are scaled down so that their norm, over all parameters, is at most this.
     pub clip_norm: Option<f32>,
-    /// Momentum and weight decay inside the graph.
-    pub momentum: Option<Momentum>,
+    /// What becomes of the gradients inside the graph.
+    pub update: Update,
     /// Seeds dropout. ONNX Runtime keeps the state of its generator in the session: the same steps
     /// from a fresh session draw the same masks.
     pub seed: i64,
+}
+
+/// How gradients become the direction of a step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Update {
+    /// They are it.
+    #[default]
+    Gradient,
+    /// By momentum and weight decay.
+    Momentum(Momentum),
+    /// By AdamW.
+    AdamW(AdamW),
 }
 
 /// A tensor that training keeps between steps.
@@ -85,7 +103,7 @@ impl Parameter {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Role {
     /// By the optimizer, against the direction that the named output gives: the gradient, or what
-    /// [`Options::momentum`] makes of it.
+    /// [`Options::update`] makes of it.
     Trainable {
         /// An output of the gradient graph.
         direction: String,

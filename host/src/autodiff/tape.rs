@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{AutodiffError, Dialect};
+use super::{AutodiffError, Dialect, Parameter, Role};
 use crate::onnx::proto::data_type;
 use crate::onnx::shape_inference::{ShapeError, TensorType, Types};
 use crate::onnx::{Attribute, Data, Dimension, Graph, Node, Tensor, ValueInfo};
@@ -25,7 +25,11 @@ pub(super) struct Tape {
     /// Begins the names of new values.
     scope: String,
     seed: i64,
+    next_step: Option<String>,
 }
+
+/// The name of the step's number.
+const STEP: &str = "goldcrest.step";
 
 impl Tape {
     /// A tape without nodes. `graph`'s initializers are constants, or `parameters`; its inputs are inputs.
@@ -48,6 +52,7 @@ impl Tape {
             gradients: BTreeMap::new(),
             scope: String::new(),
             seed,
+            next_step: None,
         })
     }
 
@@ -60,6 +65,26 @@ impl Tape {
     pub fn next_seed(&mut self) -> i64 {
         self.seed = self.seed.wrapping_add(1);
         self.seed
+    }
+
+    /// The number of the step, a float `[1]`: one more tensor that training keeps.
+    pub fn step_number(&mut self) -> Result<String, AutodiffError> {
+        if self.types.get(STEP).is_none() {
+            let one = self.constant(Tensor::f32(&[1], vec![1.0]));
+            let name = self.declare(STEP, &one)?;
+            self.op("Add", &[&name, &one]).map(|next| self.next_step = Some(next))?;
+        }
+        Ok(STEP.into())
+    }
+
+    /// The parameter behind [`Tape::step_number`], where a rule asked for it.
+    pub fn counter(&self) -> Option<Parameter> {
+        let next = self.next_step.clone()?;
+        Some(Parameter {
+            name: STEP.into(),
+            initial: Tensor::f32(&[1], vec![0.0]),
+            role: Role::Computed { next },
+        })
     }
 
     /// The type of a value.
@@ -96,6 +121,12 @@ impl Tape {
         }
         self.nodes.push(node);
         Ok(())
+    }
+
+    /// Appends a node that computes what `meant` does: the types of its outputs are those of `meant`.
+    pub fn append_as(&mut self, node: Node, meant: &Node) -> Result<(), AutodiffError> {
+        self.types.apply(meant)?;
+        self.append(node)
     }
 
     /// Appends a node without outputs and gives it one, whose name it returns.

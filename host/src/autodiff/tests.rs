@@ -120,8 +120,8 @@ fn loss_is_that_of_its_definition() {
 #[test]
 fn evaluation_takes_the_same_parameters() {
     let model = architecture::load("lenet5").unwrap().build(Shape::new(32, 32, 3), 10, 1).unwrap();
-    let momentum = Some(Momentum::default());
-    let graph = training_graph(&model, &Options { momentum, ..Options::default() }).unwrap();
+    let update = Update::Momentum(Momentum::default());
+    let graph = training_graph(&model, &Options { update, ..Options::default() }).unwrap();
     let names = |model: &Model| model.graph.inputs.iter().map(|input| input.name.clone()).collect::<Vec<_>>();
     let (training, evaluation) = (names(&graph.training_model), names(&graph.eval_model));
     assert_eq!(training[..evaluation.len()], evaluation);
@@ -139,7 +139,7 @@ fn evaluation_takes_the_same_parameters() {
 fn momentum_follows_its_definition() {
     for (nesterov, decoupled) in [(false, false), (true, false), (false, true), (true, true)] {
         let momentum = Momentum { momentum: 0.9, nesterov, weight_decay: 0.1, decoupled, decay_all: false };
-        let with = Options { momentum: Some(momentum), ..Options::default() };
+        let with = Options { update: Update::Momentum(momentum), ..Options::default() };
         let plain = gradient_graph(&linear(4), &Options::default()).unwrap();
         let graph = gradient_graph(&linear(4), &with).unwrap();
         assert_eq!(graph.parameters[1].name, "linear1.weight.mom");
@@ -164,6 +164,38 @@ fn momentum_follows_its_definition() {
                 *weight -= 0.5 * *direction as f32;
             }
             *floats(&mut state[3].1) = outputs[3].iter().map(|&v| v as f32).collect();
+        }
+    }
+}
+
+/// Steps of `torch.optim.AdamW` in double precision; the gradients come from the graph without it.
+#[test]
+fn adamw_follows_its_definition() {
+    let adam = AdamW { beta_1: 0.8, beta_2: 0.95, epsilon: 1e-3, weight_decay: 0.1 };
+    let with = Options { update: Update::AdamW(adam), ..Options::default() };
+    let plain = gradient_graph(&linear(4), &Options::default()).unwrap();
+    let graph = gradient_graph(&linear(4), &with).unwrap();
+    let (mut plain_session, mut session) = (session(&plain.model), session(&graph.model));
+    let mut state = feeds(&graph.model, &graph.parameters, 4);
+    let (mut m, mut v) = (vec![0.0; 16], vec![0.0; 16]);
+    for step in 1..=3 {
+        let gradient = run(&mut plain_session, &state[..3])[2].clone();
+        let outputs = run(&mut session, &state);
+        let weights: Vec<f64> = floats(&mut state[2].1).iter().map(|&w| f64::from(w)).collect();
+        let mut direction = Vec::new();
+        for element in 0..16 {
+            m[element] = 0.8 * m[element] + 0.2 * gradient[element];
+            v[element] = 0.95 * v[element] + 0.05 * gradient[element].powi(2);
+            let (mean, square) =
+                (m[element] / (1.0 - 0.8f64.powi(step)), v[element] / (1.0 - 0.95f64.powi(step)));
+            direction.push(mean / (square.sqrt() + 1e-3) + 0.1 * weights[element]);
+        }
+        assert!(distance(&outputs[2], &direction) < 1e-4, "step {step}");
+        for (weight, direction) in floats(&mut state[2].1).iter_mut().zip(&outputs[2]) {
+            *weight -= 0.1 * *direction as f32;
+        }
+        for (parameter, output) in state[3..].iter_mut().zip(&outputs[3..]) {
+            *floats(&mut parameter.1) = output.iter().map(|&value| value as f32).collect();
         }
     }
 }
@@ -263,7 +295,7 @@ fn running_statistics_follow_their_definition() {
 fn a_training_step_updates_what_the_graph_computes() {
     let model =
         Architecture::parse("normalized", NORMALIZED).unwrap().build(Shape::new(6, 6, 2), 4, 1).unwrap();
-    let with = Options { momentum: Some(Momentum::default()), ..Options::default() };
+    let with = Options { update: Update::Momentum(Momentum::default()), ..Options::default() };
     let plain = gradient_graph(&model, &with).unwrap();
     let graph = training_graph(&model, &with).unwrap();
     let inputs = feeds(&graph.training_model, &graph.parameters, 4);

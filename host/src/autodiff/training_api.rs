@@ -46,7 +46,10 @@ pub fn training_graph(model: &Model, options: &Options) -> Result<TrainingGraph,
     if parameters.iter().any(|parameter| matches!(parameter.role, Role::Computed { .. })) {
         graph.initializers.insert(OVERWRITE.into(), Tensor::new(&[1], Data::Bool(vec![true])));
     }
-    training_model.domains = vec![("com.microsoft".into(), 1)];
+    let microsoft = ("com.microsoft".to_owned(), 1);
+    if !training_model.domains.contains(&microsoft) {
+        training_model.domains.push(microsoft);
+    }
     Ok(TrainingGraph { training_model, eval_model, forward_model, parameters })
 }
 

@@ -5,17 +5,22 @@
 //! the board's CRC of the pixels is the host's.
 
 mod conversation;
+mod delivery;
 mod error;
+mod pace;
 mod transport;
+mod update;
 
 use std::time::Duration;
 
 use goldcrest_shared::link::message::{Info, ModelInfo, Refusal, Report, Request, Response};
-use goldcrest_shared::link::{CRC, VERSION};
+use goldcrest_shared::link::{CRC, Pieces, VERSION};
 
 use conversation::{Conversation, Outcome};
+use delivery::Delivery;
 pub use error::LinkError;
 pub(crate) use error::model_fault;
+use pace::Pace;
 pub use transport::Transport;
 
 /// How long to wait for a board, and how often to ask again.
@@ -46,12 +51,13 @@ impl Default for Patience {
 pub struct Client<T> {
     conversation: Conversation<T>,
     patience: Patience,
-    /// Names the images; counts on.
+    delivery: Delivery,
+    /// Of requests that the board answers at once.
+    quick: Pace,
+    /// Of requests that the board runs the network for.
+    run: Pace,
+    /// Names images and updates; counts on.
     transfer: u32,
-    /// Pixel bytes per request: smaller on a line that damages long frames.
-    piece: usize,
-    /// What the board's frame buffer can hold.
-    largest_piece: usize,
 }
 
 /// A classification.
@@ -65,11 +71,8 @@ pub struct Classification {
     pub ticks: u64,
 }
 
-/// Bytes of a [`Request::Load`] frame beside the pixels: sequence number, variant, transfer, offset
-/// and length as varints, CRC.
-const LOAD_OVERHEAD: usize = 5 + 1 + 5 + 5 + 3 + 4;
-/// Pixels per request on the worst lines.
-const SMALLEST_PIECE: usize = 32;
+/// Names of transfers stay below this, so that they take two bytes.
+const TRANSFERS: u32 = 1 << 14;
 
 impl<T: Transport> Client<T> {
     /// Says hello until the board answers, and agrees on the protocol's version.
@@ -79,17 +82,25 @@ impl<T: Transport> Client<T> {
         // A board that is starting loses bytes, so hellos are short and many.
         let pause = Duration::from_millis(100);
         let attempts = (patience.boot.as_millis() / pause.as_millis()).max(1) as u32;
-        let (version, frame_bytes) =
-            conversation.ask(&hello, pause, attempts, |response| match *response {
-                Response::Hello { version, frame_bytes } => Outcome::Done((version, frame_bytes)),
+        let (version, frame_bytes, ahead_bytes) =
+            conversation.ask(&hello, &mut Pace::new(pause), attempts, |response| match *response {
+                Response::Hello { version, frame_bytes, ahead_bytes } => {
+                    Outcome::Done((version, frame_bytes, ahead_bytes))
+                }
                 _ => Outcome::Unexpected,
             })?;
         if version != VERSION {
             return Err(LinkError::Version { board: version, host: VERSION });
         }
-        let largest_piece = (frame_bytes as usize).saturating_sub(LOAD_OVERHEAD).max(SMALLEST_PIECE);
+        let delivery = Delivery::new(frame_bytes, ahead_bytes, Pace::new(patience.answer));
+        let (quick, run) = (Pace::new(patience.answer), Pace::new(patience.inference));
         let transfer = rand::random();
-        Ok(Self { conversation, patience, transfer, piece: largest_piece, largest_piece })
+        Ok(Self { conversation, patience, delivery, quick, run, transfer })
+    }
+
+    fn next_transfer(&mut self) -> u32 {
+        self.transfer = self.transfer.wrapping_add(1) % TRANSFERS;
+        self.transfer
     }
 
     /// The line, for instance to look at the process behind it.
@@ -99,8 +110,8 @@ impl<T: Transport> Client<T> {
 
     /// What the board says of itself.
     pub fn info(&mut self) -> Result<BoardInfo, LinkError> {
-        let Patience { answer, attempts, .. } = self.patience;
-        self.conversation.ask(&Request::Info, answer, attempts, |response| match response {
+        let attempts = self.patience.attempts;
+        self.conversation.ask(&Request::Info, &mut self.quick, attempts, |response| match response {
             Response::Info(info) => Outcome::Done(BoardInfo::from(info)),
             _ => Outcome::Unexpected,
         })
@@ -110,6 +121,52 @@ impl<T: Transport> Client<T> {
     pub fn infer(&mut self, pixels: &[u8]) -> Result<Classification, LinkError> {
         self.run(pixels, Report::Answer, &mut || (), &mut |(), _| Outcome::Unexpected)
             .map(|(answer, ())| answer)
+    }
+
+    /// Classifies images one after another and hands each result to `each`. Where the board can hold it, an
+    /// image is on its way while the one before is computed.
+    pub fn infer_stream<'p>(
+        &mut self,
+        images: impl IntoIterator<Item = &'p [u8]>,
+        mut each: impl FnMut(Classification),
+    ) -> Result<(), LinkError> {
+        let mut images = images.into_iter().peekable();
+        // The name of the image in hand, if the board has it already.
+        let mut loaded = None;
+        while let Some(pixels) = images.next() {
+            let next = images.peek().copied().filter(|next| self.delivery.goes_ahead(next.len()));
+            if next.is_none() && loaded.is_none() {
+                each(self.infer(pixels)?);
+                continue;
+            }
+            let transfer = match loaded.take() {
+                Some(transfer) => transfer,
+                None => {
+                    let transfer = self.next_transfer();
+                    self.load(transfer, pixels)?;
+                    transfer
+                }
+            };
+            let after = self.next_transfer();
+            let mut requests =
+                vec![Request::Run { transfer, crc: CRC.checksum(pixels), report: Report::Answer }];
+            requests.extend(next.map(|pixels| Request::Load { transfer: after, offset: 0, pixels }));
+            let mut answer = None;
+            let asked = self.conversation.ask_all(&requests, &mut self.run, |response| {
+                answer = classification(response, transfer).or(answer.take());
+                let whole = |pieces: &Pieces| next.is_some_and(|next| pieces.received() == next.len());
+                loaded = pieces_of(response, after).filter(whole).map(|_| after);
+            });
+            match (asked, answer) {
+                (Err(error), _) if !error.is_worth_a_reload() => return Err(error),
+                (_, Some(answer)) => each(answer),
+                (_, None) => {
+                    loaded = None;
+                    each(self.infer(pixels)?);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Classifies an image and returns every layer's output too: index of the layer, values HWC.
@@ -137,7 +194,9 @@ impl<T: Transport> Client<T> {
     /// Classifies an image and returns every layer's time too: index of the layer, ticks.
     pub fn profile(&mut self, pixels: &[u8]) -> Result<(Classification, Vec<(usize, u64)>), LinkError> {
         self.run(pixels, Report::Profile, &mut Vec::new, &mut |layers, response| {
-            let &Response::LayerTicks { layer, ticks } = response else { return Outcome::Unexpected };
+            let &Response::LayerTicks { layer, ticks } = response else {
+                return Outcome::Unexpected;
+            };
             layers.push((usize::from(layer), ticks));
             Outcome::More
         })
@@ -145,8 +204,8 @@ impl<T: Transport> Client<T> {
 
     /// Runs the model's golden vectors on the board: how many there are, how many failed.
     pub fn self_test(&mut self) -> Result<(usize, usize), LinkError> {
-        let Patience { inference, attempts, .. } = self.patience;
-        self.conversation.ask(&Request::SelfTest, inference, attempts, |response| match *response {
+        let attempts = self.patience.attempts;
+        self.conversation.ask(&Request::SelfTest, &mut self.run, attempts, |response| match *response {
             Response::SelfTest { vectors, failed } => Outcome::Done((vectors.into(), failed.into())),
             _ => Outcome::Unexpected,
         })
@@ -162,12 +221,11 @@ impl<T: Transport> Client<T> {
         start: &mut dyn FnMut() -> R,
         collect: &mut dyn FnMut(&mut R, &Response) -> Outcome<std::convert::Infallible>,
     ) -> Result<(Classification, R), LinkError> {
-        let Patience { inference, attempts, .. } = self.patience;
+        let attempts = self.patience.attempts;
         let crc = CRC.checksum(pixels);
         let mut last = LinkError::Gap;
         for _ in 0..attempts {
-            self.transfer = self.transfer.wrapping_add(1);
-            let transfer = self.transfer;
+            let transfer = self.next_transfer();
             self.load(transfer, pixels)?;
             let (mut collected, mut collected_parts) = (start(), 0);
             // A lost piece of a report cannot be asked for: the run has consumed the pixels. So a
@@ -175,17 +233,14 @@ impl<T: Transport> Client<T> {
             let transmissions = if report == Report::Answer { attempts } else { 1 };
             let request = Request::Run { transfer, crc, report };
             let answer =
-                self.conversation.ask(&request, inference, transmissions, |response| match response {
+                self.conversation.ask(&request, &mut self.run, transmissions, |response| match response {
                     // A part that was lost at the end of a layer, or a whole layer, shows only here.
                     Response::Answer { transfer: of, parts, .. }
                         if *of == transfer && *parts != collected_parts =>
                     {
                         Outcome::Gap
                     }
-                    Response::Answer { transfer: of, class, ticks, logits, .. } if *of == transfer => {
-                        let logits = logits.iter().collect();
-                        Outcome::Done(Classification { class: usize::from(*class), logits, ticks: *ticks })
-                    }
+                    other if let Some(answer) = classification(other, transfer) => Outcome::Done(answer),
                     other => match collect(&mut collected, other) {
                         Outcome::More => {
                             collected_parts += 1;
@@ -205,48 +260,45 @@ impl<T: Transport> Client<T> {
         Err(last)
     }
 
-    /// Brings an image to the board, piece by piece.
+    /// Brings an image to the board.
     fn load(&mut self, transfer: u32, pixels: &[u8]) -> Result<(), LinkError> {
-        let Patience { answer, attempts, .. } = self.patience;
-        let mut received = 0;
-        let mut failures = 0;
-        while received < pixels.len() {
-            let end = pixels.len().min(received + self.piece);
-            let request = Request::Load { transfer, offset: received as u32, pixels: &pixels[received..end] };
-            let result = self.conversation.ask(&request, answer, 1, |response| match *response {
-                Response::Loaded { transfer: of, received } if of == transfer => {
-                    Outcome::Done(received as usize)
-                }
-                _ => Outcome::Unexpected,
-            });
-            match result {
-                Ok(now) if now <= pixels.len() => {
-                    received = now;
-                    failures = 0;
-                    self.piece = (self.piece + self.piece / 4).min(self.largest_piece);
-                }
-                // The board knows another part of this image than we think, for instance none at all
-                // after a reset.
-                Err(LinkError::Refused(Refusal::Incomplete { received: known, expected }))
-                    if expected as usize == pixels.len() && failures < attempts =>
-                {
-                    received = (known as usize).min(pixels.len());
-                    failures += 1;
-                }
-                Err(LinkError::Refused(
-                    Refusal::TooLong { expected } | Refusal::Incomplete { expected, .. },
-                )) if expected as usize != pixels.len() => {
-                    return Err(LinkError::Pixels { given: pixels.len(), expected: expected as usize });
-                }
-                Err(error) if error.is_loss() && failures + 1 < attempts.saturating_mul(4) => {
-                    failures += 1;
-                    self.piece = (self.piece / 2).max(SMALLEST_PIECE);
-                }
-                Err(error) => return Err(error),
-                Ok(_) => return Err(LinkError::Unexpected),
+        let attempts = self.patience.attempts * 4;
+        let loaded = self.delivery.bring(
+            &mut self.conversation,
+            pixels,
+            attempts,
+            |offset, pixels| Request::Load { transfer, offset, pixels },
+            |response| pieces_of(response, transfer),
+        );
+        loaded.map_err(|error| match error {
+            LinkError::Refused(Refusal::TooLong { expected } | Refusal::Incomplete { expected, .. })
+                if expected as usize != pixels.len() =>
+            {
+                LinkError::Pixels { given: pixels.len(), expected: expected as usize }
             }
+            error => error,
+        })
+    }
+}
+
+/// The answer to a [`Request::Run`].
+fn classification(response: &Response, transfer: u32) -> Option<Classification> {
+    match response {
+        Response::Answer { transfer: of, class, ticks, logits, .. } if *of == transfer => {
+            let logits = logits.iter().collect();
+            Some(Classification { class: usize::from(*class), logits, ticks: *ticks })
         }
-        Ok(())
+        _ => None,
+    }
+}
+
+/// What the board has of an image, as its answer to a [`Request::Load`] says.
+fn pieces_of(response: &Response, transfer: u32) -> Option<Pieces> {
+    match *response {
+        Response::Loaded { transfer: of, received, ahead } if of == transfer => {
+            Some(Pieces::of(received, ahead))
+        }
+        _ => None,
     }
 }
 

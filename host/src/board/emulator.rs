@@ -9,10 +9,12 @@ use super::client::{BoardInfo, Client, LinkError, Patience};
 use super::firmware::{self, BuildError, Firmware};
 use super::log::{Log, quoted};
 use super::qemu::{self, ICOUNT_SHIFT, QemuError};
+use super::segment;
 use super::table::Board;
 
 /// An emulated board with a device image in its slot, answering.
 pub struct Emulator {
+    board: &'static Board,
     client: Client<UnixStream>,
     firmware: Firmware,
     info: BoardInfo,
@@ -100,6 +102,8 @@ pub struct Options {
     pub echo_log: bool,
     /// How long to wait for the board.
     pub patience: Patience,
+    /// Puts something into the serial line: takes the board's end and gives the host's.
+    pub through: Option<fn(UnixStream) -> io::Result<UnixStream>>,
 }
 
 impl Emulator {
@@ -124,8 +128,9 @@ impl Emulator {
         let io = |what| move |error| EmulatorError::Io { what, error };
         let folder =
             tempfile::Builder::new().prefix("goldcrest-").tempdir().map_err(io("a temporary folder"))?;
-        let file = folder.path().join("model.gci");
-        std::fs::write(&file, image).map_err(io("writing the device image"))?;
+        let file = folder.path().join("model.elf");
+        std::fs::write(&file, segment::elf(firmware.slot_start as u32, image))
+            .map_err(io("writing the device image"))?;
         let socket = folder.path().join("serial");
         let listener = UnixListener::bind(&socket).map_err(io("the serial line's socket"))?;
         listener.set_nonblocking(true).map_err(io("the serial line's socket"))?;
@@ -139,6 +144,10 @@ impl Emulator {
         }
         let mut process = Process { board: board.name, child, log };
         let line = process.accept(&listener)?;
+        let line = match options.through {
+            Some(through) => through(line).map_err(io("the serial line's socket"))?,
+            None => line,
+        };
         let client = Client::connect(line, options.patience);
         let mut client = client.map_err(|error| process.explain(error))?;
         let info = client.info().map_err(|error| process.explain(error))?;
@@ -146,7 +155,7 @@ impl Emulator {
             let problem = super::client::model_fault(fault);
             return Err(EmulatorError::Model { board: board.name, problem });
         }
-        Ok(Self { client, firmware, info, process, _folder: folder })
+        Ok(Self { board, client, firmware, info, process, _folder: folder })
     }
 
     /// What the board said of itself when it started.
@@ -157,6 +166,11 @@ impl Emulator {
     /// What the board says of itself now; its stack gauge rises with what it did.
     pub fn fresh_info(&mut self) -> Result<BoardInfo, EmulatorError> {
         self.client.info().map_err(|error| self.process.explain(error))
+    }
+
+    /// The conversation with it, for what goes beyond classification.
+    pub fn client(&mut self) -> &mut Client<UnixStream> {
+        &mut self.client
     }
 
     /// The last lines of its log, oldest first.
@@ -214,7 +228,8 @@ impl Emulator {
     /// Ticks of the board's timer as instructions: QEMU's virtual time advances by a fixed step per
     /// instruction.
     pub fn instructions(&self, ticks: u64) -> u64 {
-        let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(self.info.ticks_per_second.max(1));
+        let ticks_per_second = self.board.machine.ticks_per_second.unwrap_or(self.info.ticks_per_second);
+        let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(ticks_per_second.max(1));
         let step = 1u128 << ICOUNT_SHIFT;
         ((nanoseconds + step / 2) / step) as u64
     }

@@ -6,8 +6,9 @@ use std::process::{Command, Stdio};
 use std::{env, fs, io};
 
 use object::read::elf::{ElfFile32, FileHeader, ProgramHeader};
-use object::{Object, ObjectSymbol};
+use object::{Object, ObjectSection, ObjectSymbol};
 
+use super::payload::Payload;
 use super::table::Board;
 
 /// A firmware built for one board.
@@ -17,6 +18,8 @@ pub struct Firmware {
     pub elf: PathBuf,
     /// Bytes it occupies in flash: code, constants and initial values, without the model.
     pub flash_bytes: u64,
+    /// Bytes of the part's vector table among them.
+    pub vector_bytes: u64,
     /// First address of the device image.
     pub slot_start: u64,
     /// Bytes of the device image's place.
@@ -76,6 +79,16 @@ pub struct Recipe {
     pub small: bool,
 }
 
+impl Recipe {
+    /// A program with no kernels but those of a device image.
+    pub fn for_model(program: Program, payload: &Payload, small: bool) -> Self {
+        let mut kernels: Vec<_> = payload.layers.iter().map(|layer| layer.kernel).collect();
+        kernels.sort_unstable();
+        kernels.dedup();
+        Self { program, kernels: Some(kernels), small }
+    }
+}
+
 /// The programs of the firmware.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Program {
@@ -97,22 +110,27 @@ pub fn build(board: &Board) -> Result<Firmware, BuildError> {
 pub fn build_as(board: &Board, recipe: &Recipe) -> Result<Firmware, BuildError> {
     let root = root()?;
     let (binary, feature) = match recipe.program {
-        Program::Application => (board.name, None),
+        // A key makes the firmware take signed models only, and brings the code that looks.
+        Program::Application => {
+            (board.name, env::var_os("GOLDCREST_UPDATE_KEY").is_some().then_some("signature"))
+        }
         Program::Inference => ("inference", Some("inference")),
         Program::Sections => ("inference", Some("sections")),
     };
+    let profile = if recipe.small { "firmware-small" } else { "firmware" };
     let features = [Some(board.name), feature].into_iter().flatten().collect::<Vec<_>>().join(",");
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command
         .current_dir(&root)
-        .args(["build", "--package", "goldcrest-firmware", "--profile", "firmware"])
+        .args(["build", "--package", "goldcrest-firmware", "--profile", profile])
         .args(["--target", board.target, "--features", &features, "--bin", binary])
         .arg("--message-format=json-render-diagnostics")
         .env("DEFMT_LOG", env::var_os("DEFMT_LOG").unwrap_or_else(|| OsString::from("info")))
         .stdin(Stdio::null());
-    if recipe.small {
-        command.args(["--config", "profile.firmware.package.goldcrest-shared.opt-level='z'"]);
-    }
+    match recipe.small {
+        true => command.env("GOLDCREST_SMALL", "1"),
+        false => command.env_remove("GOLDCREST_SMALL"),
+    };
     match &recipe.kernels {
         Some(kernels) => command.env("GOLDCREST_KERNELS", kernels.join(",")),
         None => command.env_remove("GOLDCREST_KERNELS"),
@@ -188,8 +206,9 @@ impl Firmware {
             }
         }
         let flash_bytes = last.saturating_sub(first);
+        let vector_bytes = elf.section_by_name(".vector_table").map_or(0, |section| section.size());
         let slot_bytes = end.saturating_sub(start);
-        Ok(Self { elf: path.to_path_buf(), flash_bytes, slot_start: start, slot_bytes })
+        Ok(Self { elf: path.to_path_buf(), flash_bytes, vector_bytes, slot_start: start, slot_bytes })
     }
 }
 

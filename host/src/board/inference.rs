@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 use super::firmware::{self, BuildError, Program, Recipe};
 use super::payload::Payload;
 use super::qemu::{self, QemuError};
+use super::segment;
 use super::table::Board;
 
 /// What inference alone takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inference {
-    /// Bytes of flash of the program: startup, image reader, engine, the model's kernels.
+    /// Bytes of flash of the program: startup, image reader, engine, the model's kernels, and what of Rust's core
+    /// library they call; without the vector table, which is the part's.
     pub code_bytes: u64,
     /// Most bytes of stack used, measured by painting.
     pub stack_bytes: u32,
@@ -85,16 +87,14 @@ pub fn run(
     small: bool,
     plugin: Option<&Path>,
 ) -> Result<Inference, InferenceError> {
-    let mut kernels: Vec<_> = payload.layers.iter().map(|layer| layer.kernel).collect();
-    kernels.sort_unstable();
-    kernels.dedup();
-    let recipe = |program| Recipe { program, kernels: Some(kernels.clone()), small };
+    let recipe = |program| Recipe::for_model(program, payload, small);
     let firmware = firmware::build_as(board, &recipe(Program::Inference))?;
-    let code_bytes = firmware.flash_bytes;
+    let code_bytes = firmware.flash_bytes - firmware.vector_bytes;
     let io = |what| move |error| InferenceError::Io { what, error };
     let folder = tempfile::Builder::new().prefix("goldcrest-").tempdir().map_err(io("a temporary folder"))?;
-    let image = folder.path().join("model.gci");
-    std::fs::write(&image, &payload.bytes).map_err(io("writing the device image"))?;
+    let image = folder.path().join("model.elf");
+    std::fs::write(&image, segment::elf(firmware.slot_start as u32, &payload.bytes))
+        .map_err(io("writing the device image"))?;
     let said = finish(board, qemu::start_alone(board, &firmware, &image, None)?)?;
     let stack_bytes = said.lines().find_map(|line| u32::from_str_radix(line.trim(), 16).ok());
     let stack_bytes = stack_bytes.ok_or_else(|| failed(board, "no stack gauge", &said))?;

@@ -19,6 +19,7 @@ pub mod inference;
 pub mod log;
 pub mod payload;
 pub mod qemu;
+mod segment;
 pub mod table;
 
 pub use client::{Client, LinkError};

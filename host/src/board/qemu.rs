@@ -109,6 +109,7 @@ pub fn start(
     let mut command = command(board, firmware, image);
     command
         .args(["-icount", &format!("shift={ICOUNT_SHIFT}")])
+        .args(["-serial", "null"].repeat(board.machine.serial_port))
         .args(["-serial", &format!("unix:{}", quote(socket))]);
     command.spawn().map_err(|error| start_error(board.machine.program, error))
 }
@@ -118,7 +119,7 @@ pub(super) fn quote(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
-/// QEMU with a firmware and a device image in its slot.
+/// QEMU with a firmware, and with a device image as a [`segment`](super::segment) at its slot's address.
 fn command(board: &Board, firmware: &Firmware, image: &Path) -> Command {
     let Machine { program, arguments, .. } = board.machine;
     let mut command = Command::new(program);
@@ -128,10 +129,7 @@ fn command(board: &Board, firmware: &Firmware, image: &Path) -> Command {
         .args(["-semihosting-config", "enable=on,target=native"])
         .arg("-kernel")
         .arg(&firmware.elf)
-        .args([
-            "-device",
-            &format!("loader,file={},addr={:#x},force-raw=on", quote(image), firmware.slot_start),
-        ])
+        .args(["-device", &format!("loader,file={}", quote(image))])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

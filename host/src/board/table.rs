@@ -35,6 +35,26 @@ pub struct Machine {
     pub arguments: &'static [&'static str],
     /// First version of QEMU that runs it.
     pub since: [u32; 2],
+    /// Serial ports of the machine in front of the one that the firmware uses.
+    pub serial_port: usize,
+    /// Hz of the firmware's stopwatch, where QEMU's differs from the part's.
+    pub ticks_per_second: Option<u32>,
+}
+
+impl Machine {
+    const fn new(program: &'static str, arguments: &'static [&'static str], since: [u32; 2]) -> Self {
+        Self { program, arguments, since, serial_port: 0, ticks_per_second: None }
+    }
+}
+
+/// The STM32F405 of QEMU, whose timers count a gigahertz: by the firmware's divider of 16 for a
+/// microsecond at 16 MHz.
+const fn stm32f405(arguments: &'static [&'static str], since: [u32; 2]) -> Machine {
+    Machine {
+        serial_port: 1,
+        ticks_per_second: Some(1_000_000_000 / 16),
+        ..Machine::new(ARM, arguments, since)
+    }
 }
 
 const KIB: u32 = 1 << 10;
@@ -53,7 +73,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: 256 * KIB,
         slot_bytes: 160 * KIB,
         ram_bytes: 64 * KIB,
-        machine: Machine { program: ARM, arguments: &["-machine", "lm3s6965evb"], since: [6, 0] },
+        machine: Machine::new(ARM, &["-machine", "lm3s6965evb"], [6, 0]),
     },
     Board {
         name: "mps2-an385",
@@ -64,7 +84,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: 4 * MIB,
         slot_bytes: 3 * MIB,
         ram_bytes: 4 * MIB,
-        machine: Machine { program: ARM, arguments: &["-machine", "mps2-an385"], since: [6, 0] },
+        machine: Machine::new(ARM, &["-machine", "mps2-an385"], [6, 0]),
     },
     Board {
         name: "mps2-an385-v6m",
@@ -76,7 +96,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: 4 * MIB,
         slot_bytes: 3 * MIB,
         ram_bytes: 4 * MIB,
-        machine: Machine { program: ARM, arguments: &["-machine", "mps2-an385"], since: [6, 0] },
+        machine: Machine::new(ARM, &["-machine", "mps2-an385"], [6, 0]),
     },
     Board {
         name: "mps2-an386",
@@ -87,7 +107,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: 4 * MIB,
         slot_bytes: 3 * MIB,
         ram_bytes: 4 * MIB,
-        machine: Machine { program: ARM, arguments: &["-machine", "mps2-an386"], since: [6, 0] },
+        machine: Machine::new(ARM, &["-machine", "mps2-an386"], [6, 0]),
     },
     Board {
         name: "mps2-an500",
@@ -98,7 +118,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: 4 * MIB,
         slot_bytes: 3 * MIB,
         ram_bytes: 4 * MIB,
-        machine: Machine { program: ARM, arguments: &["-machine", "mps2-an500"], since: [6, 0] },
+        machine: Machine::new(ARM, &["-machine", "mps2-an500"], [6, 0]),
     },
     Board {
         name: "mps2-an505",
@@ -109,7 +129,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: 4 * MIB,
         slot_bytes: 3 * MIB,
         ram_bytes: 4 * MIB,
-        machine: Machine { program: ARM, arguments: &["-machine", "mps2-an505"], since: [6, 0] },
+        machine: Machine::new(ARM, &["-machine", "mps2-an505"], [6, 0]),
     },
     Board {
         name: "mps3-an547",
@@ -120,7 +140,29 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: 512 * KIB,
         slot_bytes: 384 * KIB,
         ram_bytes: 512 * KIB,
-        machine: Machine { program: ARM, arguments: &["-machine", "mps3-an547"], since: [7, 2] },
+        machine: Machine::new(ARM, &["-machine", "mps3-an547"], [7, 2]),
+    },
+    Board {
+        name: "netduinoplus2",
+        core: "Cortex-M4F",
+        target: "thumbv7em-none-eabihf",
+        rustflags: &[],
+        family: Family::Dsp,
+        flash_bytes: MIB,
+        slot_bytes: 384 * KIB,
+        ram_bytes: 128 * KIB,
+        machine: stm32f405(&["-machine", "netduinoplus2"], [7, 2]),
+    },
+    Board {
+        name: "olimex-stm32-h405",
+        core: "Cortex-M4F",
+        target: "thumbv7em-none-eabihf",
+        rustflags: &[],
+        family: Family::Dsp,
+        flash_bytes: MIB,
+        slot_bytes: 384 * KIB,
+        ram_bytes: 128 * KIB,
+        machine: stm32f405(&["-machine", "olimex-stm32-h405"], [8, 0]),
     },
     Board {
         name: "riscv-virt",
@@ -131,7 +173,18 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: 2 * MIB,
         slot_bytes: 1536 * KIB,
         ram_bytes: 4 * MIB,
-        machine: Machine { program: RISCV, arguments: &["-machine", "virt", "-bios", "none"], since: [7, 2] },
+        machine: Machine::new(RISCV, &["-machine", "virt", "-bios", "none"], [7, 2]),
+    },
+    Board {
+        name: "sifive-e",
+        core: "RV32IMAC",
+        target: "riscv32imac-unknown-none-elf",
+        rustflags: &[],
+        family: Family::Portable,
+        flash_bytes: 4 * MIB,
+        slot_bytes: MIB,
+        ram_bytes: 16 * KIB,
+        machine: Machine::new(RISCV, &["-machine", "sifive_e"], [7, 2]),
     },
 ];
 

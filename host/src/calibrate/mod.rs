@@ -1,7 +1,11 @@
 //! Calibration: the float network on training images, in ONNX Runtime, watched at every layer.
 
+mod auto;
 mod float;
+mod learn;
 mod pipeline;
+mod settings;
+mod source;
 mod sqnr;
 
 use goldcrest_shared::quantize::FloatGraph;
@@ -12,8 +16,11 @@ use rayon::prelude::*;
 use crate::dataset::Split;
 use crate::verify::RunnerError;
 
+pub use auto::Trial;
 pub use float::{FloatNetwork, normalize};
-pub use pipeline::{Layer, PipelineError, Quantized, quantize_model};
+pub use pipeline::{Layer, PipelineError, Quantized, choose_settings, quantize_model, take_over_model};
+pub use settings::Settings;
+pub use source::{Outcome, Source};
 pub use sqnr::signal_to_noise;
 
 /// Images that a thread runs at once.
@@ -63,3 +70,6 @@ fn observe(statistics: &mut Statistics, graph: &FloatGraph, tensor: usize, value
         statistics.tensors[tensor].observe(index % shape.channels, plane);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,15 @@
 //! A float ONNX model and calibration images in, an int8 model with its layers' noise out.
 
+use goldcrest_shared::quantize::given::{Moved, moved};
 use goldcrest_shared::quantize::graph::QuantizedModel;
-use goldcrest_shared::quantize::{Options, QuantizeError, quantize};
+use goldcrest_shared::quantize::statistics::Statistics;
+use goldcrest_shared::quantize::{FloatGraph, Options, QuantizeError, quantize_given};
 
-use super::{calibrate, signal_to_noise};
+use super::source::{Outcome, Source};
+use super::{Settings, Trial, auto, calibrate, signal_to_noise};
 use crate::dataset::Split;
-use crate::onnx::import::{ImportError, float_model};
+use crate::evaluate::EvaluateError;
+use crate::onnx::import::{ImportError, float_model, given_model};
 use crate::onnx::{Model, int8};
 use crate::verify::RunnerError;
 use crate::verify::engine::HostEngine;
@@ -26,6 +30,12 @@ pub enum PipelineError {
     /// The float or the int8 network cannot be run.
     #[error(transparent)]
     Runner(#[from] RunnerError),
+    /// A quantized model cannot be judged.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// A layer named by the user that has no weights, or does not exist.
+    #[error("there is no layer `{name}` with weights; there are: {layers}")]
+    NoSuchLayer { name: String, layers: String },
     /// Images of another size than the model takes.
     #[error("the images are {found}, but the model takes {expected}; pass --resize")]
     Images { found: String, expected: String },
@@ -65,10 +75,58 @@ pub struct Layer {
 pub fn quantize_model(
     model: &Model,
     images: &Split,
-    options: &Options,
+    settings: &Settings,
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Quantized, PipelineError> {
     let (graph, info) = float_model(model)?;
+    check_images(&graph, images)?;
+    let source = Source::calibrate(graph, info, images.clone(), done)?;
+    finish(source.quantize(settings)?, &images.head(NOISE_IMAGES))
+}
+
+/// The settings that do best on held-out calibration images, tried from `start` on: all trials, best first.
+///
+/// # Errors
+/// As [`quantize_model`].
+pub fn choose_settings(
+    model: &Model,
+    images: &Split,
+    start: &Settings,
+    tried: &dyn Fn(&Trial),
+) -> Result<Vec<Trial>, PipelineError> {
+    let (graph, info) = float_model(model)?;
+    check_images(&graph, images)?;
+    auto::choose(&graph, &info, images, start, tried)
+}
+
+/// Takes over a model that another tool quantized (QDQ or QOperator), with its scales where they fit. Images
+/// are needed to measure the noise against the float model that the file's integers stand for, and for
+/// ranges that the file does not give.
+///
+/// # Errors
+/// As [`quantize_model`].
+pub fn take_over_model(
+    model: &Model,
+    images: &Split,
+    done: &(dyn Fn(usize) + Sync),
+) -> Result<(Quantized, Vec<Moved>), PipelineError> {
+    let (float, info, given) = given_model(model)?;
+    check_images(&float, images)?;
+    let options = Options { bias_correction: false, ..Options::default() };
+    let unseen = Statistics::new(&float);
+    let (model, report) = match quantize_given(&float, &info, &unseen, &options, &given) {
+        // A tensor without a grid of its own.
+        Err(QuantizeError::Activation { .. }) => {
+            let statistics = calibrate(&float, &info, images, done)?;
+            quantize_given(&float, &info, &statistics, &options, &given)?
+        }
+        result => result?,
+    };
+    let moved = moved(&given, &float, &model, &report);
+    Ok((finish(Outcome { float, model, report }, &images.head(NOISE_IMAGES))?, moved))
+}
+
+fn check_images(graph: &FloatGraph, images: &Split) -> Result<(), PipelineError> {
     let expected = graph.tensor(graph.input).shape;
     if images.is_empty() {
         return Err(PipelineError::NoImages);
@@ -77,14 +135,18 @@ pub fn quantize_model(
         let (found, expected) = (images.shape().to_string(), expected.to_string());
         return Err(PipelineError::Images { found, expected });
     }
-    let statistics = calibrate(&graph, &info, images, done)?;
-    let (model, report) = quantize(&graph, &info, &statistics, options)?;
+    Ok(())
+}
+
+/// Measures the noise of every layer and writes the ONNX.
+fn finish(outcome: Outcome, images: &Split) -> Result<Quantized, PipelineError> {
+    let Outcome { float, model, report } = outcome;
     let engine = HostEngine::pack(&model)?;
-    let noise = signal_to_noise(&graph, &model, &report, &engine, &images.head(NOISE_IMAGES))?;
-    let layers = report.layers.iter().zip(noise).map(|(layer, sqnr_db)| Layer {
-        name: layer.name.clone(),
+    let noise = signal_to_noise(&float, &model, &report, &engine, images)?;
+    let layers = model.graph.nodes.iter().zip(noise).map(|(node, sqnr_db)| Layer {
+        name: node.name.clone(),
         sqnr_db,
-        multipliers: layer.multipliers,
+        multipliers: node.op.multipliers(),
     });
     let layers = layers.collect();
     let onnx = int8::write(&model);

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use goldcrest_shared::quantize::pack::PackOptions;
 
 use super::data::DataArgs;
-use super::packing::PackingArgs;
+use super::packing::{PackingArgs, Prefer};
 use super::table::Table;
 use super::{Output, Usage, progress};
 use crate::board::emulator::{Emulator, EmulatorError, Options};
 use crate::board::evaluate::{Evaluation, evaluate};
+use crate::board::firmware::{Program, Recipe};
 use crate::board::payload::Payload;
 use crate::board::{BuildError, firmware, qemu, table};
 
@@ -56,7 +57,11 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let payload = Payload::open(&args.model, &options)?;
 
     eprintln!("building the firmware of {}", board.name);
-    let firmware = firmware::build(board).map_err(|error| usage(error.into()))?;
+    let recipe = match args.packing.optimize {
+        Prefer::Flash => Recipe::for_model(Program::Application, &payload, true),
+        _ => Recipe::default(),
+    };
+    let firmware = firmware::build_as(board, &recipe).map_err(|error| usage(error.into()))?;
     let options = Options { echo_log: args.log, ..Options::default() };
     let mut emulator = Emulator::boot(board, firmware, &payload.bytes, options).map_err(usage)?;
     let bar = progress::images("emulate", images.len());

@@ -1,7 +1,7 @@
 //! The arguments of every subcommand that packs a model.
 
 use goldcrest_shared::kernels::Family;
-use goldcrest_shared::quantize::pack::{Optimize, PackOptions};
+use goldcrest_shared::quantize::pack::{Optimize, PackOptions, Winograd};
 
 /// How to pack.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -15,6 +15,28 @@ pub struct PackingArgs {
     /// Most bytes of flash for the device image
     #[arg(long, value_name = "BYTES")]
     pub flash_budget: Option<usize>,
+    /// Winograd's kernel for 3 x 3 convolutions: half the instructions for 3.6 times their weights
+    #[arg(long, value_enum, default_value = "auto")]
+    pub winograd: WinogradUse,
+}
+
+/// Whether Winograd's kernel may run convolutions.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub enum WinogradUse {
+    /// Where the core has it and the budgets allow it
+    #[default]
+    Auto,
+    /// Never
+    Off,
+}
+
+impl From<WinogradUse> for Winograd {
+    fn from(winograd: WinogradUse) -> Self {
+        match winograd {
+            WinogradUse::Auto => Self::Auto,
+            WinogradUse::Off => Self::Off,
+        }
+    }
 }
 
 /// What to prefer.
@@ -47,6 +69,7 @@ impl PackingArgs {
             optimize: self.optimize.into(),
             ram_budget: self.ram_budget,
             flash_budget: self.flash_budget,
+            winograd: self.winograd.into(),
             ..PackOptions::default()
         }
     }

@@ -12,11 +12,11 @@ use super::data::DataArgs;
 use super::{Output, Usage};
 use crate::architecture;
 use crate::onnx::Model;
-use crate::runtime::{self, Choice};
+use crate::runtime::{self, Choice, Device, RuntimeError};
 use crate::training::metrics::Epoch;
 use crate::training::recipe::{Options, Recipe};
 use crate::training::run::Existing;
-use crate::training::{self, Progress, Run, Summary};
+use crate::training::{self, Backend, Progress, Run, Setup, Summary};
 
 /// Train a network on labelled images
 #[derive(Debug, clap::Args)]
@@ -31,7 +31,7 @@ pub struct Args {
     pub network: String,
     #[command(flatten)]
     pub data: DataArgs,
-    /// Folder of the run: recipe.toml, metrics.jsonl, checkpoint, best.onnx, model.onnx
+    /// Folder of the run: recipe.toml, metrics.jsonl, confusion.jsonl, checkpoint, best.onnx, model.onnx
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// Use only the first N training images
@@ -43,7 +43,7 @@ pub struct Args {
     /// Replace the run that the folder holds
     #[arg(long)]
     pub overwrite: bool,
-    /// A TOML file with the options below; flags win over it
+    /// A TOML file with the options below, or a built-in recipe (resnet8); flags win over it
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
     #[command(flatten)]
@@ -51,22 +51,68 @@ pub struct Args {
     /// Threads of each operator; the input pipeline has its own
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Machine")]
     pub threads: usize,
+    /// Longest time between two checkpoints; one is written after each epoch anyway
+    #[arg(long, value_name = "MINUTES", default_value_t = 5.0, help_heading = "Machine")]
+    pub save_every: f64,
+    /// What makes the steps
+    #[arg(long, value_enum, default_value_t, help_heading = "Machine")]
+    pub backend: Backend,
+    /// Where steps are made; auto takes a GPU where there are a driver, a GPU and an ONNX Runtime for it
+    #[arg(long, value_enum, default_value_t, help_heading = "Machine")]
+    pub device: DeviceChoice,
     /// The ONNX Runtime library to use instead of the installed one
     #[arg(long, value_name = "PATH", help_heading = "Machine")]
     pub runtime: Option<PathBuf>,
+}
+
+/// The device as the command line names it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum DeviceChoice {
+    #[default]
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+impl DeviceChoice {
+    /// The device; an error says what is missing for it.
+    fn resolve(self, runtime: &runtime::Info) -> Result<Device, RuntimeError> {
+        let cuda = || -> Result<Device, RuntimeError> {
+            runtime::probe_cuda()?;
+            match runtime::has_cuda() {
+                true => Ok(Device::Cuda),
+                false => {
+                    Err(RuntimeError::NoCuda { path: runtime.path.clone(), version: runtime.version.clone() })
+                }
+            }
+        };
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda => cuda(),
+            Self::Auto => Ok(cuda().unwrap_or_default()),
+        }
+    }
 }
 
 /// Runs the subcommand.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     // Cheap checks first: nobody waits for the images to be decoded to hear of a typing error.
     let recipe = recipe(args).map_err(usage)?;
+    let save_every = std::time::Duration::try_from_secs_f64(60.0 * args.save_every).map_err(|_| {
+        Usage(format!("--save-every is {}; expected a number of minutes, 0 or more", args.save_every))
+    })?;
     let network = network(&args.network)?;
     let existing = match (args.resume, args.overwrite) {
         (true, _) => Existing::Resume,
         (_, true) => Existing::Replace,
         _ => Existing::Refuse,
     };
-    runtime::load(&Choice { library: args.runtime.clone() }).map_err(usage)?;
+    let runtime = runtime::load(&Choice { library: args.runtime.clone() }).map_err(usage)?;
+    let device = match args.backend {
+        // The API computes on the processor: no need to look for a GPU.
+        Backend::TrainingApi if args.device == DeviceChoice::Auto => Device::Cpu,
+        _ => args.device.resolve(&runtime).map_err(usage)?,
+    };
     let mut dataset = args.data.open()?;
     if let Some(count) = args.images {
         dataset.train = dataset.train.head(count);
@@ -83,7 +129,8 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_signals(&stop)?;
     let mut watcher = Watcher::new();
-    let summary = training::train(&model, &dataset, &recipe, &run, args.threads, &stop, &mut |progress| {
+    let setup = Setup { backend: args.backend, device, threads: args.threads, save_every };
+    let summary = training::train(&model, &dataset, &recipe, &run, &setup, &stop, &mut |progress| {
         watcher.see(progress);
     });
     watcher.bar.finish_and_clear();
@@ -186,6 +233,7 @@ fn print(summary: &Summary, run: &Run, output: Output) {
         "train_loss": number(|epoch| epoch.train_loss),
         "train_accuracy": number(|epoch| epoch.train_accuracy),
         "test_accuracy": number(|epoch| epoch.test_accuracy),
+        "validation_accuracy": last.and_then(|epoch| epoch.validation_accuracy),
         "samples_per_second": summary.samples_per_second(),
         "seconds": summary.seconds(),
         "model": summary.model,

@@ -89,8 +89,33 @@ impl Split {
         Random::new(seed).shuffle(&mut drawn);
         drawn.truncate(count);
         drawn.sort_unstable();
-        let pixels = drawn.iter().flat_map(|&index| self.image(index)).copied().collect();
-        let labels = drawn.iter().map(|&index| self.labels[index]).collect();
+        self.select(&drawn)
+    }
+
+    /// Divides the split into two, the second of `count` images (at most all) drawn without repetition; both in
+    /// the order of the split. The same seed draws the same images. Without any, nothing is copied.
+    #[must_use]
+    pub fn divide(&self, count: usize, seed: u64) -> (Self, Self) {
+        if count == 0 {
+            return (self.clone(), self.head(0));
+        }
+        let mut drawn: Vec<usize> = (0..self.len).collect();
+        Random::stream(seed, &[u64::MAX]).shuffle(&mut drawn);
+        let (second, first) = drawn.split_at_mut(count.min(self.len));
+        first.sort_unstable();
+        second.sort_unstable();
+        (self.select(first), self.select(second))
+    }
+
+    /// The images at these positions, in their order.
+    ///
+    /// # Panics
+    ///
+    /// When a position is not below [`len`](Self::len).
+    #[must_use]
+    pub fn select(&self, positions: &[usize]) -> Self {
+        let pixels = positions.iter().flat_map(|&index| self.image(index)).copied().collect();
+        let labels = positions.iter().map(|&index| self.labels[index]).collect();
         Self::new(self.shape, pixels, labels)
     }
 
@@ -143,5 +168,21 @@ mod tests {
         assert_eq!(drawn, firsts(1));
         assert_ne!(drawn, firsts(2));
         assert_eq!(split.sample(1000, 1).pixels(), split.pixels());
+    }
+
+    #[test]
+    fn divided_parts_share_no_image_and_lose_none() {
+        let split = numbered(90);
+        let firsts = |part: &Split| -> Vec<u8> { (0..part.len()).map(|at| part.image(at)[0]).collect() };
+        let (first, second) = split.divide(20, 1);
+        let (first, second) = (firsts(&first), firsts(&second));
+        assert_eq!(second.len(), 20);
+        let mut all = [first, second.clone()].concat();
+        all.sort_unstable();
+        assert!(all.into_iter().eq(0..90));
+        assert_eq!(firsts(&split.divide(20, 1).1), second);
+        assert_ne!(firsts(&split.divide(20, 2).1), second);
+        assert_eq!((split.divide(0, 1).0.len(), split.divide(0, 1).1.len()), (90, 0));
+        assert_eq!((split.divide(99, 1).0.len(), split.divide(99, 1).1.len()), (0, 90));
     }
 }

@@ -73,6 +73,17 @@ pub enum RuntimeError {
     /// Another library was asked for than the one in use.
     #[error("{loaded} is already loaded, {asked} cannot be loaded beside it")]
     AlreadyLoaded { loaded: PathBuf, asked: PathBuf },
+    /// No CUDA driver.
+    #[error("no CUDA driver on this machine ({source}); install the GPU's driver, or pass --device cpu")]
+    NoDriver { source: libloading::Error },
+    /// A driver without a GPU.
+    #[error("the CUDA driver finds no GPU (status {status}); check `nvidia-smi`, or pass --device cpu")]
+    NoGpu { status: i32 },
+    /// A library without the provider.
+    #[error(
+        "{path}: this ONNX Runtime {version} has no CUDA provider; pass --runtime with the library of a GPU build, or --device cpu"
+    )]
+    NoCuda { path: PathBuf, version: String },
     /// [`load`](super::load) was not called.
     #[error("no ONNX Runtime is loaded yet (a defect: `runtime::load` comes first)")]
     NotLoaded,

@@ -11,6 +11,7 @@
 //! # Ok(()) }
 //! ```
 
+mod cuda;
 mod elf;
 mod error;
 mod library;
@@ -24,6 +25,7 @@ use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::builder::SessionBuilder;
 
+pub use cuda::{Device, probe as probe_cuda};
 pub use error::RuntimeError;
 pub use wheel::{CPU_TRAINING, Wheel};
 
@@ -149,6 +151,12 @@ pub fn load(choice: &Choice) -> Result<Info, RuntimeError> {
 pub fn environment() -> Result<Environment, RuntimeError> {
     let loaded = LOADED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     Ok(loaded.as_ref().ok_or(RuntimeError::NotLoaded)?.environment.clone())
+}
+
+/// Whether the loaded runtime has the CUDA provider.
+pub fn has_cuda() -> bool {
+    use ort::ep::ExecutionProvider;
+    ort::ep::CUDA::is_available().unwrap_or(false)
 }
 
 /// The start of a session on the loaded runtime.

@@ -1,10 +1,18 @@
-//! What is measured in each epoch, and `metrics.jsonl`, where it is kept: one JSON object a line.
+//! What is measured in each epoch, and `metrics.jsonl` and `confusion.jsonl`, where it is kept: one JSON
+//! object a line.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+/// A line of one of the files: what belongs to one epoch.
+pub trait Line: Serialize + DeserializeOwned {
+    /// The epoch, counted from 1.
+    fn epoch(&self) -> usize;
+}
 
 /// The measurements of one epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,10 +27,23 @@ pub struct Epoch {
     pub test_loss: f64,
     /// Share of the test images classified right after the epoch.
     pub test_accuracy: f64,
+    /// Mean cross entropy over the validation images after the epoch, where some are set aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_loss: Option<f64>,
+    /// Share of the validation images classified right after the epoch, where some are set aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_accuracy: Option<f64>,
+    /// Share of each class's test images classified right.
+    #[serde(default)]
+    pub per_class: Vec<f64>,
     /// Learning rate of the epoch's last step.
     pub learning_rate: f32,
     /// Training images per second, input pipeline included, evaluation not.
     pub samples_per_second: f64,
+    /// Training images per second of processor time of all threads, input pipeline included, evaluation not;
+    /// 0 where the system does not tell.
+    #[serde(default)]
+    pub samples_per_processor_second: f64,
     /// Seconds of training and evaluation.
     pub seconds: f64,
     /// Share of the training time that was spent waiting for images.
@@ -33,10 +54,17 @@ impl std::fmt::Display for Epoch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "epoch {:>3}  train loss {:.4}  train {:>5.2} %  test {:>5.2} %  {:>6.0} samples/s  {:.1} s  waited {:.1} %",
+            "epoch {:>3}  train loss {:.4}  train {:>5.2} %  ",
             self.epoch,
             self.train_loss,
             100.0 * self.train_accuracy,
+        )?;
+        if let Some(accuracy) = self.validation_accuracy {
+            write!(f, "validation {:>5.2} %  ", 100.0 * accuracy)?;
+        }
+        write!(
+            f,
+            "test {:>5.2} %  {:>6.0} samples/s  {:.1} s  waited {:.1} %",
             100.0 * self.test_accuracy,
             self.samples_per_second,
             self.seconds,
@@ -45,33 +73,64 @@ impl std::fmt::Display for Epoch {
     }
 }
 
-/// Appends an epoch to the file.
-pub fn append(path: &Path, epoch: &Epoch) -> std::io::Result<()> {
-    let mut line = serde_json::to_string(epoch)?;
+impl Line for Epoch {
+    fn epoch(&self) -> usize {
+        self.epoch
+    }
+}
+
+/// Which classes were taken for which after an epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confusion {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// `confusion[class][answer]`: how many test images of a class got an answer.
+    pub confusion: Vec<Vec<usize>>,
+}
+
+impl Confusion {
+    /// Share of each class's images that got it as the answer; 0 for a class without images.
+    pub fn per_class(&self) -> Vec<f64> {
+        let share = |(class, answers): (usize, &Vec<usize>)| {
+            answers[class] as f64 / answers.iter().sum::<usize>().max(1) as f64
+        };
+        self.confusion.iter().enumerate().map(share).collect()
+    }
+}
+
+impl Line for Confusion {
+    fn epoch(&self) -> usize {
+        self.epoch
+    }
+}
+
+/// Appends a line to a file.
+pub fn append<L: Line>(path: &Path, line: &L) -> std::io::Result<()> {
+    let mut line = serde_json::to_string(line)?;
     line.push('\n');
     // One write call: a line is there whole or not at all for anyone who reads along.
     OpenOptions::new().create(true).append(true).open(path)?.write_all(line.as_bytes())
 }
 
-/// Reads the epochs of a file; a last line that a crash cut short is left out.
-pub fn read(path: &Path) -> std::io::Result<Vec<Epoch>> {
+/// Reads the lines of a file; a last one that a crash cut short is left out.
+pub fn read<L: Line>(path: &Path) -> std::io::Result<Vec<L>> {
     Ok(std::fs::read_to_string(path)?.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
 }
 
-/// Keeps the epochs up to `last`, those that a checkpoint of that epoch has seen.
-pub fn truncate(path: &Path, last: usize) -> std::io::Result<Vec<Epoch>> {
-    let mut epochs = match read(path) {
+/// Keeps the lines of epochs up to `last`, those that a checkpoint of that epoch has seen.
+pub fn truncate<L: Line>(path: &Path, last: usize) -> std::io::Result<Vec<L>> {
+    let mut lines: Vec<L> = match read(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         other => other?,
     };
-    epochs.retain(|epoch| epoch.epoch <= last);
+    lines.retain(|line| line.epoch() <= last);
     let mut text = String::new();
-    for epoch in &epochs {
-        text += &serde_json::to_string(epoch)?;
+    for line in &lines {
+        text += &serde_json::to_string(line)?;
         text.push('\n');
     }
     super::run::write_atomically(path, text.as_bytes())?;
-    Ok(epochs)
+    Ok(lines)
 }
 
 #[cfg(test)]
@@ -85,8 +144,12 @@ mod tests {
             train_accuracy: 0.4,
             test_loss: 1.4,
             test_accuracy: 0.5,
+            validation_loss: None,
+            validation_accuracy: (number > 1).then_some(0.25),
+            per_class: vec![0.5, 0.75],
             learning_rate: 0.01,
             samples_per_second: 12_000.0,
+            samples_per_processor_second: 11_000.0,
             seconds: 4.5,
             waited: 0.01,
         }
@@ -100,9 +163,15 @@ mod tests {
             append(&path, &epoch(number)).unwrap();
         }
         OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"epoch\": 4, \"tra").unwrap();
-        assert_eq!(read(&path).unwrap(), [epoch(1), epoch(2), epoch(3)]);
-        assert_eq!(truncate(&path, 2).unwrap(), [epoch(1), epoch(2)]);
+        assert_eq!(read::<Epoch>(&path).unwrap(), [epoch(1), epoch(2), epoch(3)]);
+        assert_eq!(truncate::<Epoch>(&path, 2).unwrap(), [epoch(1), epoch(2)]);
         append(&path, &epoch(3)).unwrap();
-        assert_eq!(read(&path).unwrap(), [epoch(1), epoch(2), epoch(3)]);
+        assert_eq!(read::<Epoch>(&path).unwrap(), [epoch(1), epoch(2), epoch(3)]);
+    }
+
+    #[test]
+    fn the_diagonal_is_the_accuracy_of_each_class() {
+        let confusion = Confusion { epoch: 1, confusion: vec![vec![3, 1], vec![0, 0]] };
+        assert_eq!(confusion.per_class(), [0.75, 0.0]);
     }
 }

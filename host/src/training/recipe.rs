@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::schedule::{Schedule, Shape};
+use crate::autodiff;
 use crate::dataset::{AugmentRecipe, Normalization};
 
 /// The options of a run; what is `None` was not given.
@@ -24,9 +25,30 @@ pub struct Options {
     /// Peak learning rate [default: 0.01]
     #[arg(long)]
     pub learning_rate: Option<f32>,
+    /// How gradients become steps [default: sgd]
+    #[arg(long)]
+    pub optimizer: Option<Optimizer>,
     /// Momentum of the stochastic gradient descent [default: 0.5]
     #[arg(long)]
     pub momentum: Option<f32>,
+    /// Look one step ahead with the momentum (Nesterov) [default: false]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    pub nesterov: Option<bool>,
+    /// Pull of the weights towards 0, biases and normalizations left out [default: 0]
+    #[arg(long)]
+    pub weight_decay: Option<f32>,
+    /// The pull of `sgd` does not enter its momentum (`adamw`'s never does) [default: false]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    pub decoupled_decay: Option<bool>,
+    /// Parameters whose names begin with one of these keep their values [default: none]
+    #[arg(long, value_delimiter = ',', value_name = "PREFIX")]
+    pub freeze: Option<Vec<String>>,
+    /// Part of each label that is spread evenly over all classes [default: 0]
+    #[arg(long)]
+    pub label_smoothing: Option<f32>,
+    /// Largest norm of a step's gradients, over all parameters; 0 clips nothing [default: 0]
+    #[arg(long)]
+    pub clip_norm: Option<f32>,
     /// Shape of the learning rate after the warm-up [default: constant]
     #[arg(long)]
     pub schedule: Option<Shape>,
@@ -49,9 +71,25 @@ pub struct Options {
     /// Standard deviation that is divided by per channel [default: 0.5]
     #[arg(long, value_delimiter = ',')]
     pub std: Option<Vec<f32>>,
+    /// Share of the training images set aside to choose best.onnx by, in place of the test images [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    pub validate: Option<f32>,
     /// Seed of the weights, the order of the images and their augmentation [default: 0]
     #[arg(long)]
     pub seed: Option<u64>,
+}
+
+/// How gradients become steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimizer {
+    /// Stochastic gradient descent with momentum
+    #[default]
+    Sgd,
+    /// AdamW with betas 0.9 and 0.999
+    #[value(name = "adamw")]
+    #[serde(rename = "adamw")]
+    AdamW,
 }
 
 /// A complete recipe with values in range.
@@ -60,7 +98,15 @@ pub struct Recipe {
     pub epochs: usize,
     pub batch: usize,
     pub learning_rate: f32,
+    pub optimizer: Optimizer,
     pub momentum: f32,
+    pub nesterov: bool,
+    pub weight_decay: f32,
+    pub decoupled_decay: bool,
+    pub freeze: Vec<String>,
+    pub label_smoothing: f32,
+    /// 0: no clipping.
+    pub clip_norm: f32,
     pub schedule: Shape,
     /// Epochs.
     pub warmup: f32,
@@ -72,6 +118,8 @@ pub struct Recipe {
     pub mean: Vec<f32>,
     /// One value, or one per channel.
     pub std: Vec<f32>,
+    /// Share of the training images that are not trained on.
+    pub validate: f32,
     pub seed: u64,
 }
 
@@ -80,7 +128,7 @@ pub struct Recipe {
 #[non_exhaustive]
 pub enum RecipeError {
     /// The file cannot be read.
-    #[error("{path}: cannot read the recipe: {source}")]
+    #[error("{path}: cannot read the recipe: {source}; built in are {}", BUILT_IN.map(|(name, _)| name).join(", "))]
     Read { path: PathBuf, source: std::io::Error },
     /// The file is no TOML of a recipe; the message shows the line.
     #[error("{path}: {source}")]
@@ -93,11 +141,18 @@ pub enum RecipeError {
     Range { key: &'static str, found: String, expected: &'static str },
 }
 
+/// Recipes that come with Goldcrest, by name.
+pub const BUILT_IN: [(&str, &str); 1] = [("resnet8", include_str!("../../../models/recipes/resnet8.toml"))];
+
 impl Options {
-    /// Reads a recipe file. Unknown keys are errors that show their line.
+    /// Reads a recipe file, or a built-in recipe by its name. Unknown keys are errors that show their line.
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
+        let built_in = BUILT_IN.iter().find(|(name, _)| Path::new(name) == path);
+        let text = match built_in {
+            Some((_, text)) => Ok((*text).to_owned()),
+            None => std::fs::read_to_string(path),
+        };
+        let text = text.map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
         toml::from_str(&text).map_err(|source| RecipeError::Parse { path: path.to_owned(), source })
     }
 
@@ -107,7 +162,14 @@ impl Options {
             epochs: self.epochs.or(others.epochs),
             batch: self.batch.or(others.batch),
             learning_rate: self.learning_rate.or(others.learning_rate),
+            optimizer: self.optimizer.or(others.optimizer),
             momentum: self.momentum.or(others.momentum),
+            nesterov: self.nesterov.or(others.nesterov),
+            weight_decay: self.weight_decay.or(others.weight_decay),
+            decoupled_decay: self.decoupled_decay.or(others.decoupled_decay),
+            freeze: self.freeze.or(others.freeze),
+            label_smoothing: self.label_smoothing.or(others.label_smoothing),
+            clip_norm: self.clip_norm.or(others.clip_norm),
             schedule: self.schedule.or(others.schedule),
             warmup: self.warmup.or(others.warmup),
             step_every: self.step_every.or(others.step_every),
@@ -115,6 +177,7 @@ impl Options {
             augment: self.augment.or(others.augment),
             mean: self.mean.or(others.mean),
             std: self.std.or(others.std),
+            validate: self.validate.or(others.validate),
             seed: self.seed.or(others.seed),
         }
     }
@@ -125,7 +188,14 @@ impl Options {
             epochs: self.epochs.unwrap_or(50),
             batch: self.batch.unwrap_or(64),
             learning_rate: self.learning_rate.unwrap_or(0.01),
+            optimizer: self.optimizer.unwrap_or_default(),
             momentum: self.momentum.unwrap_or(0.5),
+            nesterov: self.nesterov.unwrap_or(false),
+            weight_decay: self.weight_decay.unwrap_or(0.0),
+            decoupled_decay: self.decoupled_decay.unwrap_or(false),
+            freeze: self.freeze.unwrap_or_default(),
+            label_smoothing: self.label_smoothing.unwrap_or(0.0),
+            clip_norm: self.clip_norm.unwrap_or(0.0),
             schedule: self.schedule.unwrap_or_default(),
             warmup: self.warmup.unwrap_or(0.0),
             step_every: self.step_every.unwrap_or(10),
@@ -133,6 +203,7 @@ impl Options {
             augment: self.augment.as_deref().unwrap_or("flip,rotate=15").parse()?,
             mean: self.mean.unwrap_or_else(|| vec![0.5]),
             std: self.std.unwrap_or_else(|| vec![0.5]),
+            validate: self.validate.unwrap_or(0.0),
             seed: self.seed.unwrap_or(0),
         };
         recipe.check()?;
@@ -154,7 +225,21 @@ impl Recipe {
         within("batch", &self.batch, "1 to 65536", (1..=65536).contains(&self.batch))?;
         let rate = self.learning_rate;
         within("learning-rate", &rate, "a number above 0", rate > 0.0 && rate.is_finite())?;
-        within("momentum", &self.momentum, "at least 0 and below 1", (0.0..1.0).contains(&self.momentum))?;
+        for (key, share) in [
+            ("momentum", &self.momentum),
+            ("weight-decay", &self.weight_decay),
+            ("label-smoothing", &self.label_smoothing),
+            ("validate", &self.validate),
+        ] {
+            within(key, share, "at least 0 and below 1", (0.0..1.0).contains(share))?;
+        }
+        let clip = self.clip_norm;
+        within(
+            "clip-norm",
+            &clip,
+            "a number above 0, or 0 for no clipping",
+            clip >= 0.0 && clip.is_finite(),
+        )?;
         let warmup = self.warmup;
         within("warmup", &warmup, "0 or more epochs", warmup >= 0.0 && warmup.is_finite())?;
         within("step-every", &self.step_every, "1 or more epochs", self.step_every > 0)?;
@@ -166,13 +251,44 @@ impl Recipe {
         within("std", &self.std, "one number above 0, or one per channel", positive && !self.std.is_empty())
     }
 
+    /// What the recipe asks of the training graph.
+    pub fn graph_options(&self) -> autodiff::Options {
+        autodiff::Options {
+            label_smoothing: self.label_smoothing,
+            clip_norm: (self.clip_norm > 0.0).then_some(self.clip_norm),
+            frozen: self.freeze.clone(),
+            seed: self.seed as i64,
+            update: match self.optimizer {
+                Optimizer::Sgd => autodiff::Update::Momentum(autodiff::Momentum {
+                    momentum: self.momentum,
+                    nesterov: self.nesterov,
+                    weight_decay: self.weight_decay,
+                    decoupled: self.decoupled_decay,
+                    ..autodiff::Momentum::default()
+                }),
+                Optimizer::AdamW => autodiff::Update::AdamW(autodiff::AdamW {
+                    weight_decay: self.weight_decay,
+                    ..autodiff::AdamW::default()
+                }),
+            },
+            ..autodiff::Options::default()
+        }
+    }
+
     /// The recipe as options, all given: what is saved in the run.
     pub fn options(&self) -> Options {
         Options {
             epochs: Some(self.epochs),
             batch: Some(self.batch),
             learning_rate: Some(self.learning_rate),
+            optimizer: Some(self.optimizer),
             momentum: Some(self.momentum),
+            nesterov: Some(self.nesterov),
+            weight_decay: Some(self.weight_decay),
+            decoupled_decay: Some(self.decoupled_decay),
+            freeze: Some(self.freeze.clone()),
+            label_smoothing: Some(self.label_smoothing),
+            clip_norm: Some(self.clip_norm),
             schedule: Some(self.schedule),
             warmup: Some(self.warmup),
             step_every: Some(self.step_every),
@@ -180,6 +296,7 @@ impl Recipe {
             augment: Some(self.augment.to_string()),
             mean: Some(self.mean.clone()),
             std: Some(self.std.clone()),
+            validate: Some(self.validate),
             seed: Some(self.seed),
         }
     }
@@ -243,6 +360,15 @@ mod tests {
     }
 
     #[test]
+    fn built_in_recipes_are_whole() {
+        for (name, _) in BUILT_IN {
+            Options::read(Path::new(name)).unwrap().resolve().unwrap();
+        }
+        let missing = Options::read(Path::new("resnet9")).unwrap_err().to_string();
+        assert!(missing.contains("built in are resnet8"), "{missing}");
+    }
+
+    #[test]
     fn flags_win_over_the_file_and_the_file_over_the_defaults() {
         let flags = Options { epochs: Some(8), augment: Some("none".into()), ..Options::default() };
         let file = read("epochs = 3\nschedule = \"one-cycle\"\nmean = [0.4, 0.5, 0.6]\n").unwrap();
@@ -268,6 +394,10 @@ mod tests {
             ("learning-rate = -1.0", "learning-rate"),
             ("learning-rate = nan", "learning-rate"),
             ("momentum = 1.0", "momentum"),
+            ("weight-decay = -0.1", "weight-decay"),
+            ("label-smoothing = 1.0", "label-smoothing"),
+            ("clip-norm = inf", "clip-norm"),
+            ("validate = 1.0", "validate"),
             ("std = [0.0]", "std"),
             ("mean = []", "mean"),
             ("augment = \"explode\"", "explode"),

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use super::api_session::ApiSession;
 use super::checkpoint::State;
 use super::optimizer::{MICROSOFT, OPSET};
-use super::session::{Feed, TrainingSession};
+use super::session::{Feed, Session as _};
 use crate::onnx::proto::data_type::{BOOL, FLOAT, INT64};
 use crate::onnx::{Attribute, Data, Dimension, Graph, Model, Node, Tensor, ValueInfo};
 
@@ -166,10 +167,10 @@ fn initial() -> State {
     }
 }
 
-fn open(state: State) -> TrainingSession {
+fn open(state: State) -> ApiSession {
     crate::runtime::load(&Default::default()).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    TrainingSession::new(folder.path(), &training(), &evaluation(), state, 1).unwrap()
+    ApiSession::new(folder.path(), &training(), &evaluation(), state, 1).unwrap()
 }
 
 /// Batch `index`: images of `size` samples and their labels.
@@ -237,7 +238,7 @@ fn a_session_over_a_saved_state_continues_bit_for_bit() {
 
 #[test]
 fn evaluation_counts_hits_and_changes_nothing() {
-    let session = open(initial());
+    let mut session = open(initial());
     let (images, _) = batch(0, 8);
     let state = initial();
     let (w, b) = (doubles(&state.trainable["w"]), doubles(&state.trainable["b"]));
@@ -251,10 +252,10 @@ fn evaluation_counts_hits_and_changes_nothing() {
         .collect();
     let shape = [8, FEATURES];
     let right = session.evaluate(Feed { shape: &shape, images: &images, labels: &labels }).unwrap();
-    assert_eq!(right.correct, 8);
-    let wrong: Vec<i64> = labels.iter().map(|label| (label + 1) % CLASSES as i64).collect();
-    let wrong = session.evaluate(Feed { shape: &shape, images: &images, labels: &wrong }).unwrap();
-    assert_eq!(wrong.correct, 0);
+    assert_eq!(right.correct(&labels), 8);
+    let others: Vec<i64> = labels.iter().map(|label| (label + 1) % CLASSES as i64).collect();
+    let wrong = session.evaluate(Feed { shape: &shape, images: &images, labels: &others }).unwrap();
+    assert_eq!(wrong.correct(&others), 0);
     assert!(wrong.loss > right.loss);
     assert_eq!(session.state().unwrap(), state);
 }

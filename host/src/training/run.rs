@@ -31,7 +31,9 @@ pub enum RunError {
     #[error("{path}: {action}: {source}; pass another --out or free some space")]
     Unwritable { path: PathBuf, action: &'static str, source: std::io::Error },
     /// There is nothing to resume.
-    #[error("{path} holds no checkpoint to resume; leave --resume out to start the run")]
+    #[error(
+        "{path} holds no checkpoint to resume; pass --overwrite in place of --resume to start the run anew"
+    )]
     NoCheckpoint { path: PathBuf },
 }
 
@@ -53,7 +55,11 @@ const CHECKPOINT: &str = "checkpoint";
 const MODEL: &str = "model.onnx";
 const BEST: &str = "best.onnx";
 const ARTIFACTS: &str = "artifacts";
-const FILES: [&str; 6] = [RECIPE, METRICS, CHECKPOINT, MODEL, BEST, ARTIFACTS];
+const CONFUSION: &str = "confusion.jsonl";
+const EVENTS: &str = "tensorboard";
+const FILES: [&str; 8] = [RECIPE, METRICS, CONFUSION, CHECKPOINT, MODEL, BEST, ARTIFACTS, EVENTS];
+/// Begins the names of files that are being written; a killed process leaves them behind.
+const DRAFT: &str = ".goldcrest-";
 
 impl Run {
     /// Makes or opens the folder and proves that it can be written.
@@ -62,13 +68,13 @@ impl Run {
         std::fs::create_dir_all(path).map_err(failed("cannot create the run's folder"))?;
         let mut found = Vec::new();
         for entry in std::fs::read_dir(path).map_err(failed("cannot list the run's folder"))? {
-            found.push(
-                entry
-                    .map_err(failed("cannot list the run's folder"))?
-                    .file_name()
-                    .to_string_lossy()
-                    .into_owned(),
-            );
+            let entry = entry.map_err(failed("cannot list the run's folder"))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with(DRAFT) {
+                remove(&entry.path()).map_err(failed("cannot remove what a killed run left behind"))?;
+            } else {
+                found.push(name);
+            }
         }
         let run = Self { path: path.to_owned(), resumes: existing == Existing::Resume };
         let holds_run = found.iter().any(|name| FILES.contains(&name.as_str()));
@@ -108,7 +114,17 @@ impl Run {
         self.path.join(METRICS)
     }
 
-    /// The state after the last finished epoch.
+    /// One JSON line per epoch: which classes were taken for which.
+    pub fn confusion(&self) -> PathBuf {
+        self.path.join(CONFUSION)
+    }
+
+    /// The folder of TensorBoard's event files.
+    pub fn events(&self) -> PathBuf {
+        self.path.join(EVENTS)
+    }
+
+    /// The state after the last step that was saved.
     pub fn checkpoint(&self) -> PathBuf {
         self.path.join(CHECKPOINT)
     }
@@ -118,7 +134,8 @@ impl Run {
         self.path.join(MODEL)
     }
 
-    /// The float model of the epoch with the best test accuracy.
+    /// The float model of the epoch with the best accuracy: on the validation images, where some are set aside,
+    /// else on the test images.
     pub fn best(&self) -> PathBuf {
         self.path.join(BEST)
     }
@@ -135,7 +152,7 @@ impl Run {
     }
 
     fn probe(&self) -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
+        let mut file = tempfile::Builder::new().prefix(DRAFT).tempfile_in(&self.path)?;
         file.write_all(&vec![0; PROBE_BYTES])?;
         file.as_file().sync_all()
     }
@@ -173,6 +190,7 @@ fn remove(path: &Path) -> std::io::Result<()> {
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
+    builder.prefix(DRAFT);
     #[cfg(unix)]
     // As any other new file, not private as a temporary one.
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
@@ -192,7 +210,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("runs/a");
         let run = Run::open(&path, Existing::Refuse).unwrap();
+        std::fs::write(path.join(".goldcrest-x1y2z3"), "half a file").unwrap();
         assert!(matches!(Run::open(&path, Existing::Resume), Err(RunError::NoCheckpoint { .. })));
+        assert!(!path.join(".goldcrest-x1y2z3").exists());
         std::fs::write(run.metrics(), "{}").unwrap();
         let error = Run::open(&path, Existing::Refuse).unwrap_err().to_string();
         assert!(error.contains("--resume") && error.contains("--overwrite"), "{error}");

@@ -3,20 +3,25 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use goldcrest_shared::quantize::graph::ModelInfo;
 use goldcrest_shared::shape::Shape;
 
+use super::api_session::ApiSession;
 use super::checkpoint::{CheckpointError, Property, State};
 use super::export;
-use super::metrics::{self, Epoch};
+use super::metrics::{self, Confusion, Epoch};
+use super::plain_session::PlainSession;
+use super::processor_time;
 use super::recipe::{Recipe, RecipeError};
 use super::run::{Run, RunError, write_atomically};
-use super::session::{Feed, SessionError, TrainingSession};
-use crate::autodiff::{self, AutodiffError, Momentum, TrainingGraph};
-use crate::dataset::{BatchOptions, Batches, Dataset, Normalization};
+use super::session::{Feed, Session, SessionError};
+use super::tensorboard::Events;
+use crate::autodiff::{self, AutodiffError, Parameter, SessionGraph, TrainingGraph};
+use crate::dataset::{BatchOptions, Batches, Dataset, Normalization, Split};
 use crate::onnx::{Dimension, Model};
+use crate::runtime::{self, Device};
 
 /// Why training did not get to its end.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +36,9 @@ pub enum TrainError {
     /// The recipe does not fit.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
+    /// The training API is for the processor.
+    #[error("--backend training-api trains on the processor; pass --backend session with --device cuda")]
+    ApiDevice,
     /// The run's folder.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -98,10 +106,45 @@ impl Summary {
 /// Test images per evaluation step: few enough to stay in the cache.
 const TEST_BATCH: usize = 64;
 
+/// What makes the steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Backend {
+    /// The training API where the ONNX Runtime has it and the processor computes, else plain sessions
+    #[default]
+    Auto,
+    /// ONNX Runtime's training API; on the processor
+    TrainingApi,
+    /// Plain sessions over standard operators; any ONNX Runtime, any device
+    Session,
+}
+
+/// How a run uses the machine; nothing of it changes the outcome but for the rounding of sums.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// What makes the steps.
+    pub backend: Backend,
+    /// Where steps are made.
+    pub device: Device,
+    /// Threads per operator; the input pipeline has its own.
+    pub threads: usize,
+    /// Longest time between two checkpoints.
+    pub save_every: Duration,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let (backend, device) = (Backend::Auto, Device::Cpu);
+        Self { backend, device, threads: 1, save_every: Duration::from_secs(300) }
+    }
+}
+
 /// What stays the same while training.
 struct Job<'a> {
+    /// What the trained parameters are put into.
     model: &'a Model,
     dataset: &'a Dataset,
+    train: &'a Split,
+    validation: &'a Split,
     recipe: &'a Recipe,
     run: &'a Run,
     normalization: Normalization,
@@ -113,7 +156,7 @@ impl Job<'_> {
     fn batches(&self, epoch: usize, start: usize) -> Batches {
         let Recipe { batch: size, seed, ref augment, .. } = *self.recipe;
         let options = BatchOptions { size, seed, epoch: epoch as u64, start, ..BatchOptions::default() };
-        Batches::new(&self.dataset.train, augment, &self.normalization, &options)
+        Batches::new(self.train, augment, &self.normalization, &options)
     }
 }
 
@@ -125,7 +168,7 @@ struct Position {
     /// Finished steps of the epoch after those.
     step: usize,
     sums: Sums,
-    /// Best test accuracy so far.
+    /// Best accuracy so far, of the images that the best model is chosen by.
     best: f64,
 }
 
@@ -135,9 +178,10 @@ struct Sums {
     images: usize,
     correct: usize,
     loss: f64,
-    /// Seconds of the steps, and of waiting for images in them.
+    /// Seconds of the steps, of waiting for images in them, and of processor time for them.
     seconds: f64,
     waited: f64,
+    processor: f64,
 }
 
 impl Sums {
@@ -163,6 +207,7 @@ impl Position {
             ("goldcrest.loss".into(), bits(self.sums.loss)),
             ("goldcrest.seconds".into(), bits(self.sums.seconds)),
             ("goldcrest.waited".into(), bits(self.sums.waited)),
+            ("goldcrest.processor".into(), bits(self.sums.processor)),
             ("goldcrest.best".into(), bits(self.best)),
         ])
     }
@@ -179,6 +224,8 @@ impl Position {
                 loss: double("goldcrest.loss")?,
                 seconds: double("goldcrest.seconds")?,
                 waited: double("goldcrest.waited")?,
+                // Checkpoints of earlier versions do not say it.
+                processor: double("goldcrest.processor").unwrap_or(0.0),
             },
             best: double("goldcrest.best")?,
         })
@@ -186,8 +233,7 @@ impl Position {
 }
 
 /// Trains `model` on the data set by the recipe and keeps everything in the run's folder. When
-/// `stop` becomes true, the state is saved and training ends early. `threads` is the number of
-/// threads per operator; the input pipeline has its own.
+/// `stop` becomes true, the state is saved and training ends early.
 ///
 /// # Errors
 /// See [`TrainError`]; the last checkpoint stays whole whatever happens.
@@ -196,36 +242,46 @@ pub fn train(
     dataset: &Dataset,
     recipe: &Recipe,
     run: &Run,
-    threads: usize,
+    setup: &Setup,
     stop: &AtomicBool,
     report: &mut dyn FnMut(Progress),
 ) -> Result<Summary, TrainError> {
     check(model, dataset)?;
     let normalization = recipe.normalization(dataset.shape.channels)?;
-    let steps = dataset.train.len().div_ceil(recipe.batch);
-    let job = Job { model, dataset, recipe, run, normalization, steps };
+    let set_aside = (dataset.train.len() as f64 * f64::from(recipe.validate)).round() as usize;
+    let (train, validation) = dataset.train.divide(set_aside, recipe.seed);
+    if train.is_empty() {
+        return Err(TrainError::Empty { part: "training" });
+    }
+    let steps = train.len().div_ceil(recipe.batch);
 
-    let graph = autodiff::training_graph(
-        model,
-        &autodiff::Options {
-            momentum: Some(Momentum { momentum: recipe.momentum, ..Momentum::default() }),
-            ..autodiff::Options::default()
-        },
-    )?;
-    let mut state = initial(&graph);
+    let options = recipe.graph_options();
+    let graph = match setup.uses_api()? {
+        true => Graph::Api(autodiff::training_graph(model, &options)?),
+        false => Graph::Session(autodiff::session_graph(model, &options)?),
+    };
+    let mut state = initial(graph.parameters());
     let mut position = Position::default();
     let mut epochs = Vec::new();
     if run.resumes {
         (state, position) = saved(&state, run)?;
         epochs = metrics::truncate(&run.metrics(), position.epochs).map_err(write_error(run.metrics()))?;
+        metrics::truncate::<Confusion>(&run.confusion(), position.epochs)
+            .map_err(write_error(run.confusion()))?;
     }
     write_atomically(&run.recipe(), recipe.to_toml().as_bytes()).map_err(write_error(run.recipe()))?;
-    let artifacts = run.artifacts()?;
-    let session =
-        TrainingSession::new(artifacts.path(), &graph.training_model, &graph.eval_model, state, threads)?;
+    let session = graph.open(state, run, setup)?;
+    let events = Events::create(&run.events()).map_err(write_error(run.events()))?;
+    let (train, validation, model) = (&train, &validation, graph.forward_model());
+    let job = Job { model, dataset, train, validation, recipe, run, normalization, steps };
 
     report(Progress::Start { epoch: position.epochs + 1, epochs: recipe.epochs, steps });
-    let mut learner = Learner { job, session, position, stop, report };
+    let (save_every, saved) = (setup.save_every, Instant::now());
+    let mut learner = Learner { job, session, events, position, save_every, saved, stop, report };
+    if !run.resumes {
+        // From here on there is something to resume.
+        learner.save()?;
+    }
     let mut stopped = false;
     while learner.position.epochs < recipe.epochs {
         match learner.epoch()? {
@@ -240,10 +296,62 @@ pub fn train(
     Ok(Summary { epochs, stopped, model })
 }
 
+/// The graphs of a backend.
+enum Graph {
+    Api(TrainingGraph),
+    Session(SessionGraph),
+}
+
+impl Graph {
+    fn parameters(&self) -> &[Parameter] {
+        match self {
+            Self::Api(graph) => &graph.parameters,
+            Self::Session(graph) => &graph.parameters,
+        }
+    }
+
+    fn forward_model(&self) -> &Model {
+        match self {
+            Self::Api(graph) => &graph.forward_model,
+            Self::Session(graph) => &graph.forward_model,
+        }
+    }
+
+    fn open(&self, state: State, run: &Run, setup: &Setup) -> Result<Box<dyn Session>, TrainError> {
+        Ok(match self {
+            Self::Api(TrainingGraph { training_model, eval_model, .. }) => {
+                // The API reads its models from files, once.
+                let artifacts = run.artifacts()?;
+                let path = artifacts.path();
+                Box::new(ApiSession::new(path, training_model, eval_model, state, setup.threads)?)
+            }
+            Self::Session(graph) => Box::new(PlainSession::new(graph, state, setup.threads, setup.device)?),
+        })
+    }
+}
+
+impl Setup {
+    fn uses_api(&self) -> Result<bool, TrainError> {
+        let has_training =
+            runtime::load(&runtime::Choice::default()).map_err(SessionError::from)?.has_training;
+        match (self.backend, self.device) {
+            (Backend::Auto, Device::Cpu) => Ok(has_training),
+            (Backend::TrainingApi, Device::Cpu) if !has_training => Err(SessionError::NoTraining.into()),
+            (Backend::TrainingApi, Device::Cpu) => Ok(true),
+            (Backend::TrainingApi, Device::Cuda) => Err(TrainError::ApiDevice),
+            (Backend::Session, _) | (Backend::Auto, Device::Cuda) => Ok(false),
+        }
+    }
+}
+
 struct Learner<'a, 'b> {
     job: Job<'a>,
-    session: TrainingSession,
+    session: Box<dyn Session>,
+    events: Events,
     position: Position,
+    save_every: Duration,
+    /// When the last checkpoint was written.
+    saved: Instant,
     stop: &'a AtomicBool,
     report: &'b mut dyn FnMut(Progress),
 }
@@ -260,25 +368,41 @@ impl Learner<'_, '_> {
         let sums = std::mem::take(&mut self.position.sums);
         self.position.step = 0;
         self.position.epochs += 1;
-        let test = self.evaluate()?;
+        let (test, confusion) = self.evaluate(&self.job.dataset.test)?;
+        let validation = match self.job.validation.is_empty() {
+            true => None,
+            false => Some(self.evaluate(self.job.validation)?.0),
+        };
+        let confusion = Confusion { epoch: self.position.epochs, confusion };
         let epoch = Epoch {
             epoch: self.position.epochs,
             train_loss: sums.loss(),
             train_accuracy: sums.accuracy(),
             test_loss: test.loss(),
             test_accuracy: test.accuracy(),
+            validation_loss: validation.map(|sums| sums.loss()),
+            validation_accuracy: validation.map(|sums| sums.accuracy()),
+            per_class: confusion.per_class(),
             learning_rate,
             samples_per_second: sums.images as f64 / sums.seconds,
+            samples_per_processor_second: match sums.processor > 0.0 {
+                true => sums.images as f64 / sums.processor,
+                false => 0.0,
+            },
             seconds: start.elapsed().as_secs_f64(),
             waited: sums.waited / sums.seconds,
         };
-        if epoch.test_accuracy > self.position.best {
-            self.position.best = epoch.test_accuracy;
+        let accuracy = epoch.validation_accuracy.unwrap_or(epoch.test_accuracy);
+        if accuracy > self.position.best {
+            self.position.best = accuracy;
             self.export(self.job.run.best())?;
         }
         // The checkpoint comes last: a run that is cut short before it repeats the epoch.
         let path = self.job.run.metrics();
         metrics::append(&path, &epoch).map_err(write_error(path))?;
+        let path = self.job.run.confusion();
+        metrics::append(&path, &confusion).map_err(write_error(path))?;
+        self.events.epoch(&epoch).map_err(write_error(self.events.path().to_owned()))?;
         self.save()?;
         (self.report)(Progress::Epoch(&epoch));
         Ok(Some(epoch))
@@ -291,7 +415,7 @@ impl Learner<'_, '_> {
         let (epoch, shape) = (self.position.epochs, dataset.shape);
         let mut batches = self.job.batches(epoch, self.position.step);
         let mut learning_rate = schedule.rate(epoch * steps + self.position.step);
-        let mut last = Instant::now();
+        let (mut last, mut processor) = (Instant::now(), processor_time::seconds());
         while self.position.step < steps && !self.stop.load(Ordering::Relaxed) {
             let before = batches.waited();
             let Some(batch) = batches.next() else { break };
@@ -313,12 +437,13 @@ impl Learner<'_, '_> {
             }
             let sums = &mut self.position.sums;
             sums.images += count;
-            sums.correct += answer.correct;
+            sums.correct += answer.correct(&batch.labels);
             sums.loss += f64::from(answer.loss) * count as f64;
-            let now = Instant::now();
+            let (now, processor_now) = (Instant::now(), processor_time::seconds());
             sums.seconds += (now - last).as_secs_f64();
             sums.waited += waited.as_secs_f64();
-            last = now;
+            sums.processor += processor_now - processor;
+            (last, processor) = (now, processor_now);
             batches.recycle(batch);
             (self.report)(Progress::Step {
                 step: self.position.step,
@@ -326,31 +451,43 @@ impl Learner<'_, '_> {
                 accuracy: sums.accuracy(),
                 samples_per_second: sums.images as f64 / sums.seconds,
             });
+            if self.saved.elapsed() >= self.save_every {
+                self.save()?;
+            }
         }
         Ok(learning_rate)
     }
 
-    fn evaluate(&self) -> Result<Sums, TrainError> {
-        let shape = self.job.dataset.shape;
-        let mut sums = Sums::default();
-        let mut batches = Batches::plain(&self.job.dataset.test, &self.job.normalization, TEST_BATCH);
+    /// Loss and hits on images that are not trained on, and which classes were taken for which.
+    fn evaluate(&mut self, split: &Split) -> Result<(Sums, Vec<Vec<usize>>), TrainError> {
+        let (shape, classes) = (self.job.dataset.shape, self.job.dataset.classes.len());
+        let (mut sums, mut confusion) = (Sums::default(), vec![vec![0; classes]; classes]);
+        let mut batches = Batches::plain(split, &self.job.normalization, TEST_BATCH);
         while let Some(batch) = batches.next() {
             let count = batch.labels.len();
             let shape = [count, shape.channels, shape.height, shape.width];
             let feed = Feed { shape: &shape, images: &batch.images, labels: &batch.labels };
             let answer = self.session.evaluate(feed)?;
             sums.images += count;
-            sums.correct += answer.correct;
+            sums.correct += answer.correct(&batch.labels);
             sums.loss += f64::from(answer.loss) * count as f64;
+            for (&label, &answer) in batch.labels.iter().zip(&answer.answers) {
+                // A network of more outputs than classes may answer with none of them.
+                if let Some(count) = confusion[label as usize].get_mut(answer) {
+                    *count += 1;
+                }
+            }
             batches.recycle(batch);
         }
-        Ok(sums)
+        Ok((sums, confusion))
     }
 
-    fn save(&self) -> Result<(), TrainError> {
+    fn save(&mut self) -> Result<(), TrainError> {
         let mut state = self.session.state()?;
         state.properties = self.position.properties();
-        Ok(state.write(&self.job.run.checkpoint())?)
+        state.write(&self.job.run.checkpoint())?;
+        self.saved = Instant::now();
+        Ok(())
     }
 
     fn export(&self, path: PathBuf) -> Result<PathBuf, TrainError> {
@@ -366,9 +503,9 @@ fn write_error(path: PathBuf) -> impl FnOnce(std::io::Error) -> TrainError {
     move |source| TrainError::Write { path, source }
 }
 
-fn initial(graph: &TrainingGraph) -> State {
+fn initial(parameters: &[Parameter]) -> State {
     let mut state = State::default();
-    for parameter in &graph.parameters {
+    for parameter in parameters {
         let group = if parameter.is_trainable() { &mut state.trainable } else { &mut state.frozen };
         group.insert(parameter.name.clone(), parameter.initial.clone());
     }

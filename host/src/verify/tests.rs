@@ -1,6 +1,5 @@
 //! The proof on whole networks with random weights, and that it can fail.
 
-use goldcrest_shared::quantize::Options;
 use goldcrest_shared::quantize::graph::{QuantizedModel, QuantizedOp};
 use goldcrest_shared::quantize::pack::PackOptions;
 use goldcrest_shared::quantize::reference;
@@ -15,7 +14,7 @@ use super::synthetic::OWN;
 use super::tract::Tract;
 use super::{Comparison, Contestant, Participant, Runner, RunnerError, Scope, compare, stress_model};
 use crate::architecture;
-use crate::calibrate::quantize_model;
+use crate::calibrate::{Settings, quantize_model};
 use crate::dataset::{Dataset, Spec};
 use crate::onnx::import::samples::every_operator;
 use crate::onnx::int8;
@@ -32,7 +31,7 @@ fn quantized(name: &str, data: &Dataset) -> QuantizedModel {
         "every operator" => every_operator(),
         name => architecture::load(name).unwrap().build(Shape::new(32, 32, 3), 10, 3).unwrap(),
     };
-    quantize_model(&model, &data.train, &Options::default(), &|_| {}).unwrap().model
+    quantize_model(&model, &data.train, &Settings::default(), &|_| {}).unwrap().model
 }
 
 fn inputs<'a>(model: &'a QuantizedModel, data: &'a Dataset) -> impl Fn(usize) -> Vec<i8> + Sync + 'a {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::image::Image;
 use crate::quantize::graph::QuantizedModel;
-use crate::quantize::pack::{Optimize, PackOptions, pack};
+use crate::quantize::pack::{Optimize, PackOptions, Winograd, pack};
 use crate::quantize::random::{self, Builder, Random};
 use crate::quantize::reference;
 use crate::shape::{Padding, Shape, Window};
@@ -16,12 +16,15 @@ use crate::shape::{Padding, Shape, Window};
 fn compare(model: &QuantizedModel, seed: u64) {
     let mut random = Random::new(seed);
     let pixels = model.graph.tensor(model.graph.input).shape.len();
-    let fast = kernels::Family::ALL.map(|family| (family, Optimize::Speed));
-    // The kernels of one pixel.
-    let small = (kernels::Family::Portable, Optimize::Flash);
-    for (family, optimize) in fast.into_iter().chain([small]) {
+    let fast = kernels::Family::ALL.map(|family| (family, Optimize::Speed, Winograd::Auto));
+    let others = [
+        // The kernels of one pixel.
+        (kernels::Family::Portable, Optimize::Flash, Winograd::Auto),
+        (kernels::Family::Dsp, Optimize::Speed, Winograd::Off),
+    ];
+    for (family, optimize, winograd) in fast.into_iter().chain(others) {
         let golden = vec![random.pixels(pixels), vec![0; pixels], vec![255; pixels]];
-        let options = PackOptions { family, optimize, golden, ..PackOptions::default() };
+        let options = PackOptions { family, optimize, golden, winograd, ..PackOptions::default() };
         let packed = pack(model, &options).unwrap();
         let mut words = vec![0u32; packed.bytes.len().div_ceil(4)];
         values_mut(&mut words).iter_mut().zip(&packed.bytes).for_each(|(to, &from)| *to = from as i8);
@@ -104,6 +107,20 @@ proptest! {
             None => y,
         };
         compare(&classify(net, z), seed);
+    }
+
+    #[test]
+    fn convolutions_for_winograd(
+        seed: u64, height in 1usize..14, width in 7usize..20, channels in 7usize..30, outputs in 1usize..20,
+        padding in [0usize..3, 0usize..3, 0usize..3, 0usize..3], extreme: bool,
+    ) {
+        let [top, left, bottom, right] = padding;
+        let padding = Padding { top, left, bottom, right };
+        let window = Window { padding, ..Window::new([3, 3], [1, 1]) };
+        prop_assume!(window.output(height, width).is_some());
+        let mut net = Builder::new(seed, Shape::new(height, width, channels), extreme);
+        let y = net.conv(net.input(), outputs, window, 1, None);
+        compare(&classify(net, y), seed);
     }
 
     #[test]

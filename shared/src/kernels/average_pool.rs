@@ -1,14 +1,15 @@
 //! Mean over a window; padding counts as zero. One channel constant: the multiplier.
 
+use super::dsp::sums;
 use super::output::Output;
-use super::simd::{add_even, add_odd, halfwords, load, pack, store};
+use super::simd::{pack, store};
 use super::taps::Taps;
-use super::{Needs, window_fits};
+use super::{Needs, SMALL, window_fits};
 use crate::engine::{Arena, part};
 use crate::image::{Channel, Layer, Record};
 
 /// Cores without halfword-wise additions are faster one by one.
-const FOUR_AT_ONCE: bool = cfg!(any(goldcrest_dsp, test));
+const FOUR_AT_ONCE: bool = cfg!(any(goldcrest_dsp, test)) && !SMALL;
 
 pub fn needs(record: &Record) -> Option<Needs> {
     let same = record.input.shape.channels == record.output.shape.channels;
@@ -29,20 +30,10 @@ pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
             let taps = Taps::new(record, y, x);
             let bias = zero.wrapping_mul(-((taps.rows * taps.columns) as i32));
             let mut channel = 0;
-            // Halfwords hold the sums of up to 255 values.
-            while FOUR_AT_ONCE && taps.rows * taps.columns < 256 && channel + 4 <= output.channels {
-                let (mut even, mut odd) = (0, 0);
-                for row in 0..taps.rows {
-                    let mut source = taps.first + channel + row * taps.row_step;
-                    for _ in 0..taps.columns {
-                        let word = load(input, source);
-                        (even, odd) = (add_even(even, word), add_odd(odd, word));
-                        source += taps.column_step;
-                    }
-                }
-                let ([a, c], [b, d]) = (halfwords(even), halfwords(odd));
-                let sums = [a, b, c, d].map(|sum| last.value(bias.wrapping_add(sum), multiplier));
-                store(target, at + channel, pack(sums));
+            while FOUR_AT_ONCE && channel + 4 <= output.channels {
+                let Some(sums) = sums::four_channels(input, &taps, channel) else { break };
+                let values = sums.map(|sum| last.value(bias.wrapping_add(sum), multiplier));
+                store(target, at + channel, pack(values));
                 channel += 4;
             }
             let rest = part(target, at + channel, output.channels - channel);

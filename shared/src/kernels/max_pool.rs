@@ -2,12 +2,12 @@
 
 use super::simd::{load, max, store};
 use super::taps::Taps;
-use super::{Needs, window_fits};
+use super::{Needs, SMALL, window_fits};
 use crate::engine::{Arena, part};
 use crate::image::{Layer, Record};
 
 /// Cores without byte-wise instructions are faster one by one.
-const FOUR_AT_ONCE: bool = cfg!(any(goldcrest_dsp, test));
+const FOUR_AT_ONCE: bool = cfg!(any(goldcrest_dsp, test)) && !SMALL;
 
 pub fn needs(record: &Record) -> Option<Needs> {
     let same = record.input.shape.channels == record.output.shape.channels;

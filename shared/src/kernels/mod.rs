@@ -77,9 +77,10 @@ pub mod id {
     pub const PAD: u8 = 10;
     pub const UPSAMPLE: u8 = 11;
     pub const PIXEL_PAIR_CONV: u8 = 16;
-    pub const DSP_FULLY_CONNECTED: u8 = 33;
     pub const DSP_CONV: u8 = 34;
     pub const DSP_DEPTHWISE: u8 = 35;
+    pub const DSP_WINOGRAD: u8 = 36;
+    pub const DSP_FULLY_CONNECTED: u8 = 37;
     pub const MVE_CONV: u8 = 64;
     pub const MVE_FULLY_CONNECTED: u8 = 65;
 }
@@ -107,6 +108,7 @@ pub static TABLE: &[Kernel] = &[
     kernel(id::UPSAMPLE, "upsample", upsample::needs, upsample::run),
     kernel(id::PIXEL_PAIR_CONV, "pixel-pair-conv", pixel_pairs::conv::needs, pixel_pairs::conv::run),
     kernel(id::DSP_CONV, "dsp-conv", dsp::conv::needs, dsp::conv::run),
+    kernel(id::DSP_WINOGRAD, "dsp-winograd", dsp::winograd::needs, dsp::winograd::run),
     kernel(id::DSP_DEPTHWISE, "dsp-depthwise", dsp::depthwise::needs, dsp::depthwise::run),
     kernel(
         id::DSP_FULLY_CONNECTED,
@@ -137,6 +139,10 @@ const fn kernel(
         false => Kernel { id: id::NONE, name, needs: |_| None, run: |_, _| {} },
     }
 }
+
+/// Whether this build prefers little code to speed: the environment variable `GOLDCREST_SMALL` was set when it
+/// was compiled.
+pub(crate) const SMALL: bool = option_env!("GOLDCREST_SMALL").is_some();
 
 /// Whether this build has a kernel: it has all, unless the environment variable `GOLDCREST_KERNELS` named
 /// the wanted ones, with commas between, when it was compiled.
@@ -237,9 +243,11 @@ pub(crate) use block::width as block_width;
 #[cfg(feature = "quantize")]
 pub(crate) use dsp::ACCUMULATOR_LIMIT as DSP_ACCUMULATOR_LIMIT;
 #[cfg(feature = "quantize")]
-pub(crate) use dsp::planes::HEIGHT as DSP_DEPTHWISE_HEIGHT;
+pub(crate) use dsp::HEIGHT as DSP_HEIGHT;
 #[cfg(feature = "quantize")]
-pub(crate) use mve::{BLOCK as MVE_BLOCK, VECTOR as MVE_VECTOR};
+pub(crate) use dsp::winograd;
+#[cfg(feature = "quantize")]
+pub(crate) use mve::{BLOCK as MVE_BLOCK, VECTOR as MVE_VECTOR, apart as mve_runs_apart};
 #[cfg(feature = "quantize")]
 pub(crate) use pixel_pairs::{CHANNELS as PIXEL_PAIR_CHANNELS, TAPS as PIXEL_PAIR_TAPS};
 #[cfg(feature = "quantize")]

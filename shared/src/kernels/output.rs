@@ -53,6 +53,18 @@ impl Output {
         Self { low, high, saturates: true, ..*self }.value(acc, multiplier)
     }
 
+    /// Whether outputs need neither 64 bits nor bounds beyond saturation.
+    pub fn is_plain(&self) -> bool {
+        !self.wide && self.saturates
+    }
+
+    /// [`Output::value`] where [`Output::is_plain`]: loops that know it need no branches.
+    #[cfg(not(goldcrest_armv7))]
+    #[inline(always)]
+    pub fn plain_value(&self, acc: i32, multiplier: i32) -> i8 {
+        saturated(acc.wrapping_mul(multiplier), 0x7fff + (self.zero << 16)) as i8
+    }
+
     /// Whether saturation is the only bound.
     pub fn saturates(&self) -> bool {
         self.saturates
@@ -76,7 +88,6 @@ impl Output {
     }
 
     /// `0x7fff` plus the zero point in the upper half: what is added before the shift.
-    #[cfg(goldcrest_dsp)]
     pub fn rounding(&self) -> i32 {
         0x7fff + (self.zero << 16)
     }

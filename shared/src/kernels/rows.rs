@@ -130,7 +130,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Bytes of a row.
-    #[cfg(goldcrest_mve)]
+    #[cfg(any(goldcrest_mve, not(target_os = "none")))]
     pub fn pitch(&self) -> usize {
         self.pitch
     }

@@ -52,46 +52,30 @@ pub fn min(a: u32, b: u32) -> u32 {
     a ^ b ^ max(a, b)
 }
 
-/// Adds bytes 0 and 2, sign-extended, to two halfwords (SXTAB16).
-#[inline(always)]
-pub fn add_even(sums: u32, word: u32) -> u32 {
-    #[cfg(goldcrest_dsp)]
-    {
-        let result;
-        // SAFETY: reads and writes registers only.
-        unsafe {
-            core::arch::asm!("sxtab16 {0}, {1}, {2}", out(reg) result, in(reg) sums, in(reg) word, options(pure, nomem, nostack, preserves_flags));
-        }
-        result
-    }
-    #[cfg(not(goldcrest_dsp))]
-    {
-        add_halves(sums, even(word))
-    }
-}
-
-/// Adds bytes 1 and 3, sign-extended, to two halfwords (SXTAB16 with rotation).
-#[inline(always)]
-pub fn add_odd(sums: u32, word: u32) -> u32 {
-    #[cfg(goldcrest_dsp)]
-    {
-        let result;
-        // SAFETY: reads and writes registers only.
-        unsafe {
-            core::arch::asm!("sxtab16 {0}, {1}, {2}, ror #8", out(reg) result, in(reg) sums, in(reg) word, options(pure, nomem, nostack, preserves_flags));
-        }
-        result
-    }
-    #[cfg(not(goldcrest_dsp))]
-    {
-        add_halves(sums, odd(word))
-    }
-}
-
+/// Adds bytes 0 and 2, sign-extended, to two halfwords, as SXTAB16 does.
 #[cfg(not(goldcrest_dsp))]
-fn add_halves(a: u32, b: u32) -> u32 {
+pub fn add_even(sums: u32, word: u32) -> u32 {
+    add_halves(sums, even(word))
+}
+
+/// Adds bytes 1 and 3, sign-extended, to two halfwords, as SXTAB16 with rotation does.
+#[cfg(not(goldcrest_dsp))]
+pub fn add_odd(sums: u32, word: u32) -> u32 {
+    add_halves(sums, odd(word))
+}
+
+/// The sums of two halfwords, as SADD16 gives them.
+#[cfg(not(goldcrest_dsp))]
+pub fn add_halves(a: u32, b: u32) -> u32 {
     let high = (a >> 16).wrapping_add(b >> 16) << 16;
     high | (a.wrapping_add(b) & 0xffff)
+}
+
+/// The differences of two halfwords, as SSUB16 gives them.
+#[cfg(not(goldcrest_dsp))]
+pub fn subtract_halves(a: u32, b: u32) -> u32 {
+    let high = (a >> 16).wrapping_sub(b >> 16) << 16;
+    high | (a.wrapping_sub(b) & 0xffff)
 }
 
 /// The low and the high signed halfword.
@@ -149,27 +133,12 @@ pub fn odd(word: u32) -> u32 {
     }
 }
 
-/// SMLAD: `acc + a.low * b.low + a.high * b.high` on signed halfwords.
+/// `acc + a.low * b.low + a.high * b.high` on signed halfwords, as SMLAD does.
+#[cfg(not(goldcrest_dsp))]
 #[inline(always)]
 pub fn multiply_add(acc: i32, a: u32, b: u32) -> i32 {
-    #[cfg(goldcrest_dsp)]
-    {
-        let result;
-        // SAFETY: reads and writes registers only; the Q flag it may set is never read.
-        unsafe {
-            core::arch::asm!(
-                "smlad {0}, {1}, {2}, {3}", out(reg) result, in(reg) a, in(reg) b, in(reg) acc,
-                options(pure, nomem, nostack, preserves_flags)
-            );
-        }
-        result
-    }
-    #[cfg(not(goldcrest_dsp))]
-    {
-        let product =
-            |shift: u32| i32::from((a >> shift) as i16).wrapping_mul(i32::from((b >> shift) as i16));
-        acc.wrapping_add(product(0)).wrapping_add(product(16))
-    }
+    let product = |shift: u32| i32::from((a >> shift) as i16).wrapping_mul(i32::from((b >> shift) as i16));
+    acc.wrapping_add(product(0)).wrapping_add(product(16))
 }
 
 #[cfg(not(goldcrest_dsp))]

@@ -55,8 +55,10 @@ pub struct Decoder<B> {
 enum State {
     /// Inside a frame, or before its first byte.
     Collecting,
-    /// A frame was handed out; the next byte starts another.
+    /// A frame ended; the next byte starts another.
     Complete,
+    /// And it was whole.
+    Whole,
     /// The frame outgrew the buffer; its rest is thrown away.
     Skipping,
 }
@@ -76,7 +78,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     /// whole frame, an error with the last byte of a damaged one, else `None`. Zeros between frames
     /// mean nothing.
     pub fn push(&mut self, byte: u8) -> Option<Result<&[u8], FrameError>> {
-        if self.state == State::Complete {
+        if matches!(self.state, State::Complete | State::Whole) {
             self.reset();
         }
         if byte == 0 {
@@ -97,6 +99,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
             self.remaining -= 1;
         }
         None
+    }
+
+    /// The payload of the frame whose last byte was pushed last, if it was whole.
+    pub fn payload(&self) -> Option<&[u8]> {
+        let end = self.length.checked_sub(CRC_BYTES)?;
+        if self.state != State::Whole {
+            return None;
+        }
+        self.buffer.as_ref().get(..end)
     }
 
     /// Forgets a half received frame.
@@ -133,7 +144,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
         }
         let frame = self.buffer.as_ref().get(..self.length).unwrap_or_default();
         Some(match frame.split_last_chunk::<CRC_BYTES>() {
-            Some((payload, crc)) if CRC.checksum(payload) == u32::from_le_bytes(*crc) => Ok(payload),
+            Some((payload, crc)) if CRC.checksum(payload) == u32::from_le_bytes(*crc) => {
+                self.state = State::Whole;
+                Ok(payload)
+            }
             _ => Err(FrameError::Corrupt),
         })
     }

@@ -20,17 +20,15 @@ pub enum Request<'a> {
     },
     /// The board, its firmware and its model; answered by [`Response::Info`].
     Info,
-    /// A piece of an image, in order; answered by [`Response::Loaded`].
-    ///
-    /// `offset` 0 starts an image. A piece that continues the transfer is taken, a piece that was
-    /// taken before is ignored, any other piece is refused with [`Refusal::Incomplete`].
+    /// A piece of an image's pixels, as [`Pieces`](super::Pieces) takes them; answered by
+    /// [`Response::Loaded`]. A piece of an unknown transfer starts one.
     Load {
         /// Names the image; the host counts on for every new one.
         transfer: u32,
         /// Index of the first pixel byte.
         offset: u32,
         /// u8 pixels, HWC.
-        #[serde(borrow, serialize_with = "bytes")]
+        #[serde(borrow, serialize_with = "as_bytes")]
         pixels: &'a [u8],
     },
     /// Classify the loaded image; answered by what the report asks for, then by
@@ -45,6 +43,32 @@ pub enum Request<'a> {
     },
     /// Classify the golden vectors of the model; answered by [`Response::SelfTest`].
     SelfTest,
+    /// A piece of a new device image, as [`Pieces`](super::Pieces) takes them; answered by
+    /// [`Response::Written`]. A piece of an unknown update erases the slot that is not in use and starts
+    /// one; the model in use goes on running.
+    Write {
+        /// Names the update.
+        update: u32,
+        /// Bytes of the whole device image.
+        total: u32,
+        /// Index of the first byte.
+        offset: u32,
+        /// Bytes of the device image.
+        #[serde(borrow, serialize_with = "as_bytes")]
+        bytes: &'a [u8],
+    },
+    /// Check the new device image, run its golden vectors, and make it the current one for good; answered
+    /// by [`Response::Activated`].
+    Activate {
+        /// The update.
+        update: u32,
+        /// [`CRC`](super::CRC) over all bytes of the device image.
+        crc: u32,
+        /// Ed25519 signature of the device image (64 bytes), or nothing, which is enough for a firmware
+        /// that was built without a key.
+        #[serde(borrow, serialize_with = "as_bytes")]
+        signature: &'a [u8],
+    },
 }
 
 /// What a board sends of an inference beside its answer.
@@ -68,6 +92,9 @@ pub enum Response<'a> {
         version: u16,
         /// Longest frame the board can receive: bytes of payload and CRC.
         frame_bytes: u32,
+        /// Bytes of further frames that the board, or the line in front of it, holds while it is busy
+        /// with one.
+        ahead_bytes: u32,
     },
     /// Answer to [`Request::Info`].
     Info(#[serde(borrow)] Info<'a>),
@@ -75,8 +102,10 @@ pub enum Response<'a> {
     Loaded {
         /// The image.
         transfer: u32,
-        /// Pixel bytes taken so far.
+        /// Pixel bytes received without a gap: [`Pieces::received`](super::Pieces::received).
         received: u32,
+        /// Those behind the gap: [`Pieces::ahead`](super::Pieces::ahead).
+        ahead: u64,
     },
     /// A piece of a layer's output, in order; part of the answer to [`Report::Trace`].
     Layer {
@@ -122,6 +151,17 @@ pub enum Response<'a> {
     },
     /// The request was understood, or at least received, and not done.
     Refused(Refusal),
+    /// Answer to [`Request::Write`].
+    Written {
+        /// The update.
+        update: u32,
+        /// Bytes received without a gap.
+        received: u32,
+        /// Those behind the gap.
+        ahead: u64,
+    },
+    /// Answer to [`Request::Activate`]: what runs from now on.
+    Activated(ModelInfo),
 }
 
 /// Why a board does not do what it was asked.
@@ -153,6 +193,28 @@ pub enum Refusal {
     /// The stack reached its limit, so no result of this boot can be trusted: reset the board, and
     /// give it a build with more stack.
     StackOverflow,
+    /// This board has no second slot for a model, or no way to write it.
+    NoUpdate,
+    /// The new device image is larger than its slot.
+    TooLarge {
+        /// Bytes of the slot.
+        slot: u32,
+    },
+    /// Writing or erasing flash failed.
+    Flash,
+    /// The bytes in the slot are not those of the CRC in [`Request::Activate`]: write them again.
+    WrongImage,
+    /// The new device image is signed with another key than the firmware's, or not at all.
+    Signature,
+    /// The new device image cannot run here.
+    NewModel(ModelFault),
+    /// The new device image does not give the logits of its golden vectors, or has none.
+    NewSelfTest {
+        /// Golden vectors in it.
+        vectors: u16,
+        /// How many of them failed.
+        failed: u16,
+    },
 }
 
 /// What is wrong with the bytes in the model's place.
@@ -284,7 +346,7 @@ impl<S: Sink + ?Sized> postcard::ser_flavors::Flavor for Framed<'_, S> {
     }
 }
 
-fn bytes<S: serde::Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
+fn as_bytes<S: serde::Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bytes(bytes)
 }
 

@@ -44,12 +44,12 @@ fn the_document_has_these_frames() {
     };
     let crc = CRC.checksum(&[0, 1, 2, 0]);
     let rows = [
-        row("request `Hello`, version 1", 1, &Request::Hello { version: VERSION }),
+        row("request `Hello`, version 2", 1, &Request::Hello { version: VERSION }),
         row("request `Info`", 0x1234_5678, &Request::Info),
         row(
-            "request `Load`, transfer 7, offset 300, pixels 0 1 2 0",
+            "request `Load`, transfer 7, offset 304, pixels 0 1 2 0",
             3,
-            &Request::Load { transfer: 7, offset: 300, pixels: &[0, 1, 2, 0] },
+            &Request::Load { transfer: 7, offset: 304, pixels: &[0, 1, 2, 0] },
         ),
         row(
             "request `Run`, transfer 7, the CRC of pixels 0 1 2 0, report `Trace`",
@@ -58,9 +58,19 @@ fn the_document_has_these_frames() {
         ),
         row("request `SelfTest`", 5, &Request::SelfTest),
         row(
-            "response `Hello`, version 1, frames of 4,096 bytes",
+            "request `Write`, update 9, bytes 0 1 2 0 at 71,360 of 71,364",
+            6,
+            &Request::Write { update: 9, total: 71_364, offset: 71_360, bytes: &[0, 1, 2, 0] },
+        ),
+        row(
+            "request `Activate`, update 9, CRC 0x12345678, no signature",
+            7,
+            &Request::Activate { update: 9, crc: 0x1234_5678, signature: &[] },
+        ),
+        row(
+            "response `Hello`, version 2, frames of 4,096 bytes, 4,096 bytes ahead",
             1,
-            &Response::Hello { version: VERSION, frame_bytes: 4096 },
+            &Response::Hello { version: VERSION, frame_bytes: 4096, ahead_bytes: 4096 },
         ),
         row("response `Info`, with a model", 2, &info(Ok(model))),
         row(
@@ -68,7 +78,11 @@ fn the_document_has_these_frames() {
             2,
             &info(Err(ModelFault::Arena { needed: 99_999 })),
         ),
-        row("response `Loaded`, transfer 7, 304 bytes", 3, &Response::Loaded { transfer: 7, received: 304 }),
+        row(
+            "response `Loaded`, transfer 7, 304 bytes, and the second and third granule behind them",
+            3,
+            &Response::Loaded { transfer: 7, received: 304, ahead: 0b110 },
+        ),
         row(
             "response `Layer` 2, values -128 -1 0 127 at 1,024 of 1,028",
             4,
@@ -103,6 +117,18 @@ fn the_document_has_these_frames() {
             &Response::Refused(Refusal::Incomplete { received: 100, expected: 3072 }),
         ),
         row("response `Refused`, `StackOverflow`", 6, &Response::Refused(Refusal::StackOverflow)),
+        row("response `Refused`, `Signature`", 7, &Response::Refused(Refusal::Signature)),
+        row(
+            "response `Refused`, `NewModel`, `Version`",
+            7,
+            &Response::Refused(Refusal::NewModel(ModelFault::Version)),
+        ),
+        row(
+            "response `Written`, update 9, 1,024 bytes",
+            6,
+            &Response::Written { update: 9, received: 1024, ahead: 0 },
+        ),
+        row("response `Activated`", 7, &Response::Activated(model)),
     ];
     let table = rows.join("\n");
     assert!(SPECIFICATION.contains(&table), "docs/link-protocol.md should have:\n{table}");
@@ -129,5 +155,5 @@ fn the_documents_frames_decode_to_what_it_says() {
         assert!(of == sequence && message.starts_with(name), "{line}: {of} {message}");
         count += 1;
     }
-    assert_eq!(count, 17);
+    assert_eq!(count, 23);
 }

@@ -196,6 +196,20 @@ pub enum QuantizedOp {
 impl QuantizedOp {
     /// Largest `k` of [`QuantizedOp::Add`] and [`QuantizedOp::Mul`]: `255 * k` stays below `2^24`.
     pub const ELEMENTWISE_LIMIT: u32 = (1 << 24) / 255;
+
+    /// Smallest and largest multiplier in units of `2^-16`, where the operator has any.
+    pub fn multipliers(&self) -> Option<[u32; 2]> {
+        let ends = |multipliers: &[Multiplier]| {
+            let k = || multipliers.iter().map(|multiplier| multiplier.k());
+            Some([k().min()?, k().max()?])
+        };
+        match self {
+            Self::Conv(conv) => ends(&conv.multipliers),
+            Self::AveragePool { multiplier, .. } | Self::Mul { multiplier } => ends(&[*multiplier]),
+            Self::Add { multipliers, .. } => ends(multipliers),
+            _ => None,
+        }
+    }
 }
 
 /// An int8 convolution:

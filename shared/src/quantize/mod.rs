@@ -5,19 +5,24 @@
 
 mod activation;
 pub mod check;
+pub mod equalize;
 mod fusion;
+pub mod given;
 pub mod graph;
 pub mod infer;
+pub mod learn;
 mod lower;
+pub mod moments;
 pub mod pack;
 pub mod planner;
 mod quantizer;
 pub mod random;
 pub mod range;
 pub mod reference;
+pub mod rounding;
 mod scales;
 pub mod simplify;
 pub mod statistics;
 
 pub use graph::{FloatGraph, QuantizedGraph};
-pub use quantizer::{LayerReport, Options, QuantizeError, QuantizeReport, quantize};
+pub use quantizer::{LayerReport, Options, QuantizeError, QuantizeReport, quantize, quantize_given};

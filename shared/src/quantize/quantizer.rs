@@ -9,6 +9,7 @@ use alloc::{string::String, vec::Vec};
 
 use super::check::{GraphError, check};
 use super::fusion::{Step, steps};
+use super::given::Given;
 use super::graph::{FloatGraph, ModelInfo, Node, Quantization, QuantizedGraph, QuantizedModel};
 use super::graph::{QuantizedOp, Tensor, TensorId};
 use super::lower::lower;
@@ -27,7 +28,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { range: RangeMethod::MinMax, bias_correction: true }
+        Self { range: RangeMethod::Percentile(1e-5), bias_correction: true }
     }
 }
 
@@ -94,6 +95,8 @@ pub struct LayerReport {
     pub name: String,
     /// The tensor of the float graph that its output stands for.
     pub float: TensorId,
+    /// The tensor that the float operator writes, before bounds that the int8 node took over.
+    pub unbounded: TensorId,
     /// Smallest and largest multiplier in units of `2^-16`, where it has any.
     pub multipliers: Option<[u32; 2]>,
     /// Largest share of a weight's step that moving its scale to the grid added.
@@ -110,15 +113,29 @@ pub fn quantize(
     statistics: &Statistics,
     options: &Options,
 ) -> Result<(QuantizedModel, QuantizeReport), QuantizeError> {
+    quantize_given(graph, info, statistics, options, &Given::default())
+}
+
+/// Quantizes a graph of which some grids are given. Statistics are needed for the other tensors only.
+///
+/// # Errors
+/// As [`quantize`].
+pub fn quantize_given(
+    graph: &FloatGraph,
+    info: &ModelInfo,
+    statistics: &Statistics,
+    options: &Options,
+    given: &Given,
+) -> Result<(QuantizedModel, QuantizeReport), QuantizeError> {
     if statistics.tensors.len() != graph.tensors.len() {
         let (found, expected) = (statistics.tensors.len(), graph.tensors.len());
         return Err(QuantizeError::Statistics { found, expected });
     }
     let steps = steps(graph);
-    let scales = Scales::assign(graph, info, &steps, statistics, options)?;
+    let scales = Scales::assign(graph, info, &steps, statistics, options, given)?;
     let mut builder = Builder::new(graph, &scales);
     for step in &steps {
-        lower(&mut builder, &Context { graph, statistics, options, scales: &scales }, step)?;
+        lower(&mut builder, &Context { graph, statistics, options, given, scales: &scales }, step)?;
     }
     let (graph, report) = builder.finish();
     let model = QuantizedModel { graph, info: info.clone() };
@@ -134,6 +151,8 @@ pub struct Context<'a> {
     pub statistics: &'a Statistics,
     /// Choices of the user.
     pub options: &'a Options,
+    /// What the model brings with it.
+    pub given: &'a Given,
     /// Grids of the tensors.
     pub scales: &'a Scales,
 }
@@ -197,7 +216,8 @@ impl<'a> Builder<'a> {
     ) {
         let output = self.float.tensor(step.output);
         let name = output.name.clone();
-        let id = self.insert(Tensor { name, shape: output.shape, info }, op, inputs, step.output, grid_cost);
+        let float = [step.output, step.node.output];
+        let id = self.insert(Tensor { name, shape: output.shape, info }, op, inputs, float, grid_cost);
         self.tensors[step.output.0] = Some(id);
     }
 
@@ -213,7 +233,7 @@ impl<'a> Builder<'a> {
         let source = self.float.tensor(input);
         let name = alloc::format!("{}{suffix}", self.float.tensor(step.output).name);
         let inputs = alloc::vec![self.tensor(input)];
-        self.insert(Tensor { name, shape: source.shape, info }, op, inputs, input, 0.0)
+        self.insert(Tensor { name, shape: source.shape, info }, op, inputs, [input, input], 0.0)
     }
 
     fn insert(
@@ -221,12 +241,12 @@ impl<'a> Builder<'a> {
         tensor: Tensor<Quantization>,
         op: QuantizedOp,
         inputs: Vec<TensorId>,
-        float: TensorId,
+        [float, unbounded]: [TensorId; 2],
         grid_cost: f64,
     ) -> TensorId {
         let (output, name) = (TensorId(self.graph.tensors.len()), tensor.name.clone());
-        let multipliers = multipliers(&op);
-        self.report.layers.push(LayerReport { name: name.clone(), float, multipliers, grid_cost });
+        let multipliers = op.multipliers();
+        self.report.layers.push(LayerReport { name: name.clone(), float, unbounded, multipliers, grid_cost });
         self.graph.tensors.push(tensor);
         self.graph.nodes.push(Node { name, op, inputs, output });
         output
@@ -235,18 +255,5 @@ impl<'a> Builder<'a> {
     fn finish(mut self) -> (QuantizedGraph, QuantizeReport) {
         self.graph.output = self.tensor(self.float.output);
         (self.graph, self.report)
-    }
-}
-
-fn multipliers(op: &QuantizedOp) -> Option<[u32; 2]> {
-    let ends = |multipliers: &[crate::requantize::Multiplier]| {
-        let k = || multipliers.iter().map(|multiplier| multiplier.k());
-        Some([k().min()?, k().max()?])
-    };
-    match op {
-        QuantizedOp::Conv(conv) => ends(&conv.multipliers),
-        QuantizedOp::AveragePool { multiplier, .. } | QuantizedOp::Mul { multiplier } => ends(&[*multiplier]),
-        QuantizedOp::Add { multipliers, .. } => ends(multipliers),
-        _ => None,
     }
 }

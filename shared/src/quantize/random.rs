@@ -1,6 +1,10 @@
 //! Random int8 networks: seeded, valid, with outputs spread over the int8 range. Kernels are tested
 //! and measured on them, because bits and instructions do not depend on training.
 
+mod layers;
+
+pub use layers::layers;
+
 use alloc::{boxed::Box, format, string::ToString, vec, vec::Vec};
 
 use super::graph::{
@@ -118,8 +122,8 @@ impl Builder {
         let weights = (0..outputs * each).map(|_| self.weight()).collect();
         let bias = (0..outputs).map(|_| self.random.within(-20_000, 20_000) as i32).collect();
         // The accumulator's deviation is about 74 * 74 * sqrt(each); aim at a deviation of 50.
-        let spread = 74.0 * 74.0 * libm::sqrt(each as f64);
-        let typical = libm::fmax(65536.0 * 50.0 / spread, 1.0) as i64;
+        let spread = 74 * 74 * ((each as i64) << 16).isqrt();
+        let typical = (((65536 * 50) << 8) / spread).max(1);
         let typical = if self.extreme { typical * 40 } else { typical };
         let multiplier = |random: &mut Random| Multiplier::new(random.within(1, 2 * typical) as u32);
         let multipliers = (0..outputs).filter_map(|_| multiplier(&mut self.random)).collect();

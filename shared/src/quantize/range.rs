@@ -37,6 +37,12 @@ impl Range {
         }
     }
 
+    /// The range that a grid covers.
+    pub fn of_grid(grid: Quantization) -> Self {
+        let (scale, zero) = (f64::from(grid.scale), f64::from(grid.zero_point));
+        Self { low: (-128.0 - zero) * scale, high: (127.0 - zero) * scale }
+    }
+
     /// The smallest range that holds both.
     pub fn union(self, other: Self) -> Self {
         Self { low: self.low.min(other.low), high: self.high.max(other.high) }
@@ -119,14 +125,18 @@ fn squared_error(histogram: &Histogram, range: Range) -> f64 {
 
 /// `sum p log(p / q)`. As in TensorRT's calibration, p is the distribution inside the range with what lies
 /// outside added to its ends, and q the one inside alone, every level's values spread evenly over its bins.
+///
+/// Zeros, which every grid holds exactly, stay out of it: behind a Relu they would outweigh all else.
 fn divergence(histogram: &Histogram, range: Range) -> f64 {
     let scale = range.scale();
+    let width = histogram.width();
+    let bins = || histogram.bins().filter(move |&(value, _)| value.abs() > width);
     let inside = |value: f64| (range.low..=range.high).contains(&value);
     let level = |value: f64| libm::rint((value - range.low) / scale) as usize;
     let mut levels = [(0u64, 0u64); 256];
     let (mut below, mut above, mut kept) = (0, 0, 0);
     let (mut first, mut last) = (None, None);
-    for (value, count) in histogram.bins() {
+    for (value, count) in bins() {
         if inside(value) {
             let (sum, bins) = &mut levels[level(value).min(255)];
             *sum += count;
@@ -151,7 +161,7 @@ fn divergence(histogram: &Histogram, range: Range) -> f64 {
     if kept == 0 {
         return f64::INFINITY;
     }
-    histogram.bins().filter(|&(value, _)| inside(value)).map(each).sum()
+    bins().filter(|&(value, _)| inside(value)).map(each).sum()
 }
 
 #[cfg(test)]

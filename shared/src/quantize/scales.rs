@@ -4,6 +4,7 @@
 use alloc::{vec, vec::Vec};
 
 use super::fusion::Step;
+use super::given::Given;
 use super::graph::{FloatGraph, FloatOp, ModelInfo, Quantization, QuantizedOp, TensorId};
 use super::quantizer::{Options, QuantizeError};
 use super::range::Range;
@@ -27,9 +28,11 @@ impl Scales {
         steps: &[Step<'_>],
         statistics: &Statistics,
         options: &Options,
+        given: &Given,
     ) -> Result<Self, QuantizeError> {
-        let ranges = ranges(graph, info, steps, statistics, options)?;
+        let ranges = ranges(graph, info, steps, statistics, options, given)?;
         let groups = Groups::of(graph, steps, &ranges);
+        let agreed = groups.agreed(given);
         let mut range: Vec<Option<Range>> = vec![None; graph.tensors.len()];
         for (tensor, own) in ranges.iter().enumerate() {
             if groups.counts[tensor] {
@@ -39,10 +42,13 @@ impl Scales {
         }
         let range: Vec<Range> =
             range.into_iter().zip(&ranges).map(|(joint, own)| joint.unwrap_or(*own)).collect();
-        let scale = coarsen(steps, &groups, &range);
-        let mut grids: Vec<Quantization> =
-            groups.group.iter().map(|&group| range[group].quantization(scale[group])).collect();
-        if groups.is_alone(graph.input) {
+        let scale = coarsen(steps, &groups, &range, &agreed);
+        let grid = |&group: &usize| match agreed[group] {
+            Some(grid) if scale[group] <= f64::from(grid.scale) * (1.0 + 1e-6) => grid,
+            _ => range[group].quantization(scale[group]),
+        };
+        let mut grids: Vec<Quantization> = groups.group.iter().map(grid).collect();
+        if groups.is_alone(graph.input) && !given.grids.contains_key(&graph.input) {
             grids[graph.input.0] = input_grid(info, range[graph.input.0]);
         }
         Ok(Self { grids })
@@ -56,14 +62,31 @@ fn ranges(
     steps: &[Step<'_>],
     statistics: &Statistics,
     options: &Options,
+    given: &Given,
 ) -> Result<Vec<Range>, QuantizeError> {
     let mut ranges = vec![Range { low: 0.0, high: 0.0 }; graph.tensors.len()];
-    ranges[graph.input.0] = pixels(info).fold(ranges[graph.input.0], |range, value| Range {
-        low: range.low.min(value),
-        high: range.high.max(value),
-    });
+    ranges[graph.input.0] = match given.grids.get(&graph.input) {
+        Some(&grid) => Range::of_grid(grid),
+        None => pixels(info).fold(ranges[graph.input.0], |range, value| Range {
+            low: range.low.min(value),
+            high: range.high.max(value),
+        }),
+    };
     for step in steps {
         let seen = &statistics.tensors[step.output.0];
+        if let Some(&grid) = given.grids.get(&step.output) {
+            ranges[step.output.0] = Range::of_grid(grid);
+            continue;
+        }
+        // What an operator only moves or averages needs no more than its input does.
+        let keeps = matches!(
+            step.node.op,
+            FloatOp::MaxPool(_) | FloatOp::AveragePool { .. } | FloatOp::Pad(_) | FloatOp::UpsampleNearest2
+        );
+        if keeps && seen.min > seen.max && !seen.not_finite {
+            ranges[step.output.0] = ranges[step.node.inputs[0].0];
+            continue;
+        }
         let problem = match () {
             _ if seen.not_finite => "has values that are not finite on the calibration images",
             _ if seen.min > seen.max => "was not seen in calibration; give calibration images",
@@ -165,15 +188,35 @@ impl Groups {
         self.group.iter_mut().filter(|group| **group == from).for_each(|group| *group = to);
     }
 
+    /// The given grid of each group where all that are given for its tensors are the same.
+    fn agreed(&self, given: &Given) -> Vec<Option<Quantization>> {
+        let mut found: Vec<Option<Quantization>> = vec![None; self.group.len()];
+        let mut differs = vec![false; self.group.len()];
+        for (tensor, &grid) in &given.grids {
+            let group = self.group[tensor.0];
+            differs[group] |= found[group].is_some_and(|found| found != grid);
+            found[group] = Some(grid);
+        }
+        found.into_iter().zip(differs).map(|(grid, differs)| grid.filter(|_| !differs)).collect()
+    }
+
     fn is_alone(&self, tensor: TensorId) -> bool {
         self.group.iter().filter(|&&group| group == self.group[tensor.0]).count() == 1
     }
 }
 
 /// The scale of each group: at least that of its range, coarser where an operator needs it.
-fn coarsen(steps: &[Step<'_>], groups: &Groups, range: &[Range]) -> Vec<f64> {
+fn coarsen(
+    steps: &[Step<'_>],
+    groups: &Groups,
+    range: &[Range],
+    agreed: &[Option<Quantization>],
+) -> Vec<f64> {
     const GRID: f64 = 65536.0;
-    let mut scale: Vec<f64> = range.iter().map(|range| range.scale()).collect();
+    let start = |(range, agreed): (&Range, &Option<Quantization>)| {
+        agreed.map_or(range.scale(), |grid| f64::from(grid.scale))
+    };
+    let mut scale: Vec<f64> = range.iter().zip(agreed).map(start).collect();
     // One pass settles a graph whose groups follow each other; groups that contain their own inputs settle
     // because scales only grow towards the largest of them.
     for _ in 0..4 {
@@ -187,7 +230,9 @@ fn coarsen(steps: &[Step<'_>], groups: &Groups, range: &[Range]) -> Vec<f64> {
                     let least = coarsest * GRID / (f64::from(QuantizedOp::ELEMENTWISE_LIMIT) - 1.0);
                     scale[output] = scale[output].max(least);
                 }
-                FloatOp::AveragePool { window, .. } if groups.is_alone(step.output) => {
+                FloatOp::AveragePool { window, .. }
+                    if groups.is_alone(step.output) && agreed[output].is_none() =>
+                {
                     // The multiplier has one value, so the output's scale can make it exact.
                     let ideal = scale[input(0)] * GRID / (window.kernel[0] * window.kernel[1]) as f64;
                     let k = libm::floor(ideal / range[output].scale() * (1.0 + 1e-9)).max(1.0);

@@ -42,6 +42,8 @@ pub struct TensorStatistics {
     pub not_finite: bool,
     /// Where the values lie.
     pub histogram: Histogram,
+    /// Smallest and largest value of each channel; infinite before the first.
+    pub channels: Vec<[f32; 2]>,
     sums: Vec<f64>,
     count: u64,
 }
@@ -54,6 +56,7 @@ impl TensorStatistics {
             max: f32::NEG_INFINITY,
             not_finite: false,
             histogram: Histogram::default(),
+            channels: vec![[f32::INFINITY, f32::NEG_INFINITY]; channels],
             sums: vec![0.0; channels],
             count: 0,
         }
@@ -73,6 +76,8 @@ impl TensorStatistics {
         }
         self.min = self.min.min(low);
         self.max = self.max.max(high);
+        let [least, most] = &mut self.channels[channel];
+        (*least, *most) = (least.min(low), most.max(high));
         self.sums[channel] += sum;
         self.count += values.len() as u64;
         self.histogram.observe(low, high, values);
@@ -83,10 +88,19 @@ impl TensorStatistics {
         self.sums[channel] * self.sums.len() as f64 / (self.count.max(1)) as f64
     }
 
+    /// The largest absolute value of a channel; 0 before the first.
+    pub fn reach(&self, channel: usize) -> f64 {
+        let [low, high] = self.channels[channel];
+        if low > high { 0.0 } else { f64::from(low.abs().max(high.abs())) }
+    }
+
     fn merge(&mut self, other: &Self) {
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
         self.not_finite |= other.not_finite;
+        for ([least, most], [low, high]) in self.channels.iter_mut().zip(&other.channels) {
+            (*least, *most) = (least.min(*low), most.max(*high));
+        }
         self.sums.iter_mut().zip(&other.sums).for_each(|(own, other)| *own += other);
         self.count += other.count;
         self.histogram.merge(&other.histogram);

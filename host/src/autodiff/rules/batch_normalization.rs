@@ -6,14 +6,20 @@
 //! less, as ONNX defines it. Where scale and bias are both frozen, the running statistics normalize
 //! and stay.
 //!
+//! The training dialect takes Goldcrest's own operators ([`crate::operators`]), which take a Relu along that
+//! follows ([`with_relu`]).
+//!
 //! With `n` the normalized values: `dbias = sum(dy)`, `dscale = sum(dy * n)`,
 //! `dx = scale / sqrt(variance + epsilon) * (dy - mean(dy) - n * mean(dy * n))`.
+
+use std::collections::BTreeSet;
 
 use crate::autodiff::rule::{Positions, Rule};
 use crate::autodiff::tape::Tape;
 use crate::autodiff::{AutodiffError, Dialect};
 use crate::onnx::proto::data_type;
 use crate::onnx::{Attribute, Node};
+use crate::operators;
 
 pub(in crate::autodiff) struct BatchNormalization;
 
@@ -43,13 +49,11 @@ impl Rule for BatchNormalization {
             Dialect::Training => {
                 let batch_mean = tape.declare(&saved(node, "mean"), scale)?;
                 let deviation = tape.declare(&saved(node, "inverse_deviation"), scale)?;
-                let mut internal = node.clone().in_domain("com.microsoft");
-                internal.op = "BatchNormInternal".into();
-                internal.attributes.insert("training_mode".into(), Attribute::Int(1));
-                internal.outputs =
+                let mut own = node.clone().in_domain(operators::DOMAIN);
+                own.outputs =
                     vec![y.clone(), next_mean.clone(), next_variance.clone(), batch_mean, deviation];
                 tape.declare(y, &node.inputs[0])?;
-                tape.append(internal)?;
+                tape.append(own)?;
             }
             Dialect::Standard => {
                 let normalized = normalize(tape, node, &next_mean, &next_variance)?;
@@ -71,6 +75,34 @@ impl Rule for BatchNormalization {
             (true, Dialect::Standard) => standard(tape, node, dy),
         }
     }
+}
+
+/// The attribute of a batch normalization that takes Relu along.
+const RELU: &str = "relu";
+
+/// Nodes with each Relu joined to the batch normalization before it, where nothing else reads between them and
+/// the batch normalization is trained.
+pub(in crate::autodiff) fn with_relu(nodes: &[Node], trainable: &BTreeSet<String>) -> Vec<Node> {
+    let readers =
+        |value: &String| nodes.iter().flat_map(|node| &node.inputs).filter(|&input| input == value).count();
+    let mut joined: Vec<Node> = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let before = (node.op == "Relu" && node.domain.is_empty())
+            .then(|| joined.iter().rposition(|other| other.outputs.first() == node.inputs.first()))
+            .flatten()
+            .filter(|&at| joined[at].op == "BatchNormalization" && joined[at].domain.is_empty())
+            .filter(|&at| joined[at].inputs.iter().skip(1).take(2).any(|input| trainable.contains(input)))
+            .filter(|&at| readers(&joined[at].outputs[0]) == 1);
+        match before {
+            Some(at) => {
+                let joined = &mut joined[at];
+                joined.outputs[0] = node.outputs[0].clone();
+                joined.attributes.insert(RELU.into(), Attribute::Int(1));
+            }
+            None => joined.push(node.clone()),
+        }
+    }
+    joined
 }
 
 fn uses_batch(tape: &Tape, node: &Node) -> bool {
@@ -139,15 +171,15 @@ fn normalize(
 
 fn training(tape: &mut Tape, node: &Node, dy: &str) -> Result<(), AutodiffError> {
     let (mean, deviation) = (saved(node, "mean"), saved(node, "inverse_deviation"));
-    let inputs = [dy, &node.inputs[0], &node.inputs[1], &mean, &deviation];
+    let inputs = [dy, &node.inputs[0], &node.inputs[1], &node.inputs[2], &mean, &deviation];
     let mut outputs = Vec::new();
     for input in &node.inputs[..3] {
         outputs.push(tape.declare_gradient(input)?);
     }
-    let mut grad = Node::new("BatchNormalizationGrad", &inputs, &[]).in_domain("com.microsoft");
+    let mut grad = Node::new("BatchNormalizationGrad", &inputs, &[]).in_domain(operators::DOMAIN);
     grad.name = outputs[0].clone();
     grad.outputs = outputs.clone();
-    tape.append(grad.with("epsilon", Attribute::Float(epsilon(node))))?;
+    tape.append(grad.with(RELU, Attribute::Int(node.int(RELU).unwrap_or(0))))?;
     for (input, gradient) in node.inputs.iter().zip(outputs) {
         if tape.wants(input) {
             tape.add_gradient(input, gradient)?;

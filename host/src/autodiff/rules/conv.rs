@@ -1,5 +1,8 @@
 //! Convolution over two dimensions, with stride, padding, dilation and groups.
 //!
+//! The training dialect takes Goldcrest's own operators ([`crate::operators`]), which are faster than ONNX
+//! Runtime's.
+//!
 //! In standard operators, the gradient of the input is the transposed convolution of `dY` with the
 //! same weights. The gradient of the weights is a convolution of the input with `dY` as the kernel:
 //! batch and channels change places, stride and dilation change places. With groups, input channel
@@ -11,6 +14,7 @@ use crate::autodiff::tape::Tape;
 use crate::autodiff::{AutodiffError, Dialect};
 use crate::onnx::shape_inference::window_of;
 use crate::onnx::{Attribute, Node};
+use crate::operators;
 use goldcrest_shared::shape::Window;
 
 pub(in crate::autodiff) struct Conv;
@@ -24,6 +28,13 @@ impl Rule for Conv {
         Positions { trainable: &[1, 2], ..Positions::default() }
     }
 
+    fn forward(&self, tape: &mut Tape, node: &Node) -> Result<(), AutodiffError> {
+        match tape.dialect {
+            Dialect::Training => tape.append_as(node.clone().in_domain(operators::DOMAIN), node),
+            Dialect::Standard => tape.append(node.clone()),
+        }
+    }
+
     fn backward(&self, tape: &mut Tape, node: &Node, dy: &str) -> Result<(), AutodiffError> {
         match tape.dialect {
             Dialect::Training => training(tape, node, dy),
@@ -34,17 +45,12 @@ impl Rule for Conv {
 
 fn training(tape: &mut Tape, node: &Node, dy: &str) -> Result<(), AutodiffError> {
     let (x, w) = (&node.inputs[0], &node.inputs[1]);
-    // ConvGrad always computes the second output, the others on demand.
     let mut outputs = Vec::new();
-    for (position, input) in node.inputs.iter().enumerate() {
-        outputs.push(if position == 1 || tape.wants(input) {
-            tape.declare_gradient(input)?
-        } else {
-            String::new()
-        });
+    for input in &node.inputs {
+        outputs.push(if tape.wants(input) { tape.declare_gradient(input)? } else { String::new() });
     }
-    let mut grad = Node::new("ConvGrad", &[dy, x, w], &[]).in_domain("com.microsoft");
-    grad.name = outputs[1].clone();
+    let mut grad = Node::new("ConvGrad", &[dy, x, w], &[]).in_domain(operators::DOMAIN);
+    grad.name = outputs.iter().find(|output| !output.is_empty()).cloned().unwrap_or_default();
     grad.attributes = node.attributes.clone();
     grad.outputs = outputs.clone();
     tape.append(grad)?;

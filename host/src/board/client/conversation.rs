@@ -1,4 +1,4 @@
-//! One question at a time: sequence numbers, time-outs, transmissions.
+//! Questions and answers: sequence numbers, time-outs, transmissions.
 
 use std::convert::Infallible;
 use std::io;
@@ -8,6 +8,7 @@ use goldcrest_shared::link::Decoder;
 use goldcrest_shared::link::frame::Sink;
 use goldcrest_shared::link::message::{self, Refusal, Request, Response};
 
+use super::pace::Pace;
 use super::{LinkError, Transport};
 
 /// What a response means to the question asked.
@@ -30,51 +31,123 @@ pub struct Conversation<T> {
     /// Bytes of `received` that were looked at.
     read: usize,
     sequence: u32,
+    /// A wait ended with a damaged frame, so answers to older questions may still come.
+    stale: bool,
 }
 
 /// Longest payload a board may send.
 const LONGEST_FRAME: usize = 64 * 1024;
+/// Sequence numbers stay below this, so that they take two bytes.
+const SEQUENCES: u32 = 1 << 14;
+
+/// What a read of the line ended with.
+enum Heard<'a> {
+    /// A whole response and its sequence number.
+    Response(u32, Response<'a>),
+    /// A frame that cannot be read.
+    Damaged,
+    /// Nothing in time.
+    Silence,
+}
 
 impl<T: Transport> Conversation<T> {
     /// A conversation that has not begun. Its sequence numbers start anywhere, so that answers to
     /// an earlier program's questions are not taken for ours.
     pub fn new(transport: T) -> Self {
         let decoder = Decoder::new(vec![0; LONGEST_FRAME]);
-        Self { transport, decoder, received: Vec::new(), read: 0, sequence: rand::random() }
+        let sequence = rand::random::<u32>() % SEQUENCES;
+        Self { transport, decoder, received: Vec::new(), read: 0, sequence, stale: false }
     }
 
     pub fn transport(&self) -> &T {
         &self.transport
     }
 
-    /// Sends a request up to `attempts` times, `timeout` apart, until `judge` has an answer. Each part of an
-    /// answer starts the time-out anew.
+    /// Sequence number 0 is the board's for frames it could not read.
+    fn next_sequence(&mut self) -> u32 {
+        self.sequence = self.sequence % (SEQUENCES - 1) + 1;
+        self.sequence
+    }
+
+    /// Sends a request up to `attempts` times until `judge` has an answer, waiting as `pace` says. Each part
+    /// of an answer starts the wait anew.
     pub fn ask<R>(
         &mut self,
         request: &Request,
-        timeout: Duration,
+        pace: &mut Pace,
         attempts: u32,
         mut judge: impl FnMut(&Response) -> Outcome<R>,
     ) -> Result<R, LinkError> {
-        // Sequence number 0 is the board's for frames it could not read.
-        self.sequence = self.sequence.checked_add(1).unwrap_or(1);
-        let sequence = self.sequence;
-        // The zero in front ends whatever half frame the board may still be waiting to see the end of.
-        let mut frame = Bytes(vec![0]);
-        message::send(&mut frame, sequence, request).unwrap_or_else(|never| match never {});
+        let sequence = self.next_sequence();
+        let frame = frame(sequence, request);
         let start = Instant::now();
         let mut last = LinkError::Silent { attempts, waited: Duration::ZERO };
         for _ in 0..attempts {
-            self.transport.send(&frame.0).map_err(LinkError::Line)?;
-            match self.listen(sequence, timeout, &mut judge) {
+            self.settle()?;
+            let sent = Instant::now();
+            self.transport.send(&frame).map_err(LinkError::Line)?;
+            match self.listen(sequence, pace.wait(frame.len()), &mut judge) {
                 Err(LinkError::Silent { .. }) => {
+                    pace.silent();
                     last = LinkError::Silent { attempts, waited: start.elapsed() }
                 }
                 Err(error) if error.is_loss() => last = error,
-                other => return other,
+                other => {
+                    pace.answered(frame.len(), sent.elapsed());
+                    return other;
+                }
             }
         }
         Err(last)
+    }
+
+    /// Sends several requests without waiting between them, and hands each response to `judge`. Ends when
+    /// the last one, or as many frames as requests, were answered, or with silence. How many of the
+    /// responses came whole.
+    pub fn ask_all(
+        &mut self,
+        requests: &[Request],
+        pace: &mut Pace,
+        mut judge: impl FnMut(&Response),
+    ) -> Result<usize, LinkError> {
+        let mut bytes = Vec::new();
+        let mut sequences = Vec::with_capacity(requests.len());
+        for request in requests {
+            let sequence = self.next_sequence();
+            sequences.push(sequence);
+            bytes.extend(frame(sequence, request));
+        }
+        self.settle()?;
+        let sent = Instant::now();
+        self.transport.send(&bytes).map_err(LinkError::Line)?;
+        let deadline = sent + pace.wait(bytes.len());
+        let (mut whole, mut ended) = (0, 0);
+        while ended < requests.len() {
+            match self.hear(deadline)? {
+                Heard::Silence => {
+                    if whole == 0 {
+                        pace.silent();
+                    }
+                    return Ok(whole);
+                }
+                Heard::Damaged | Heard::Response(0, Response::Refused(Refusal::Damaged)) => ended += 1,
+                Heard::Response(of, response) => {
+                    let Some(index) = sequences.iter().position(|&sequence| sequence == of) else {
+                        continue;
+                    };
+                    if let Response::Refused(refusal) = response {
+                        return Err(LinkError::Refused(refusal));
+                    }
+                    judge(&response);
+                    (whole, ended) = (whole + 1, ended + 1);
+                    if index + 1 == sequences.len() {
+                        break;
+                    }
+                }
+            }
+        }
+        pace.answered(bytes.len(), sent.elapsed());
+        Ok(whole)
     }
 
     fn listen<R>(
@@ -85,19 +158,19 @@ impl<T: Transport> Conversation<T> {
     ) -> Result<R, LinkError> {
         let mut deadline = Instant::now() + timeout;
         loop {
-            let Some(byte) = self.next(deadline)? else {
-                return Err(LinkError::Silent { attempts: 1, waited: timeout });
-            };
-            // A damaged frame, or one of a version we do not know, is as good as none.
-            let Some(Ok(payload)) = self.decoder.push(byte) else { continue };
-            let Ok((of, response)) = message::decode::<Response>(payload) else { continue };
-            match response {
-                Response::Refused(Refusal::Damaged) if of == 0 => {
+            match self.hear(deadline)? {
+                Heard::Silence => {
+                    return Err(LinkError::Silent { attempts: 1, waited: timeout });
+                }
+                Heard::Damaged => return Err(LinkError::Damaged),
+                Heard::Response(0, Response::Refused(Refusal::Damaged)) => {
                     return Err(LinkError::Refused(Refusal::Damaged));
                 }
-                _ if of != sequence => continue,
-                Response::Refused(refusal) => return Err(LinkError::Refused(refusal)),
-                response => match judge(&response) {
+                Heard::Response(of, _) if of != sequence => {}
+                Heard::Response(_, Response::Refused(refusal)) => {
+                    return Err(LinkError::Refused(refusal));
+                }
+                Heard::Response(_, response) => match judge(&response) {
                     Outcome::Done(answer) => return Ok(answer),
                     Outcome::More => deadline = Instant::now() + timeout,
                     Outcome::Gap => return Err(LinkError::Gap),
@@ -107,37 +180,78 @@ impl<T: Transport> Conversation<T> {
         }
     }
 
+    /// The next frame from the line.
+    fn hear(&mut self, deadline: Instant) -> Result<Heard<'_>, LinkError> {
+        // The decoder keeps the frame's bytes, so which frame ended is found first and read afterwards.
+        let whole = loop {
+            let Some(byte) = self.next(deadline)? else {
+                return Ok(Heard::Silence);
+            };
+            match self.decoder.push(byte) {
+                None => {}
+                Some(Ok(_)) => break true,
+                Some(Err(_)) => break false,
+            }
+        };
+        let payload = if whole { self.decoder.payload() } else { None };
+        // A frame of a version we do not know is as good as a damaged one.
+        let message = payload.and_then(|payload| message::decode(payload).ok());
+        let Some((sequence, response)) = message else {
+            self.stale = true;
+            return Ok(Heard::Damaged);
+        };
+        self.stale |= sequence == 0;
+        Ok(Heard::Response(sequence, response))
+    }
+
+    /// Reads what is on its way from older questions, so that it does not pile up.
+    fn settle(&mut self) -> Result<(), LinkError> {
+        if self.stale {
+            while self.next(Instant::now() + Self::QUIET)?.is_some() {}
+            self.decoder.reset();
+            self.stale = false;
+        }
+        Ok(())
+    }
+
+    /// A line that is silent for so long has nothing more on its way.
+    const QUIET: Duration = Duration::from_millis(2);
+
+    /// The shortest wait: a look at what is there.
+    const SHORTEST: Duration = Duration::from_millis(1);
+
     /// The next byte from the line, or `None` at the deadline.
     fn next(&mut self, deadline: Instant) -> Result<Option<u8>, LinkError> {
-        if let Some(&byte) = self.received.get(self.read) {
-            self.read += 1;
-            return Ok(Some(byte));
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(None);
-        }
-        self.received.resize(4096, 0);
-        self.read = 0;
-        match self.transport.receive(&mut self.received, left) {
-            Ok(0) => {
-                self.received.clear();
-                Err(LinkError::Closed)
+        loop {
+            if let Some(&byte) = self.received.get(self.read) {
+                self.read += 1;
+                return Ok(Some(byte));
             }
-            Ok(count) => {
-                self.received.truncate(count);
-                self.next(deadline)
-            }
-            Err(error) => {
-                self.received.clear();
-                match error.kind() {
-                    io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Ok(None),
-                    io::ErrorKind::Interrupted => self.next(deadline),
-                    _ => Err(LinkError::Line(error)),
-                }
+            // What is there counts as come in time, even if this program was elsewhere at the deadline.
+            let left = deadline.saturating_duration_since(Instant::now()).max(Self::SHORTEST);
+            self.received.resize(4096, 0);
+            self.read = 0;
+            let received = self.transport.receive(&mut self.received, left);
+            self.received.truncate(*received.as_ref().unwrap_or(&0));
+            match received {
+                Ok(0) => return Err(LinkError::Closed),
+                Ok(_) => {}
+                Err(error) => match error.kind() {
+                    io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => return Ok(None),
+                    io::ErrorKind::Interrupted => {}
+                    _ => return Err(LinkError::Line(error)),
+                },
             }
         }
     }
+}
+
+/// A request on the wire. The zero in front ends whatever half frame the board may still be waiting to see
+/// the end of.
+fn frame(sequence: u32, request: &Request) -> Vec<u8> {
+    let mut frame = Bytes(vec![0]);
+    message::send(&mut frame, sequence, request).unwrap_or_else(|never| match never {});
+    frame.0
 }
 
 /// A frame in memory.

@@ -23,6 +23,15 @@ pub enum LinkError {
         /// Time waited in all.
         waited: Duration,
     },
+    /// All answers were damaged on the way.
+    #[error("the board's answers arrive damaged only: is the line's speed right?")]
+    Damaged,
+    /// Hardly a frame comes through.
+    #[error("{attempts} rounds of frames in a row were lost; the line is too noisy")]
+    Lost {
+        /// Rounds.
+        attempts: u32,
+    },
     /// Both speak, but not the same language.
     #[error(
         "the firmware speaks version {board} of the link protocol, this program version {host}: build and flash the firmware of this version"
@@ -55,7 +64,7 @@ pub enum LinkError {
 impl LinkError {
     /// Whether a frame was lost or damaged on the way, so that sending again may help.
     pub(super) fn is_loss(&self) -> bool {
-        matches!(self, LinkError::Silent { .. } | LinkError::Refused(Refusal::Damaged))
+        matches!(self, LinkError::Silent { .. } | LinkError::Damaged | LinkError::Refused(Refusal::Damaged))
     }
 
     /// Whether loading the image once more may help.
@@ -80,6 +89,24 @@ fn refusal(refusal: &Refusal) -> String {
         Refusal::WrongPixels => "the image was damaged on its way to the board".to_string(),
         Refusal::StackOverflow => {
             "the board's stack overflowed, so its results cannot be trusted; raise _stack_size in the board's memory map".to_string()
+        }
+        Refusal::NoUpdate => "this board cannot take a new model over the line; flash it".to_string(),
+        Refusal::TooLarge { slot } => {
+            format!("the device image is larger than the board's slot of {slot} bytes; pack it with --optimize flash")
+        }
+        Refusal::Flash => "the board could not write its flash; the old model still runs".to_string(),
+        Refusal::WrongImage => "the device image was damaged on its way to the board".to_string(),
+        Refusal::Signature => {
+            "the device image is not signed with the key that this firmware was built for; the old model still runs".to_string()
+        }
+        Refusal::NewModel(fault) => {
+            format!("the new model cannot run on this board, so the old one still does: {}", model_fault(fault))
+        }
+        Refusal::NewSelfTest { vectors: 0, .. } => {
+            "the device image has no golden vectors to test itself with; pack it with some".to_string()
+        }
+        Refusal::NewSelfTest { vectors, failed } => {
+            format!("the new model gives wrong logits for {failed} of its {vectors} golden vectors, so the old one still runs")
         }
         other => format!("the board refuses: {other:?}"),
     }

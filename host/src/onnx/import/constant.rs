@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use super::super::{Attribute, Data};
-use super::{Node, Problem, Tensor, unsupported};
+use super::{Node, Problem, Tensor, quantized, unsupported};
 
 /// Largest number of elements of a folded tensor that its inputs do not account for: a file must not
 /// make the importer allocate more than a few times its own size.
@@ -66,6 +66,14 @@ pub fn fold(node: &Node, inputs: &[Option<Rc<Tensor>>]) -> Result<Tensor, Proble
             concat(node, &parts)
         }
         "Slice" => slice(inputs),
+        "DequantizeLinear" => {
+            let zero = inputs.get(2).cloned().flatten();
+            quantized::dequantized(node, input(0)?, input(1)?, zero.as_deref())
+        }
+        "QuantizeLinear" => {
+            let zero = inputs.get(2).cloned().flatten();
+            quantized::quantized(node, input(0)?, input(1)?, zero.as_deref())
+        }
         "Add" => arithmetic(input(0)?, input(1)?, |a, b| a + b, i64::wrapping_add),
         "Sub" => arithmetic(input(0)?, input(1)?, |a, b| a - b, i64::wrapping_sub),
         "Mul" => arithmetic(input(0)?, input(1)?, |a, b| a * b, i64::wrapping_mul),

@@ -4,14 +4,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use goldcrest_shared::quantize::Options;
 use goldcrest_shared::quantize::pack::PackOptions;
 use goldcrest_shared::shape::Shape;
 use ort::session::builder::GraphOptimizationLevel;
 use serde::Deserialize;
 
 use super::{ImageInput, ImportError, OPSETS, float_model, image_input};
-use crate::calibrate::quantize_model;
+use crate::calibrate::{Settings, quantize_model};
 use crate::dataset::Split;
 use crate::dataset::random::Random;
 use crate::onnx::{Model, float_export};
@@ -118,7 +117,7 @@ fn exported_models_are_exact_as_int8() {
         let mut random = Random::stream(11, &[]);
         let pixels = (0..12 * shape.len()).map(|_| (random.unit() * 256.0) as u8).collect();
         let images = Split::new(shape, pixels, vec![0; 12]);
-        let quantized = quantize_model(&model, &images, &Options::default(), &|_| {})
+        let quantized = quantize_model(&model, &images, &Settings::default(), &|_| {})
             .map_err(|error| error.to_string())?;
         let scope = Scope { onnxruntime: usize::MAX, board: None, packing: PackOptions::default() };
         let comparison = verify_model(&quantized.onnx.encode(), &images.head(3), scope, &|_| {})

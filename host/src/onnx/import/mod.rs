@@ -13,8 +13,10 @@ mod conv;
 mod dense;
 mod elementwise;
 mod layout;
+mod operators;
 mod pad;
 mod pool;
+mod quantized;
 mod reshape;
 mod resize;
 mod softmax;
@@ -22,12 +24,14 @@ mod softmax;
 use std::collections::HashMap;
 
 use goldcrest_shared::quantize::FloatGraph;
-use goldcrest_shared::quantize::graph::{self, FloatOp, ModelInfo, TensorId};
+use goldcrest_shared::quantize::given::Given;
+use goldcrest_shared::quantize::graph::{self, FloatOp, ModelInfo, Quantization, TensorId};
 use goldcrest_shared::quantize::infer::{Infer, LIMIT, ShapeError};
 use goldcrest_shared::quantize::simplify::simplify;
 use goldcrest_shared::shape::Shape;
 
 use self::layout::{Axis, View};
+pub use self::operators::is_quantized;
 use super::info::{self, InfoError};
 use super::{Dimension, Model, Node, Tensor};
 
@@ -126,6 +130,7 @@ const RULES: &[(&str, Rule)] = &[
     ("Clip", activation::clip),
     ("Concat", concat::concat),
     ("Conv", conv::conv),
+    ("DequantizeLinear", quantized::dequantize),
     ("Div", elementwise::div),
     ("Dropout", reshape::identity),
     ("Flatten", reshape::flatten),
@@ -144,6 +149,7 @@ const RULES: &[(&str, Rule)] = &[
     ("Neg", elementwise::neg),
     ("PRelu", activation::parametric_relu),
     ("Pad", pad::pad),
+    ("QuantizeLinear", quantized::quantize),
     ("ReduceMean", pool::reduce_mean),
     ("Relu", activation::relu),
     ("Reshape", reshape::reshape),
@@ -175,6 +181,12 @@ struct Importer<'a> {
     outputs: Vec<&'a str>,
     values: HashMap<&'a str, Value>,
     graph: FloatGraph,
+    /// Grids that the file gives to activations.
+    grids: HashMap<TensorId, Quantization>,
+    /// Scales of constants that were dequantized, by name.
+    scales: HashMap<&'a str, Vec<f32>>,
+    /// Scales of weights, by the tensor that is computed with them.
+    weights: HashMap<TensorId, Vec<f32>>,
     /// Elements of constants that may still be made.
     budget: usize,
 }
@@ -184,13 +196,26 @@ struct Importer<'a> {
 /// # Errors
 /// When the model is no image classifier, or has nodes without an int8 form: then one error names
 /// all of them.
+///
+/// A model that another tool quantized is read as the float model that its integers stand for.
 pub fn float_model(model: &Model) -> Result<(FloatGraph, ModelInfo), ImportError> {
+    let (graph, info, _) = given_model(model)?;
+    Ok((graph, info))
+}
+
+/// Imports a model that another tool quantized (QDQ or QOperator): the float model that its integers stand
+/// for, and the grids that it gives.
+///
+/// # Errors
+/// As [`float_model`].
+pub fn given_model(model: &Model) -> Result<(FloatGraph, ModelInfo, Given), ImportError> {
     if !OPSETS.contains(&model.opset) {
         return Err(ImportError::Opset(model.opset));
     }
     if model.graph.nodes.len() > NODES {
         return Err(ImportError::Nodes(model.graph.nodes.len()));
     }
+    let model = &operators::expand(model);
     let mut importer = Importer::new(model)?;
     let mut failed = Vec::new();
     for node in &model.graph.nodes {
@@ -199,10 +224,20 @@ pub fn float_model(model: &Model) -> Result<(FloatGraph, ModelInfo), ImportError
     if !failed.is_empty() {
         return Err(ImportError::Unsupported(failed));
     }
-    let graph = simplify(importer.finish()?);
+    let (grids, weights) = (std::mem::take(&mut importer.grids), std::mem::take(&mut importer.weights));
+    let whole = importer.finish()?;
+    let graph = simplify(whole.clone());
+    // Simplification keeps names, not numbers.
+    let place = |id: TensorId| {
+        graph.tensors.iter().position(|tensor| tensor.name == whole.tensor(id).name).map(TensorId)
+    };
+    let given = Given {
+        grids: grids.into_iter().filter_map(|(id, grid)| Some((place(id)?, grid))).collect(),
+        weights: weights.into_iter().filter_map(|(id, scales)| Some((place(id)?, scales))).collect(),
+    };
     let (input, output) = (graph.tensor(graph.input).shape, graph.tensor(graph.output).shape);
     let info = info::read(&model.metadata, input.channels, output.channels)?;
-    Ok((graph, info))
+    Ok((graph, info, given))
 }
 
 /// The image that a model takes.
@@ -288,8 +323,16 @@ impl<'a> Importer<'a> {
         let view = View::new(TensorId(0), &input.axes(), shape, batch);
         values.insert(&model.graph.inputs[0].name, Value::Activation(view));
         let constants: usize = model.graph.initializers.values().map(|tensor| tensor.data.len()).sum();
-        let budget = 2 * constants + CONSTANTS;
-        Ok(Self { batch, outputs: vec![&output.name], values, graph, budget })
+        Ok(Self {
+            batch,
+            outputs: vec![&output.name],
+            values,
+            graph,
+            grids: HashMap::new(),
+            scales: HashMap::new(),
+            weights: HashMap::new(),
+            budget: 2 * constants + CONSTANTS,
+        })
     }
 
     /// To be asked before constants are made.
@@ -316,6 +359,8 @@ impl<'a> Importer<'a> {
             }
         }
         let rule = RULES.iter().find(|(op, _)| *op == node.op && node.domain.is_empty());
+        let before = self.graph.nodes.len();
+        self.remember_scales(node);
         let result = match (self.constants(node), rule) {
             (Some(inputs), _) => self
                 .spend(constant::most_elements(node, &inputs))
@@ -338,10 +383,24 @@ impl<'a> Importer<'a> {
             failed.push(UnsupportedNode { name, op, shapes: self.shapes(node), problem });
             Value::Unsupported
         });
+        let scales = node.inputs.get(1).and_then(|name| self.scales.get(&**name));
+        if let (Some(scales), Some(written)) = (scales, self.graph.nodes.get(before)) {
+            self.weights.insert(written.output, scales.clone());
+        }
         for (index, name) in node.outputs.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
             self.values.insert(name, if index == 0 { value.clone() } else { Value::Unsupported });
         }
         Ok(())
+    }
+
+    /// Notes the scales of a constant that the node dequantizes.
+    fn remember_scales(&mut self, node: &'a Node) {
+        if let ("DequantizeLinear", [output], Ok(Some(scales))) =
+            (&*node.op, &*node.outputs, self.constant(node, 1))
+            && let Some(scales) = scales.as_f32()
+        {
+            self.scales.insert(output, scales.to_vec());
+        }
     }
 
     /// The node's inputs when all of them are constants.

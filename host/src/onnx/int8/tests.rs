@@ -1,10 +1,9 @@
 //! What is written is read back equal; what is damaged is refused.
 
-use goldcrest_shared::quantize::Options;
 use goldcrest_shared::quantize::graph::QuantizedModel;
 
 use super::{Int8Error, QUANTIZATION, read, write};
-use crate::calibrate::quantize_model;
+use crate::calibrate::{Settings, quantize_model};
 use crate::dataset::{Dataset, Spec};
 use crate::onnx::import::samples::every_operator;
 use crate::onnx::{Data, Model};
@@ -13,7 +12,7 @@ fn model() -> &'static QuantizedModel {
     static MODEL: std::sync::OnceLock<QuantizedModel> = std::sync::OnceLock::new();
     MODEL.get_or_init(|| {
         let data = Dataset::open(&Spec::Glyphs { train: 20, test: 1 }, &Default::default()).unwrap();
-        quantize_model(&every_operator(), &data.train, &Options::default(), &|_| {}).unwrap().model
+        quantize_model(&every_operator(), &data.train, &Settings::default(), &|_| {}).unwrap().model
     })
 }
 

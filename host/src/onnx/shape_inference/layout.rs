@@ -198,6 +198,15 @@ pub(super) fn constant_of_shape(site: &Site<'_>) -> Result<Vec<TensorType>, Shap
     Ok(vec![TensorType { element, shape }])
 }
 
+/// A list of computed length.
+pub(super) fn range(site: &Site<'_>) -> Result<Vec<TensorType>, ShapeError> {
+    let name = site.node.outputs.first().map_or("", String::as_str);
+    Ok(vec![TensorType {
+        element: site.input(0)?.element,
+        shape: vec![Dimension::Named(format!("{name}.length"))],
+    }])
+}
+
 pub(super) fn one_hot(site: &Site<'_>) -> Result<Vec<TensorType>, ShapeError> {
     if site.node.int("axis").unwrap_or(-1) != -1 {
         return Err(site.fail("only axis = -1 is supported"));

@@ -272,8 +272,8 @@ fn infer(site: &Site<'_>) -> Result<Vec<TensorType>, ShapeError> {
         ) => Ok(vec![site.input(0)?.clone()]),
         (
             "",
-            "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" | "Sum" | "And" | "Or" | "Xor" | "Greater"
-            | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Equal" | "PRelu",
+            "Add" | "Sub" | "Mul" | "Div" | "Mod" | "Pow" | "Min" | "Max" | "Sum" | "And" | "Or" | "Xor"
+            | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Equal" | "PRelu",
         ) => broadcast::elementwise(site),
         ("", "Where") => broadcast::select(site),
         ("", "Expand") => broadcast::expand(site),
@@ -297,6 +297,7 @@ fn infer(site: &Site<'_>) -> Result<Vec<TensorType>, ShapeError> {
         ("", "ScatterElements") => Ok(vec![site.input(0)?.clone()]),
         ("", "Shape") => layout::shape(site),
         ("", "Size") => Ok(vec![TensorType { element: data_type::INT64, shape: Vec::new() }]),
+        ("", "Range") => layout::range(site),
         ("", "ConstantOfShape") => layout::constant_of_shape(site),
         ("", "Constant") => match site.node.attributes.get("value") {
             Some(Attribute::Tensor(tensor)) => Ok(vec![TensorType::of(tensor)]),

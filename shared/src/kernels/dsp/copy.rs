@@ -1,4 +1,4 @@
-//! Copies of rows, 32 bytes at a time: the compiler's own copies are meant for few bytes.
+//! Copies of rows, 64 bytes at a time: the compiler's own copies are meant for few bytes.
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
@@ -16,15 +16,17 @@ pub unsafe extern "C" fn copy(to: *mut i8, from: *const i8, bytes: usize) {
         "lsls r3, r3, #30",
         // Words may stand anywhere, but blocks of them must be aligned.
         "bne 3f",
-        "subs r2, #32",
+        "subs r2, #64",
         "blo 2f",
         "1:",
         "ldm r1!, {{r3-r9, lr}}",
-        "subs r2, #32",
+        "subs r2, #64",
+        "stm r0!, {{r3-r9, lr}}",
+        "ldm r1!, {{r3-r9, lr}}",
         "stm r0!, {{r3-r9, lr}}",
         "bhs 1b",
         "2:",
-        "adds r2, #32",
+        "adds r2, #64",
         "3:",
         "subs r2, #16",
         "blo 5f",

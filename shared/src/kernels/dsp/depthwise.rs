@@ -8,8 +8,8 @@ use core::cell::Cell;
 use super::super::output::Output;
 use super::super::rows::{self, Rows};
 use super::super::{Needs, product, window_fits};
-use super::planes::{CHANNELS, Filler, HEIGHT, Planes};
-use super::{PIXELS, bounds};
+use super::planes::{CHANNELS, Filler, Planes};
+use super::{HEIGHT, PIXELS, bounds};
 use crate::engine::{Arena, part};
 use crate::image::{Channel, Layer, Record};
 

@@ -1,14 +1,16 @@
 //! Fully connected layer. Weights in blocks of four pairs of output channels:
-//! `[block][four input values][even, odd][pair]`, each a word of two values and two channels; pairs that
-//! fill no block follow as blocks of one. Channel constants in pairs as in the convolution.
+//! `[block][four input values][even, odd][pair]`, each a word of two values and two channels; channels
+//! that fill no block of eight follow in blocks of one pair. Channel constants in pairs: `bias a`, then `256 bias b + bias a`.
 #![allow(unsafe_code)]
 
 use core::cell::Cell;
 
+#[cfg(goldcrest_dsp)]
+use super::super::SMALL;
 use super::super::fully_connected as plain;
 use super::super::output::Output;
-use super::super::simd::{even, multiply_add, odd};
 use super::super::{Needs, product};
+use super::bounds;
 use crate::engine::{Arena, part};
 use crate::image::{Channel, Layer, Record};
 
@@ -32,83 +34,121 @@ pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
     let input = arena.words(record.input.offset, quads * 4);
     let target = arena.values(record.output.offset, record.output.shape.len());
     let last = Output::new(record);
-    let pairs = target.len().div_ceil(2);
-    let mut pair = 0;
-    let mut weights = layer.weights;
-    while pair < pairs {
-        let count = if pairs - pair >= BLOCK { BLOCK } else { 1 };
-        let channels = part(layer.channels, 2 * pair, 2 * count);
-        let bytes = count * quads * 8;
-        let mut sums = [0; 2 * BLOCK];
-        if count == BLOCK {
-            four_pairs(part(weights, 0, bytes), input, channels, &mut sums);
-        } else {
-            one_pair(part(weights, 0, bytes), input, channels, &mut sums);
+    let bytes = quads * 8;
+    let blocks = target.len() / (2 * BLOCK);
+    let (outputs, pairs) = (2 * BLOCK * blocks, BLOCK * blocks);
+    let weights = part(layer.weights, 0, pairs * bytes);
+    four_pairs(weights, input, part(layer.channels, 0, outputs), &last, part(target, 0, outputs));
+    bounds::apply(&last, part(target, 0, outputs));
+    let rest = layer.weights.get(pairs * bytes..).unwrap_or_default();
+    let channels = layer.channels.get(outputs..).unwrap_or_default();
+    let targets = target.get(outputs..).unwrap_or_default().chunks(2);
+    for ((weights, channels), target) in
+        rest.chunks_exact(bytes.max(1)).zip(channels.chunks_exact(2)).zip(targets)
+    {
+        let sums = one_pair(weights, input, channels);
+        for ((output, sum), channel) in target.iter().zip(sums).zip(channels) {
+            output.set(last.value(sum, channel.multiplier));
         }
-        let outputs = target.get(2 * pair..).unwrap_or_default();
-        for (output, (sum, channel)) in outputs.iter().zip(sums.iter().zip(channels)) {
-            output.set(last.value(*sum, channel.multiplier));
-        }
-        weights = weights.get(bytes..).unwrap_or_default();
-        pair += count;
     }
 }
 
 /// The sums of two output channels.
-fn one_pair(weights: &[i8], input: &[Cell<u32>], channels: &[Channel], sums: &mut [i32; 2 * BLOCK]) {
-    let [a, b] = channels else { return };
-    let (mut low, mut both) = (a.bias, b.bias);
+#[cfg(not(goldcrest_dsp))]
+fn one_pair(weights: &[i8], input: &[Cell<u32>], channels: &[Channel]) -> [i32; 2] {
+    use super::super::simd::{even, multiply_add, odd};
+    let (mut low, mut both) = (channels[0].bias, channels[1].bias);
     for (weights, value) in weights.as_chunks::<8>().0.iter().zip(input) {
-        for (weight, value) in words(weights).into_iter().zip([even(value.get()), odd(value.get())]) {
+        for (weight, value) in weights.as_chunks::<4>().0.iter().zip([even(value.get()), odd(value.get())]) {
+            let weight = u32::from_le_bytes(weight.map(|byte| byte as u8));
             low = multiply_add(low, even(weight), value);
             both = multiply_add(both, weight, value);
         }
     }
-    (sums[0], sums[1]) = (low, both.wrapping_sub(low) >> 8);
+    [low, both.wrapping_sub(low) >> 8]
 }
 
-/// Two words of weights.
-#[inline]
-fn words(bytes: &[i8; 8]) -> [u32; 2] {
-    let [a, b, c, d, e, f, g, h] = bytes.map(|byte| byte as u8);
-    [u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])]
+/// The sums of two output channels.
+#[cfg(goldcrest_dsp)]
+fn one_pair(weights: &[i8], input: &[Cell<u32>], channels: &[Channel]) -> [i32; 2] {
+    let [a, b] = channels else { return [0; 2] };
+    if input.is_empty() || weights.len() < input.len() * 8 {
+        return [a.bias, b.bias.wrapping_sub(a.bias) >> 8];
+    }
+    let range = input.as_ptr_range();
+    // SAFETY: the weights hold two words for each word of input and are aligned, because the image check saw
+    // to it.
+    let sums = unsafe {
+        armv7em::one_pair(weights.as_ptr(), range.start.cast(), range.end.cast(), channels.as_ptr())
+    };
+    [sums as i32, (sums >> 32) as i32]
 }
 
-/// The sums of eight output channels.
+/// Blocks of eight output channels, saturated but not bounded.
 #[cfg(not(goldcrest_dsp))]
-fn four_pairs(weights: &[i8], input: &[Cell<u32>], channels: &[Channel], sums: &mut [i32; 2 * BLOCK]) {
-    for (pair, (sums, channels)) in sums.chunks_exact_mut(2).zip(channels.chunks_exact(2)).enumerate() {
-        let (mut low, mut both) = (channels[0].bias, channels[1].bias);
-        for (weights, value) in weights.chunks_exact(8 * BLOCK).zip(input) {
-            for (half, value) in [even(value.get()), odd(value.get())].into_iter().enumerate() {
-                let word = part(weights, 4 * (BLOCK * half + pair), 4);
-                let weight = u32::from_le_bytes([0, 1, 2, 3].map(|byte| word[byte] as u8));
-                low = multiply_add(low, even(weight), value);
-                both = multiply_add(both, weight, value);
+fn four_pairs(weights: &[i8], input: &[Cell<u32>], channels: &[Channel], last: &Output, target: &[Cell<i8>]) {
+    use super::super::simd::{even, multiply_add, odd};
+    let blocks = weights.chunks_exact((8 * BLOCK * input.len()).max(1)).zip(channels.chunks_exact(2 * BLOCK));
+    for ((weights, channels), target) in blocks.zip(target.chunks_exact(2 * BLOCK)) {
+        for (pair, (channels, target)) in channels.chunks_exact(2).zip(target.chunks_exact(2)).enumerate() {
+            let (mut low, mut both) = (channels[0].bias, channels[1].bias);
+            for (weights, value) in weights.chunks_exact(8 * BLOCK).zip(input) {
+                for (half, value) in [even(value.get()), odd(value.get())].into_iter().enumerate() {
+                    let word = part(weights, 4 * (BLOCK * half + pair), 4);
+                    let weight = u32::from_le_bytes([0, 1, 2, 3].map(|byte| word[byte] as u8));
+                    low = multiply_add(low, even(weight), value);
+                    both = multiply_add(both, weight, value);
+                }
             }
+            target[0].set(last.saturated(low, channels[0].multiplier));
+            target[1].set(last.saturated(both.wrapping_sub(low) >> 8, channels[1].multiplier));
         }
-        (sums[0], sums[1]) = (low, both.wrapping_sub(low) >> 8);
     }
 }
 
-/// The sums of eight output channels.
+/// Blocks of eight output channels, saturated but not bounded.
 #[cfg(goldcrest_dsp)]
-fn four_pairs(weights: &[i8], input: &[Cell<u32>], channels: &[Channel], sums: &mut [i32; 2 * BLOCK]) {
-    if input.is_empty() || weights.len() < input.len() * 8 * BLOCK || channels.len() < 2 * BLOCK {
+fn four_pairs(weights: &[i8], input: &[Cell<u32>], channels: &[Channel], last: &Output, target: &[Cell<i8>]) {
+    if input.is_empty()
+        || weights.is_empty()
+        || target.len() != channels.len()
+        || !target.as_ptr().cast::<u32>().is_aligned()
+    {
         return;
     }
-    let end = input.as_ptr_range().end;
-    // SAFETY: the weights hold 8 words for each word of input, the channels 8 pairs, the sums 8
-    // words; weights and channels are aligned, because the image check saw to it.
-    unsafe {
-        armv7em::four_pairs(weights.as_ptr(), input.as_ptr().cast(), end.cast(), channels.as_ptr(), sums)
+    let range = input.as_ptr_range();
+    let call = armv7em::Call {
+        input: range.start.cast(),
+        end: range.end.cast(),
+        channels: channels.as_ptr(),
+        rounding: last.rounding(),
+        weights_end: weights.as_ptr_range().end,
     };
+    // The form for wide sums computes narrow ones too.
+    let run = if last.is_wide() || SMALL { armv7em::wide } else { armv7em::narrow };
+    // SAFETY: for each eight channels the weights hold 8 words for each word of input, and the target 8 values;
+    // weights and channels are aligned, because the image check saw to it.
+    unsafe { run(weights.as_ptr(), target.as_ptr().cast_mut().cast(), &call) }
 }
 
 #[cfg(goldcrest_dsp)]
 mod armv7em {
     use crate::image::Channel;
     use core::arch::naked_asm;
+
+    use super::super::requantize::{plain, wide};
+
+    /// What the loop over blocks needs beside its pointers; the offsets stand in the code below.
+    #[repr(C)]
+    pub struct Call {
+        pub input: *const u32,
+        pub end: *const u32,
+        /// Constants of the pairs.
+        pub channels: *const Channel,
+        /// `0x7fff` plus the zero point in the upper half.
+        pub rounding: i32,
+        pub weights_end: *const i8,
+    }
 
     /// Two values times eight channels. r0 weights, lr the values, r4-r7 sums of channels a, r8-r11 of
     /// `256 b + a`.
@@ -133,49 +173,122 @@ mod armv7em {
         };
     }
 
-    /// Sums of eight channels over the input words from `input` to `end`.
+    /// The output of a channel; `$at` is the offset of its multiplier.
+    macro_rules! output {
+        ($requantize:ident, $sum:literal, $at:literal) => {
+            concat!("ldr r2, [r3, #", $at, "]\n", $requantize!($sum, "r2", "r12", "lr", "r1"))
+        };
+    }
+
+    /// A function of weights (r0), outputs (r1) and [`Call`] (r2).
+    macro_rules! blocks {
+        ($(#[$doc:meta])* $name:ident, $requantize:ident) => {
+            $(#[$doc])*
+            #[unsafe(naked)]
+            pub unsafe extern "C" fn $name(weights: *const i8, outputs: *mut i8, call: &Call) {
+                naked_asm!(
+                    super::super::cpu!(),
+                    "push {{r4-r11, lr}}",
+                    // [sp]: input, its end, channels, rounding, end of the weights, outputs.
+                    "sub sp, sp, #24",
+                    "ldm r2, {{r3, r4, r5, r6, r7}}",
+                    "stm sp, {{r3, r4, r5, r6, r7}}",
+                    "str r1, [sp, #20]",
+                    "2:", // Eight channels.
+                    "ldm sp, {{r1, r2, r3}}",
+                    "ldr r4, [r3, #0]",
+                    "ldr r8, [r3, #8]",
+                    "ldr r5, [r3, #16]",
+                    "ldr r9, [r3, #24]",
+                    "ldr r6, [r3, #32]",
+                    "ldr r10, [r3, #40]",
+                    "ldr r7, [r3, #48]",
+                    "ldr r11, [r3, #56]",
+                    "3:", // Four values.
+                    "ldr lr, [r1]",
+                    "sxtb16 lr, lr",
+                    taps!(),
+                    "ldr lr, [r1], #4",
+                    "sxtb16 lr, lr, ror #8",
+                    taps!(),
+                    "cmp r1, r2",
+                    "bne 3b",
+                    "ldrd r3, r12, [sp, #8]",
+                    "subs r8, r8, r4",
+                    "subs r9, r9, r5",
+                    "subs r10, r10, r6",
+                    "subs r11, r11, r7",
+                    "asr r8, r8, #8",
+                    "asr r9, r9, #8",
+                    "asr r10, r10, #8",
+                    "asr r11, r11, #8",
+                    output!($requantize, "r4", 4),
+                    output!($requantize, "r8", 12),
+                    output!($requantize, "r5", 20),
+                    output!($requantize, "r9", 28),
+                    output!($requantize, "r6", 36),
+                    output!($requantize, "r10", 44),
+                    output!($requantize, "r7", 52),
+                    output!($requantize, "r11", 60),
+                    "bfi r4, r8, #8, #8",
+                    "bfi r5, r9, #8, #8",
+                    "bfi r6, r10, #8, #8",
+                    "bfi r7, r11, #8, #8",
+                    "bfi r4, r5, #16, #16",
+                    "bfi r6, r7, #16, #16",
+                    "ldrd r2, r1, [sp, #16]",
+                    "strd r4, r6, [r1], #8",
+                    "str r1, [sp, #20]",
+                    "adds r3, #64",
+                    "str r3, [sp, #8]",
+                    "cmp r0, r2",
+                    "bne 2b",
+                    "add sp, sp, #24",
+                    "pop {{r4-r11, pc}}",
+                )
+            }
+        };
+    }
+
+    blocks!(
+        /// Outputs that need 32 bits.
+        narrow, plain
+    );
+    blocks!(
+        /// Outputs that may need 64 bits.
+        wide, wide
+    );
+
+    /// Sums of two channels over the input words from `input` to `end`: channel a in the lower half.
     #[unsafe(naked)]
-    pub unsafe extern "C" fn four_pairs(
+    pub unsafe extern "C" fn one_pair(
         weights: *const i8,
         input: *const u32,
         end: *const u32,
         channels: *const Channel,
-        sums: &mut [i32; 8],
-    ) {
+    ) -> u64 {
         naked_asm!(
             super::super::cpu!(),
-            "push {{r4-r11, lr}}",
-            "ldr r4, [r3, #0]",
-            "ldr r8, [r3, #8]",
-            "ldr r5, [r3, #16]",
-            "ldr r9, [r3, #24]",
-            "ldr r6, [r3, #32]",
-            "ldr r10, [r3, #40]",
-            "ldr r7, [r3, #48]",
-            "ldr r11, [r3, #56]",
+            "push {{r4-r7, lr}}",
+            "ldr r12, [r3, #0]",
+            "ldr r3, [r3, #8]",
             "2:",
-            "ldr lr, [r1]",
-            "sxtb16 lr, lr",
-            taps!(),
-            "ldr lr, [r1], #4",
-            "sxtb16 lr, lr, ror #8",
-            taps!(),
+            "ldr r6, [r1], #4",
+            "ldrd r4, r5, [r0], #8",
+            "sxtb16 r7, r6",
+            "sxtb16 r6, r6, ror #8",
+            "smlad r3, r4, r7, r3",
+            "sxtb16 r4, r4",
+            "smlad r12, r4, r7, r12",
+            "smlad r3, r5, r6, r3",
+            "sxtb16 r5, r5",
+            "smlad r12, r5, r6, r12",
             "cmp r1, r2",
             "bne 2b",
-            "subs r8, r8, r4",
-            "subs r9, r9, r5",
-            "subs r10, r10, r6",
-            "subs r11, r11, r7",
-            "asr r8, r8, #8",
-            "asr r9, r9, #8",
-            "asr r10, r10, #8",
-            "asr r11, r11, #8",
-            "ldr r0, [sp, #36]",
-            "strd r4, r8, [r0]",
-            "strd r5, r9, [r0, #8]",
-            "strd r6, r10, [r0, #16]",
-            "strd r7, r11, [r0, #24]",
-            "pop {{r4-r11, pc}}",
+            "mov r0, r12",
+            "subs r1, r3, r12",
+            "asrs r1, r1, #8",
+            "pop {{r4-r7, pc}}",
         )
     }
 }

@@ -36,12 +36,17 @@ pub mod depthwise;
 pub mod fully_connected;
 mod multiply;
 mod patch;
-pub mod planes;
+mod planes;
 #[cfg(goldcrest_dsp)]
 mod requantize;
+pub mod sums;
+pub mod winograd;
 
 /// Output pixels that are computed at once.
 const PIXELS: usize = 4;
+
+/// Most rows of a window.
+pub const HEIGHT: usize = 7;
 
 /// Largest magnitude of an accumulator that two channels in one word allow.
 #[cfg(feature = "quantize")]

@@ -8,92 +8,92 @@ use super::PIXELS;
 use crate::engine::part;
 use crate::image::Layer;
 
-/// Bytes of a pair of channels beside its weights: where both sums start, and both multipliers.
-const CONSTANTS: usize = 16;
+/// Bytes of a pair of channels beside its weights: where both sums start, both multipliers, and what is
+/// added to products before the shift.
+const CONSTANTS: usize = 20;
 
 /// Bytes of weights and constants of a pair of channels whose patches have `quads` groups of four values.
 pub fn pair_bytes(quads: u64) -> u64 {
     quads.saturating_mul(8).saturating_add(CONSTANTS as u64)
 }
 
-/// The weights and constants of a layer, ready to meet tiles.
+/// The weights and constants of a layer, ready to meet its tiles.
 #[derive(Debug)]
 pub struct Multiply<'a> {
     weights: &'a [i8],
-    last: Output,
-    /// Groups of four values in a patch.
-    quads: usize,
+    /// Where every tile stands.
+    tile: &'a [Cell<u32>],
     /// Output channels.
     outputs: usize,
+    #[cfg(not(goldcrest_dsp))]
+    last: Output,
+    #[cfg(not(goldcrest_dsp))]
+    quads: usize,
+    /// The loop, what it needs for all whole pairs of channels, and for an odd last one.
+    #[cfg(goldcrest_dsp)]
+    calls: (armv7em::Pairs, armv7em::Call, Option<armv7em::Call>),
 }
 
 impl<'a> Multiply<'a> {
-    /// The product of a layer whose patches have `quads` groups of four values.
-    pub fn new(layer: &Layer<'a>, last: &Output, quads: usize, outputs: usize) -> Self {
-        Self { weights: layer.weights, last: *last, quads, outputs }
+    /// The product of a layer with tiles of `quads` groups of four values; `None` when weights or tile are not
+    /// as long as that.
+    pub fn new(layer: &Layer<'a>, last: &Output, quads: usize, tile: &'a [Cell<u32>]) -> Option<Self> {
+        let outputs = layer.record.output.shape.channels;
+        let weights = part(layer.weights, 0, outputs.div_ceil(2) * pair_bytes(quads as u64) as usize);
+        let tile = part(tile, 0, quads * 2 * PIXELS);
+        if outputs < 2 || weights.is_empty() || tile.is_empty() {
+            return None;
+        }
+        #[cfg(not(goldcrest_dsp))]
+        return Some(Self { weights, tile, outputs, last: *last, quads });
+        #[cfg(goldcrest_dsp)]
+        return Some(Self { weights, tile, outputs, calls: armv7em::calls(weights, tile, outputs, last) });
     }
 
     /// Writes the outputs of four pixels, HWC, saturated but not bounded.
-    pub fn run(&self, tile: &[Cell<u32>], outputs: &[Cell<i8>]) {
-        if self.outputs >= 2 && self.quads > 0 && tile.len() >= self.quads * 2 * PIXELS {
-            self.pairs(tile, outputs, 0, self.outputs / 2, 0);
-            if !self.outputs.is_multiple_of(2) {
-                // The last pair repeats one channel, so it stands one channel further left.
-                self.pairs(tile, outputs, self.outputs / 2, 1, self.outputs - 2);
-            }
-        }
-    }
-
-    /// `count` pairs from pair `first` on, into the channels from `channel` on.
     #[cfg(not(goldcrest_dsp))]
-    fn pairs(&self, tile: &[Cell<u32>], outputs: &[Cell<i8>], first: usize, count: usize, channel: usize) {
+    pub fn run(&self, outputs: &[Cell<i8>]) {
         use super::super::simd::{even, multiply_add};
         let bytes = pair_bytes(self.quads as u64) as usize;
-        for pair in 0..count {
-            let words = part(self.weights, (first + pair) * bytes, bytes).as_chunks::<4>().0;
+        for (pair, weights) in self.weights.chunks_exact(bytes).enumerate() {
+            // An odd last pair repeats one channel, so it stands one channel further left.
+            let channel = (2 * pair).min(self.outputs - 2);
+            let words = weights.as_chunks::<4>().0;
             let word = |at: usize| u32::from_le_bytes(words[at].map(|byte| byte as u8));
             let end = 2 + 2 * self.quads;
+            debug_assert_eq!(word(end + 2) as i32, self.last.rounding());
             for pixel in 0..PIXELS {
                 let (mut low, mut both) = (word(0) as i32, word(1) as i32);
-                let values = tile.iter().skip(pixel).step_by(PIXELS);
+                let values = self.tile.iter().skip(pixel).step_by(PIXELS);
                 for (weight, value) in (2..end).map(word).zip(values) {
                     low = multiply_add(low, even(weight), value.get());
                     both = multiply_add(both, weight, value.get());
                 }
                 let high = both.wrapping_sub(low) >> 8;
-                let place = part(outputs, pixel * self.outputs + channel + 2 * pair, 2);
+                let place = part(outputs, pixel * self.outputs + channel, 2);
                 place[0].set(self.last.saturated(low, word(end) as i32));
                 place[1].set(self.last.saturated(high, word(end + 1) as i32));
             }
         }
     }
 
-    /// `count` pairs from pair `first` on, into the channels from `channel` on.
+    /// Writes the outputs of four pixels, HWC, saturated but not bounded.
     #[cfg(goldcrest_dsp)]
     #[inline]
-    fn pairs(&self, tile: &[Cell<u32>], outputs: &[Cell<i8>], first: usize, count: usize, channel: usize) {
-        let bytes = pair_bytes(self.quads as u64) as usize;
-        let weights = part(self.weights, first * bytes, count * bytes);
-        let target = outputs.get(channel..).unwrap_or_default();
-        if weights.is_empty() || target.len() < (PIXELS - 1) * self.outputs + 2 * count {
+    pub fn run(&self, outputs: &[Cell<i8>]) {
+        if outputs.len() < PIXELS * self.outputs {
             return;
         }
-        let call = armv7em::Call {
-            pitch: self.outputs,
-            end: weights.as_ptr_range().end,
-            rounding: self.last.rounding(),
-            tile_end: tile.as_ptr().wrapping_add(self.quads * 2 * PIXELS).cast(),
-            skipped: self.quads.wrapping_neg() % 4,
-        };
-        let run = match (self.last.is_wide(), self.quads) {
-            (true, _) => armv7em::wide,
-            (false, 4) => armv7em::four_quads,
-            (false, _) => armv7em::narrow,
-        };
-        // SAFETY: the slices hold what the function reads and writes: `count` pairs of channels, `quads` groups of
-        // 8 words of tile (`run` looked), and `count` pairs of values at each of four places `pitch`
-        // apart. The weights are aligned, because the image check saw to it.
-        unsafe { run(weights.as_ptr(), tile.as_ptr().cast(), target.as_ptr().cast_mut().cast(), &call) }
+        let (run, whole, odd) = &self.calls;
+        let (tile, target) = (self.tile.as_ptr().cast::<u32>(), outputs.as_ptr().cast_mut().cast::<i8>());
+        // SAFETY: weights and tile hold what the call says, as `new` saw to; the outputs have room for all
+        // channels at four places. The weights are aligned, because the image check saw to it.
+        unsafe { run(self.weights.as_ptr(), tile, target, whole) };
+        if let Some(odd) = odd {
+            // The last pair repeats one channel, so it stands one channel further left.
+            // SAFETY: as above.
+            unsafe { run(whole.end, tile, target.add(self.outputs - 2), odd) };
+        }
     }
 }
 
@@ -102,17 +102,50 @@ impl<'a> Multiply<'a> {
 mod armv7em {
     use core::arch::naked_asm;
 
+    use core::cell::Cell;
+
     use super::super::requantize::{plain, wide};
+    use super::{Output, PIXELS};
+    use crate::kernels::SMALL;
+
+    /// The loops for the whole pairs of `outputs` channels and for an odd last one.
+    pub fn calls(
+        weights: &[i8],
+        tile: &[Cell<u32>],
+        outputs: usize,
+        last: &Output,
+    ) -> (Pairs, Call, Option<Call>) {
+        let quads = tile.len() / (2 * PIXELS);
+        let run: Pairs = match (last.is_wide() || SMALL, quads) {
+            // The form for wide sums computes narrow ones too.
+            (true, _) => wide,
+            (false, 4) => four_quads,
+            (false, _) => narrow,
+        };
+        let all = Call {
+            pitch: outputs,
+            end: weights.as_ptr_range().end,
+            tile_end: tile.as_ptr_range().end.cast(),
+            skipped: quads.wrapping_neg() % 4,
+        };
+        let whole = Call {
+            end: weights.as_ptr().wrapping_add(weights.len() / outputs.div_ceil(2) * (outputs / 2)),
+            ..all
+        };
+        (run, whole, (!outputs.is_multiple_of(2)).then_some(all))
+    }
+
+    /// A function of weights (r0), tile (r1), outputs (r2) and [`Call`] (r3).
+    pub type Pairs = unsafe extern "C" fn(*const i8, *const u32, *mut i8, &Call);
 
     /// What the loop needs beside its pointers; the offsets stand in the code below.
+    #[derive(Clone, Copy, Debug)]
     #[repr(C)]
     pub struct Call {
         /// Bytes from one pixel of the output to the next.
         pub pitch: usize,
         /// Where the weights end.
         pub end: *const i8,
-        /// `0x7fff` plus the zero point in the upper half.
-        pub rounding: i32,
         /// Where the tile ends.
         pub tile_end: *const u32,
         /// Groups of four taps that the first round of the loop leaves out, 0 to 3.
@@ -203,8 +236,8 @@ mod armv7em {
                 "mov r9, r8\n",
                 "mov r10, r8\n",
                 "mov r11, r8\n",
-                "ldr r1, [sp, #16]\n",
-                "ldr pc, [sp, #24]\n",
+                "ldr r1, [sp, #12]\n",
+                "ldr pc, [sp, #20]\n",
                 ".balign 4\n",
                 "3:\n",
                 taps!(0, 8),
@@ -216,7 +249,7 @@ mod armv7em {
                 taps_by_word!(80, 84, 88),
                 taps!(96, 104),
                 taps_by_word!(112, 116, 120),
-                "ldr r2, [sp, #20]\n",
+                "ldr r2, [sp, #16]\n",
                 "add r1, r1, #128\n",
                 "cmp r1, r2\n",
                 "bne 3b\n",
@@ -250,19 +283,17 @@ mod armv7em {
                 naked_asm!(
                     super::super::cpu!(),
                     "push {{r4-r11, lr}}",
-                    // [sp]: outputs, pitch, end of the weights, rounding, tile, its end, the first round's start.
-                    "sub sp, sp, #28",
-                    "ldm r3, {{r4, r5, r6, r7, r8}}",
-                    "strd r2, r4, [sp]",
-                    "strd r5, r6, [sp, #8]",
+                    // [sp]: outputs, pitch, end of the weights, tile, its end, the first round's start.
+                    "sub sp, sp, #24",
+                    "ldm r3, {{r4, r5, r7, r8}}",
+                    "stm sp, {{r2, r4, r5}}",
                     "sub r2, r1, r8, lsl #5",
-                    "strd r2, r7, [sp, #16]",
+                    "strd r2, r7, [sp, #12]",
                     start!($sums),
-                    "str r4, [sp, #24]",
+                    "str r4, [sp, #20]",
                     "2:", // One pair of output channels.
                     $sums!(),
-                    "ldrd r2, r3, [r0], #8",
-                    "ldr r12, [sp, #12]",
+                    "ldm r0!, {{r2, r3, r12}}",
                     // The other sums of the pair, `256 b`, modulo 2^32.
                     "subs r8, r8, r4",
                     "subs r9, r9, r5",
@@ -285,17 +316,16 @@ mod armv7em {
                     "bfi r6, r10, #8, #8",
                     "bfi r7, r11, #8, #8",
                     // The sums stand in the order of the pixels from the last to the first.
-                    "ldrd r2, r3, [sp]",
+                    "ldm sp, {{r2, r3, r12}}",
                     "strh r6, [r2, r3]",
                     "strh r5, [r2, r3, lsl #1]",
                     "add r3, r3, r3, lsl #1",
                     "strh r4, [r2, r3]",
                     "strh r7, [r2], #2",
                     "str r2, [sp]",
-                    "ldr r2, [sp, #8]",
-                    "cmp r0, r2",
+                    "cmp r0, r12",
                     "bne 2b",
-                    "add sp, sp, #28",
+                    "add sp, sp, #24",
                     "pop {{r4-r11, pc}}",
                 )
             }

@@ -9,9 +9,8 @@
 use core::cell::Cell;
 
 use super::super::product;
-use super::super::rows::Rows;
 use super::super::simd::{even, odd};
-use super::PIXELS;
+use super::{HEIGHT, PIXELS};
 use crate::engine::part;
 use crate::image::Record;
 
@@ -28,6 +27,9 @@ pub struct Patch {
     run_step: usize,
     /// Bytes from one pixel to the next.
     pixel_step: usize,
+    /// Words of a tile.
+    #[cfg(goldcrest_dsp)]
+    words: usize,
 }
 
 impl Patch {
@@ -37,10 +39,13 @@ impl Patch {
         let [height, width] = window.kernel;
         // Without dilation the columns under the window lie side by side.
         let (runs, length) = if window.dilation[1] == 1 { (1, width * channels) } else { (width, channels) };
+        let quads = length.div_ceil(4);
         Self {
             height,
             runs,
-            quads: length.div_ceil(4),
+            quads,
+            #[cfg(goldcrest_dsp)]
+            words: product([height, runs, quads, 2 * PIXELS]) as usize,
             run_step: window.dilation[1] * channels,
             pixel_step: window.stride[1] * channels,
         }
@@ -56,42 +61,49 @@ impl Patch {
         self.quads().saturating_mul((8 * PIXELS) as u64)
     }
 
-    /// Fills a tile with the patches of `count` output pixels from `first` on; the words of other pixels keep
-    /// what they held.
-    pub fn fill(&self, tile: &[Cell<u32>], rows: &Rows<'_>, first: usize, count: usize) {
-        let words = 2 * PIXELS * self.quads;
-        let mut run_start = 0;
-        for tap in 0..self.height {
-            let row = rows.row(tap);
-            for run in 0..self.runs {
-                let target = part(tile, run_start, words);
-                run_start += words;
-                let start = first * self.pixel_step + run * self.run_step;
-                if count == PIXELS {
-                    let bytes = row.get(start..).unwrap_or_default();
-                    widen_four(bytes, target, self.quads, self.pixel_step);
-                    continue;
-                }
-                for pixel in 0..count.min(PIXELS) {
-                    widen(part(row, start + pixel * self.pixel_step, 4 * self.quads), target, pixel);
-                }
+    /// Fills a tile with the patches of the four output pixels from `first` on.
+    #[cfg(goldcrest_dsp)]
+    #[inline]
+    pub fn fill(&self, tile: &[Cell<u32>], sources: &[&[Cell<i8>]; HEIGHT], first: usize) {
+        let mut target = tile.as_ptr().cast_mut().cast::<u32>();
+        let Self { runs, quads, run_step, pixel_step, .. } = *self;
+        let start = first * pixel_step;
+        let reach = start + (PIXELS - 1) * pixel_step + (runs - 1) * run_step + 4 * quads;
+        if tile.len() < self.words || quads == 0 {
+            return;
+        }
+        for row in sources.iter().take(self.height) {
+            if row.len() < reach {
+                return;
+            }
+            let mut from = row.as_ptr().cast::<i8>().wrapping_add(start);
+            for _ in 0..runs {
+                // SAFETY: the row holds the runs of four pixels, `pixel_step` apart, in groups of 4 bytes; the tile
+                // holds a group of 8 words for each group of each run; cells may be written through shared references.
+                target = unsafe { armv7em::widen_four(from, target, quads, pixel_step) };
+                from = from.wrapping_add(run_step);
             }
         }
     }
-}
 
-/// Widens the runs of four pixels, `step` bytes apart, into a tile.
-#[inline]
-fn widen_four(bytes: &[Cell<i8>], tile: &[Cell<u32>], quads: usize, step: usize) {
-    #[cfg(goldcrest_dsp)]
-    if quads > 0 && bytes.len() >= 3 * step + 4 * quads && tile.len() >= 2 * PIXELS * quads {
-        // SAFETY: four runs of `quads` groups of 4 bytes, `step` apart, are in `bytes`; `quads` groups of
-        // 8 words are in `tile`; cells may be written through shared references.
-        unsafe { armv7em::widen_four(bytes.as_ptr().cast(), tile.as_ptr().cast_mut().cast(), quads, step) }
-    }
+    /// Fills a tile with the patches of the four output pixels from `first` on.
     #[cfg(not(goldcrest_dsp))]
-    for pixel in 0..PIXELS {
-        widen(part(bytes, pixel * step, 4 * quads), tile, pixel);
+    pub fn fill(&self, tile: &[Cell<u32>], sources: &[&[Cell<i8>]; HEIGHT], first: usize) {
+        let sources = sources.map(|row| row.get(first * self.pixel_step..).unwrap_or_default());
+        self.fill_some(tile, &sources, PIXELS);
+    }
+
+    /// Fills a tile with the patches of the first `count` output pixels; the words of other pixels keep what
+    /// they held.
+    pub fn fill_some(&self, tile: &[Cell<u32>], sources: &[&[Cell<i8>]; HEIGHT], count: usize) {
+        let words = 2 * PIXELS * self.quads;
+        let runs = sources.iter().take(self.height).flat_map(|row| (0..self.runs).map(move |run| (row, run)));
+        for ((row, run), target) in runs.zip(tile.chunks_exact(words.max(1))) {
+            for pixel in 0..count.min(PIXELS) {
+                let start = pixel * self.pixel_step + run * self.run_step;
+                widen(part(row, start, 4 * self.quads), target, pixel);
+            }
+        }
     }
 }
 
@@ -103,11 +115,10 @@ mod armv7em {
     macro_rules! quad {
         () => {
             concat!(
-                "ldr r8, [r0]\n",
                 "ldr r9, [r0, r3]\n",
                 "ldr r10, [r0, r12]\n",
                 "ldr r11, [r0, lr]\n",
-                "adds r0, #4\n",
+                "ldr r8, [r0], #4\n",
                 "sxtb16 r4, r8\n",
                 "sxtb16 r5, r9\n",
                 "sxtb16 r6, r10\n",
@@ -121,9 +132,14 @@ mod armv7em {
         };
     }
 
-    /// Widens `quads` > 0 groups of 4 bytes of four runs, `step` bytes apart.
+    /// Widens `quads` > 0 groups of 4 bytes of four runs, `step` bytes apart; the end of what it wrote.
     #[unsafe(naked)]
-    pub unsafe extern "C" fn widen_four(bytes: *const i8, tile: *mut u32, quads: usize, step: usize) {
+    pub unsafe extern "C" fn widen_four(
+        bytes: *const i8,
+        tile: *mut u32,
+        quads: usize,
+        step: usize,
+    ) -> *mut u32 {
         naked_asm!(
             super::super::cpu!(),
             "push {{r4-r11, lr}}",
@@ -139,6 +155,7 @@ mod armv7em {
             "subs r2, #1",
             "bne 3b",
             "4:",
+            "mov r0, r1",
             "pop {{r4-r11, pc}}",
         )
     }

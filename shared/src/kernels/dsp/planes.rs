@@ -10,15 +10,12 @@ use core::cell::Cell;
 
 use super::super::product;
 use super::super::rows::Rows;
-use super::PIXELS;
+use super::{HEIGHT, PIXELS};
 use crate::engine::part;
 use crate::image::Record;
 
 /// Channels in planes at once.
 pub const CHANNELS: usize = 4;
-
-/// Most rows of a window.
-pub const HEIGHT: usize = 7;
 
 /// The planes of a layer, in scratch memory.
 #[derive(Clone, Copy, Debug)]

@@ -1,13 +1,13 @@
 //! Convolution without groups. Weights `[pair of output channels][vector of 16 taps][channel]`, taps as
-//! `[row][column][input channel]`, vectors and the last pair filled with zeros. Channel constants fill
-//! whole blocks of eight.
+//! `[row][column][input channel]`, or in vectors of their own for each run where that takes no more of them;
+//! vectors and the last pair are filled with zeros. Channel constants fill whole blocks of eight.
 
 use super::super::rows::{self, Rows};
 use super::super::{Needs, product, window_fits};
 use super::VECTOR;
 use super::dot::{PIXELS, dot};
 use super::finish::{self, Finish};
-use super::patch::{Patch, Room};
+use super::patch::{Patch, Tile};
 use crate::engine::{Arena, part};
 use crate::image::{Layer, Record};
 
@@ -41,24 +41,25 @@ pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
         (end - bytes, bytes)
     });
     let [ring, tile, gathered, sums] = places;
-    let room = Room { tile: arena.words(tile.0, tile.1), gathered: arena.values(gathered.0, gathered.1) };
+    let tile = Tile::new(patch, arena.words(tile.0, tile.1), arena.values(gathered.0, gathered.1));
     let sums = arena.words(sums.0, sums.1);
     let mut rows =
         Rows::new(record, arena.values(ring.0, ring.1), arena.values(record.input.offset, input.len()));
-    let finish = Finish::new(layer, PIXELS);
-    let (vectors, pairs) = (patch.vectors() as usize, output.channels.div_ceil(2));
-    let bytes = output.width * output.channels;
+    let pairs = output.channels.div_ceil(2);
     let count = PIXELS.min(output.width);
+    let finish = Finish::new(layer, PIXELS, count);
+    let bytes = output.width * output.channels;
     for y in 0..output.height {
         rows.load(y);
+        let patches = tile.row(&rows, output.width);
         let row = part(target, y * bytes, bytes);
         let mut x = 0;
         while x < output.width {
             // The last tile of a row may repeat pixels: their patches are still in the ring.
             x = x.min(output.width - count);
-            patch.fill(&rows, room, x, count);
-            dot(layer.weights, room.tile, sums, vectors, pairs);
-            finish.run(sums, part(row, x * output.channels, count * output.channels), count);
+            patches.fill(x, count);
+            dot(layer.weights, tile.words, sums, tile.vectors, pairs);
+            finish.run(sums, part(row, x * output.channels, count * output.channels));
             x += PIXELS;
         }
     }

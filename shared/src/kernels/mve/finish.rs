@@ -50,7 +50,7 @@ pub fn sum_bytes(record: &Record, pixels: usize) -> u64 {
     constants(record).saturating_mul(product([4, pixels]))
 }
 
-/// The channel constants of a layer, ready to meet sums.
+/// The last step of a layer, ready to meet sums.
 #[derive(Debug)]
 pub struct Finish<'a> {
     channels: &'a [Channel],
@@ -59,23 +59,44 @@ pub struct Finish<'a> {
     outputs: usize,
     /// Pixels side by side in the sums.
     pixels: usize,
+    /// Pixels of them that are outputs.
+    count: usize,
+    #[cfg(goldcrest_mve)]
+    call: helium::Call,
 }
 
 impl<'a> Finish<'a> {
-    /// The last step of a layer whose sums hold `pixels` pixels side by side.
-    pub fn new(layer: &Layer<'a>, pixels: usize) -> Self {
+    /// The last step of a layer whose sums hold `pixels` pixels side by side, of which the first `count` are
+    /// outputs.
+    pub fn new(layer: &Layer<'a>, pixels: usize, count: usize) -> Self {
         let outputs = layer.record.output.shape.channels;
-        let channels = part(layer.channels, 0, outputs.next_multiple_of(BLOCK));
-        Self { channels, last: Output::new(&layer.record), outputs, pixels }
+        let (last, count) = (Output::new(&layer.record), count.min(pixels));
+        Self {
+            channels: part(layer.channels, 0, outputs.next_multiple_of(BLOCK)),
+            last,
+            outputs,
+            pixels,
+            count,
+            #[cfg(goldcrest_mve)]
+            call: helium::Call {
+                count,
+                pitch: outputs,
+                outputs,
+                zero: last.zero(),
+                low: i32::from(last.bounds()[0]),
+                high: i32::from(last.bounds()[1]),
+                skip: (pixels - count) * BLOCK * 4,
+            },
+        }
     }
 
-    /// Writes the outputs (HWC) of the first `count` pixels.
-    pub fn run(&self, sums: &[Cell<u32>], target: &[Cell<i8>], count: usize) {
+    /// Writes outputs (HWC).
+    pub fn run(&self, sums: &[Cell<u32>], target: &[Cell<i8>]) {
         #[cfg(goldcrest_mve)]
         if !self.last.is_wide() {
-            return self.vectors(sums, target, count);
+            return self.vectors(sums, target);
         }
-        for (pixel, place) in (0..count).zip(target.chunks_exact(self.outputs.max(1))) {
+        for (pixel, place) in (0..self.count).zip(target.chunks_exact(self.outputs.max(1))) {
             for (index, (value, channel)) in place.iter().zip(self.channels).enumerate() {
                 let at = (index / BLOCK * self.pixels + pixel) * BLOCK + index % BLOCK;
                 let sum = sums.get(at).map_or(0, |sum| sum.get() as i32);
@@ -85,29 +106,18 @@ impl<'a> Finish<'a> {
     }
 
     #[cfg(goldcrest_mve)]
-    fn vectors(&self, sums: &[Cell<u32>], target: &[Cell<i8>], count: usize) {
-        let count = count.min(self.pixels);
+    fn vectors(&self, sums: &[Cell<u32>], target: &[Cell<i8>]) {
         let fits = sums.len() >= self.channels.len() * self.pixels
-            && target.len() >= count * self.outputs
+            && target.len() >= self.count * self.outputs
             && self.channels.len() >= self.outputs;
-        if !fits || count == 0 || self.outputs == 0 {
+        if !fits || self.count == 0 || self.outputs == 0 {
             return;
         }
-        let [low, high] = self.last.bounds().map(i32::from);
-        let zero = self.last.zero();
-        let skip = (self.pixels - count) * BLOCK * 4;
-        let call = helium::Call { count, pitch: self.outputs, outputs: self.outputs, zero, low, high, skip };
+        let (channels, target) = (self.channels.as_ptr(), target.as_ptr().cast_mut().cast());
         // SAFETY: the slices hold what the function touches: whole blocks of channel constants and of
         // sums for `pixels` pixels, `outputs` values for each of `count` pixels; constants and sums are
         // aligned to words, because the image check and `Arena::words` saw to it.
-        unsafe {
-            helium::finish(
-                sums.as_ptr().cast(),
-                self.channels.as_ptr(),
-                target.as_ptr().cast_mut().cast(),
-                &call,
-            );
-        }
+        unsafe { helium::finish(sums.as_ptr().cast(), channels, target, &self.call) }
     }
 }
 
@@ -117,6 +127,7 @@ mod helium {
     use core::arch::naked_asm;
 
     /// What the loop needs beside its pointers, in the order of the registers that load it.
+    #[derive(Debug)]
     #[repr(C)]
     pub struct Call {
         /// Pixels.

@@ -37,7 +37,7 @@ pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
     if layer.weights.len() >= blocks * vectors * BLOCK * VECTOR && sums.len() >= blocks * BLOCK {
         dot(layer.weights, input, sums, blocks);
     }
-    Finish::new(layer, 1).run(sums, target, 1);
+    Finish::new(layer, 1, 1).run(sums, target);
 }
 
 /// The sums of `blocks` blocks of outputs.

@@ -35,6 +35,8 @@ mod patch;
 
 #[cfg(feature = "quantize")]
 pub use finish::BLOCK;
+#[cfg(feature = "quantize")]
+pub use patch::apart;
 
 /// Bytes of a vector register.
 pub const VECTOR: usize = 16;

@@ -1,17 +1,21 @@
 //! The patches under four neighbouring pixels, side by side.
 //!
 //! A patch is what lies under the window: runs of neighbouring bytes, one per kernel row (one per kernel
-//! row and column with dilation). Runs follow each other without gaps; the last vector is filled with
-//! whatever the memory held, which meets weights of 0. Runs of whole vectors are copied straight to their
-//! places in the tile; others are first gathered behind each other.
+//! row and column with dilation). Where that takes no more vectors, each run has vectors of its own and is
+//! copied straight to its place in the tile; else runs are first gathered behind each other without gaps.
+//! Vectors are filled up with whatever the memory held, which meets weights of 0.
 #![allow(unsafe_code)]
 
 use core::cell::Cell;
 
 use super::super::product;
 use super::super::rows::Rows;
+#[cfg(not(goldcrest_mve))]
+use super::super::rows::copy;
 use super::VECTOR;
 use super::dot::PIXELS;
+#[cfg(not(goldcrest_mve))]
+use crate::engine::part;
 use crate::image::Record;
 
 /// Where the values of a patch stand in the rows under the window.
@@ -27,17 +31,15 @@ pub struct Patch {
     run_step: usize,
     /// Bytes from one pixel to the next.
     pixel_step: usize,
-    /// Runs are whole vectors and tiles are whole, so nothing is gathered.
+    /// Bytes from one run of a patch to the next.
+    pitch: usize,
+    /// Runs have vectors of their own and tiles are whole, so nothing is gathered.
     straight: bool,
 }
 
-/// Scratch memory of a tile.
-#[derive(Clone, Copy, Debug)]
-pub struct Room<'a> {
-    /// Four patches: `[vector][pixel]`.
-    pub tile: &'a [Cell<u32>],
-    /// The same patches one after the other, where they are gathered.
-    pub gathered: &'a [Cell<i8>],
+/// Whether `runs` runs of `length` bytes take no more vectors when each has its own.
+pub fn apart(runs: usize, length: usize) -> bool {
+    product([runs, length.div_ceil(VECTOR)]) == product([runs, length]).div_ceil(VECTOR as u64)
 }
 
 impl Patch {
@@ -46,13 +48,15 @@ impl Patch {
         let (window, channels) = (&record.window, record.input.shape.channels);
         let [height, width] = window.kernel;
         let (runs, length) = if window.dilation[1] == 1 { (1, width * channels) } else { (width, channels) };
+        let apart = apart(height.saturating_mul(runs), length);
         Self {
             height,
             runs,
             length,
             run_step: window.dilation[1] * channels,
             pixel_step: window.stride[1] * channels,
-            straight: length.is_multiple_of(VECTOR) && record.output.shape.width >= PIXELS,
+            pitch: if apart { length.next_multiple_of(VECTOR) } else { length },
+            straight: apart && record.output.shape.width >= PIXELS,
         }
     }
 
@@ -71,106 +75,122 @@ impl Patch {
         if self.straight { 0 } else { self.tile_bytes() }
     }
 
-    /// Fills a tile with the patches of `count` pixels from `first` on; of other pixels it may hold
-    /// anything.
-    pub fn fill(&self, rows: &Rows<'_>, room: Room<'_>, first: usize, count: usize) {
-        let tile_bytes = self.tile_bytes() as usize;
-        if size_of_val(room.tile) < tile_bytes
-            || size_of_val(room.gathered) < self.gathered_bytes() as usize
-            || self.vectors() == 0
-        {
+    /// Distance from the start of a row to the end of the last run of pixel `last`.
+    fn reach(&self, last: usize) -> usize {
+        last * self.pixel_step + self.runs.saturating_sub(1) * self.run_step + self.length
+    }
+}
+
+/// A tile of four patches in scratch memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Tile<'a> {
+    patch: Patch,
+    /// Vectors of a patch; 0 where memory is missing, which a checked image never lets happen.
+    pub vectors: usize,
+    /// Four patches: `[vector][pixel]`.
+    pub words: &'a [Cell<u32>],
+    /// The same patches one after the other, where they are gathered.
+    gathered: &'a [Cell<i8>],
+}
+
+impl<'a> Tile<'a> {
+    /// A tile in memory of [`Patch::tile_bytes`] and [`Patch::gathered_bytes`].
+    pub fn new(patch: Patch, words: &'a [Cell<u32>], gathered: &'a [Cell<i8>]) -> Self {
+        let vectors = patch.vectors() as usize;
+        let bytes = vectors * PIXELS * VECTOR;
+        let fits = size_of_val(words) >= bytes && (patch.straight || gathered.len() >= bytes);
+        Self { patch, vectors: if fits { vectors } else { 0 }, words, gathered }
+    }
+
+    /// The patches under an output row of `width` pixels, whose input rows are loaded.
+    pub fn row<'r>(&'r self, rows: &'r Rows<'a>, width: usize) -> Row<'r> {
+        let Patch { height, runs, length, .. } = self.patch;
+        let inside = width > 0 && self.patch.reach(width - 1) <= rows.pitch();
+        let some = self.vectors > 0 && height > 0 && runs > 0 && length > 0;
+        Row {
+            tile: self,
+            width: if inside && some { width } else { 0 },
+            #[cfg(not(goldcrest_mve))]
+            rows,
+            #[cfg(goldcrest_mve)]
+            source: helium::Source {
+                base: rows.ring().as_ptr().cast(),
+                row: rows.start(0),
+                row_step: rows.step(),
+                ring: rows.ring().len(),
+                rows: height,
+                runs,
+                run_step: self.patch.run_step,
+                length,
+                pixel_step: self.patch.pixel_step,
+            },
+            #[cfg(goldcrest_mve)]
+            gap: (self.vectors * VECTOR).saturating_sub(height * runs * self.patch.pitch),
+        }
+    }
+}
+
+/// The patches under an output row.
+#[derive(Debug)]
+pub struct Row<'r> {
+    tile: &'r Tile<'r>,
+    /// Pixels; all their runs lie inside the rows.
+    width: usize,
+    #[cfg(not(goldcrest_mve))]
+    rows: &'r Rows<'r>,
+    #[cfg(goldcrest_mve)]
+    source: helium::Source,
+    /// Bytes that fill a patch up to whole vectors.
+    #[cfg(goldcrest_mve)]
+    gap: usize,
+}
+
+impl Row<'_> {
+    /// Fills the tile with the patches of `count` pixels, at most four, from `first` on; of other pixels it
+    /// may hold anything.
+    pub fn fill(&self, first: usize, count: usize) {
+        if count == 0 || count > PIXELS || first + count > self.width {
             return;
         }
-        match self.straight {
-            true => self.spread(rows, room.tile, first),
+        match self.tile.patch.straight {
+            true => self.spread(first),
             false => {
-                self.gather(rows, room.gathered, first, count.min(PIXELS));
-                interleave(room.gathered, room.tile, tile_bytes / PIXELS);
-            }
-        }
-    }
-
-    /// The runs of `count` pixels from `first` on lie in the rows of the ring.
-    #[cfg(goldcrest_mve)]
-    fn inside(&self, rows: &Rows<'_>, first: usize, count: usize) -> bool {
-        let last = (first + count - 1) * self.pixel_step + (self.runs - 1) * self.run_step;
-        count > 0 && self.height > 0 && self.runs > 0 && self.length > 0 && last + self.length <= rows.pitch()
-    }
-
-    /// Where the runs of a pixel stand.
-    #[cfg(goldcrest_mve)]
-    fn source(&self, rows: &Rows<'_>, first: usize) -> helium::Source {
-        helium::Source {
-            base: rows.ring().as_ptr().cast::<i8>().wrapping_add(first * self.pixel_step),
-            row: rows.start(0),
-            row_step: rows.step(),
-            ring: rows.ring().len(),
-            rows: self.height,
-            runs: self.runs,
-            run_step: self.run_step,
-            length: self.length,
-            pixel_step: self.pixel_step,
-        }
-    }
-
-    /// Puts the runs of each of `count` pixels behind each other.
-    fn gather(&self, rows: &Rows<'_>, gathered: &[Cell<i8>], first: usize, count: usize) {
-        let bytes = self.vectors() as usize * VECTOR;
-        #[cfg(goldcrest_mve)]
-        if self.inside(rows, first, count) {
-            let source = self.source(rows, first);
-            let call = helium::Gather { gap: bytes - self.height * self.runs * self.length, count };
-            let gather =
-                if self.runs == 1 && self.length <= VECTOR { helium::gather_short } else { helium::gather };
-            // SAFETY: every run lies in a row of the ring, which `inside` saw and `Rows` keeps; `count`
-            // patches of `bytes` bytes lie in `gathered`, which `fill` saw.
-            unsafe { gather(gathered.as_ptr().cast_mut().cast(), &source, &call) };
-        }
-        #[cfg(not(goldcrest_mve))]
-        for (pixel, patch) in gathered.chunks_exact(bytes).take(count).enumerate() {
-            let mut runs = patch.chunks_exact(self.length.max(1));
-            for (row, run) in (0..self.height).flat_map(|row| (0..self.runs).map(move |run| (row, run))) {
-                let start = (first + pixel) * self.pixel_step + run * self.run_step;
-                let values = crate::engine::part(rows.row(row), start, self.length);
-                runs.next().into_iter().for_each(|run| super::super::rows::copy(values, run));
-            }
-        }
-    }
-
-    /// Copies runs of whole vectors of four pixels into a tile.
-    fn spread(&self, rows: &Rows<'_>, tile: &[Cell<u32>], first: usize) {
-        #[cfg(goldcrest_mve)]
-        if self.inside(rows, first, PIXELS) {
-            let source = self.source(rows, first);
-            // SAFETY: every run lies in a row of the ring, which `inside` saw and `Rows` keeps; the tile holds
-            // them all, which `fill` saw, and is aligned to words.
-            unsafe { helium::spread(tile.as_ptr().cast_mut().cast(), &source, self.length / VECTOR) };
-        }
-        #[cfg(not(goldcrest_mve))]
-        {
-            let mut vectors = tile.chunks_exact(PIXELS * VECTOR / 4);
-            for (row, run) in (0..self.height).flat_map(|row| (0..self.runs).map(move |run| (row, run))) {
-                let start = first * self.pixel_step + run * self.run_step;
-                for (at, words) in (start..).step_by(VECTOR).zip(vectors.by_ref().take(self.length / VECTOR))
-                {
-                    for (pixel, words) in words.chunks_exact(VECTOR / 4).enumerate() {
-                        words_of(
-                            crate::engine::part(rows.row(row), at + pixel * self.pixel_step, VECTOR),
-                            words,
-                        );
-                    }
-                }
+                self.gather(first, count);
+                self.interleave();
             }
         }
     }
 }
 
-/// Copies four patches of `bytes` bytes, which stand one after the other, into a tile.
-fn interleave(gathered: &[Cell<i8>], tile: &[Cell<u32>], bytes: usize) {
-    #[cfg(goldcrest_mve)]
-    {
+#[cfg(goldcrest_mve)]
+impl Row<'_> {
+    /// Puts the runs of each of `count` pixels behind each other.
+    fn gather(&self, first: usize, count: usize) {
+        let patch = &self.tile.patch;
+        let source = self.source.at(first);
+        let back = patch.length.next_multiple_of(VECTOR) - patch.pitch;
+        let call = helium::Gather { gap: self.gap, count, pitch: patch.pitch, back };
+        let short = patch.runs == 1 && patch.length <= VECTOR;
+        let gather = if short { helium::gather_short } else { helium::gather };
+        // SAFETY: every run of the row lies in the ring, which `Tile::row` saw and `Rows` keeps; four whole
+        // patches fit the memory they are gathered in, which `Tile::new` saw.
+        unsafe { gather(self.tile.gathered.as_ptr().cast_mut().cast(), &source, &call) };
+    }
+
+    /// Copies the runs of four pixels into the tile.
+    fn spread(&self, first: usize) {
+        let source = self.source.at(first);
+        let tile = self.tile.words.as_ptr().cast_mut().cast();
+        // SAFETY: every run of the row lies in the ring, behind which stands the tile, so the last vector of a
+        // run may end beyond it; straight patches have four pixels; the tile holds them and is aligned to words.
+        unsafe { helium::spread(tile, &source, source.length.div_ceil(VECTOR)) };
+    }
+
+    /// Copies the gathered patches into the tile.
+    fn interleave(&self) {
+        let bytes = self.tile.vectors * VECTOR;
         let source = helium::Source {
-            base: gathered.as_ptr().cast(),
+            base: self.tile.gathered.as_ptr().cast(),
             row: 0,
             row_step: 0,
             ring: 1,
@@ -180,22 +200,59 @@ fn interleave(gathered: &[Cell<i8>], tile: &[Cell<u32>], bytes: usize) {
             length: bytes,
             pixel_step: bytes,
         };
-        // SAFETY: `fill` saw that both hold four patches; the tile is aligned to words.
-        unsafe { helium::spread(tile.as_ptr().cast_mut().cast(), &source, bytes / VECTOR) };
+        let tile = self.tile.words.as_ptr().cast_mut().cast();
+        // SAFETY: both hold four patches, which `Tile::new` saw; the tile is aligned to words.
+        unsafe { helium::spread(tile, &source, self.tile.vectors) };
     }
-    #[cfg(not(goldcrest_mve))]
-    for (vector, words) in tile.chunks_exact(PIXELS * VECTOR / 4).take(bytes / VECTOR).enumerate() {
-        for (pixel, words) in words.chunks_exact(VECTOR / 4).enumerate() {
-            words_of(crate::engine::part(gathered, pixel * bytes + vector * VECTOR, VECTOR), words);
+}
+
+#[cfg(not(goldcrest_mve))]
+impl Row<'_> {
+    /// Calls `each` with every run of a pixel.
+    fn runs(&self, pixel: usize, each: &mut dyn FnMut(&[Cell<i8>])) {
+        let patch = &self.tile.patch;
+        for row in 0..patch.height {
+            for run in 0..patch.runs {
+                let start = pixel * patch.pixel_step + run * patch.run_step;
+                each(part(self.rows.row(row), start, patch.length));
+            }
+        }
+    }
+
+    /// Puts the runs of each of `count` pixels behind each other.
+    fn gather(&self, first: usize, count: usize) {
+        let patches = self.tile.gathered.chunks_exact(self.tile.vectors * VECTOR);
+        for (pixel, patch) in patches.take(count).enumerate() {
+            let mut place = patch.chunks(self.tile.patch.pitch);
+            self.runs(first + pixel, &mut |run| place.next().into_iter().for_each(|to| copy(run, to)));
+        }
+    }
+
+    /// Copies the runs of four pixels into the tile.
+    fn spread(&self, first: usize) {
+        for pixel in 0..PIXELS {
+            let mut place = self.tile.words.chunks_exact(VECTOR / 4).skip(pixel).step_by(PIXELS);
+            self.runs(first + pixel, &mut |run| {
+                run.chunks(VECTOR).zip(&mut place).for_each(|(vector, words)| words_of(vector, words));
+            });
+        }
+    }
+
+    /// Copies the gathered patches into the tile.
+    fn interleave(&self) {
+        for (pixel, patch) in self.tile.gathered.chunks_exact(self.tile.vectors * VECTOR).enumerate() {
+            let place = self.tile.words.chunks_exact(VECTOR / 4).skip(pixel).step_by(PIXELS);
+            patch.chunks_exact(VECTOR).zip(place).for_each(|(vector, words)| words_of(vector, words));
         }
     }
 }
 
-/// Copies bytes into words.
+/// Copies bytes into words; missing ones are 0.
 #[cfg(not(goldcrest_mve))]
 fn words_of(bytes: &[Cell<i8>], words: &[Cell<u32>]) {
-    for (word, bytes) in words.iter().zip(bytes.as_chunks::<4>().0) {
-        word.set(u32::from_le_bytes(core::array::from_fn(|byte| bytes[byte].get() as u8)));
+    for (word, bytes) in words.iter().zip(bytes.chunks(4)) {
+        let byte = |at: usize| bytes.get(at).map_or(0, |byte| byte.get() as u8);
+        word.set(u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)]));
     }
 }
 
@@ -204,6 +261,7 @@ mod helium {
     use core::arch::naked_asm;
 
     /// Where runs stand, in the order of the registers that load it.
+    #[derive(Clone, Copy, Debug)]
     #[repr(C)]
     pub struct Source {
         /// The ring, at the first pixel.
@@ -226,13 +284,25 @@ mod helium {
         pub pixel_step: usize,
     }
 
-    /// How patches follow each other.
+    impl Source {
+        /// The same from a pixel on.
+        #[inline]
+        pub fn at(&self, pixel: usize) -> Self {
+            Self { base: self.base.wrapping_add(pixel * self.pixel_step), ..*self }
+        }
+    }
+
+    /// How runs and patches follow each other.
     #[repr(C)]
     pub struct Gather {
         /// Bytes that fill a patch up to whole vectors.
         pub gap: usize,
         /// Patches, at least one.
         pub count: usize,
+        /// Bytes from one run to the next.
+        pub pitch: usize,
+        /// Bytes of the last vector of a run that are not of the run but of the next.
+        pub back: usize,
     }
 
     /// Advances r4 to the next row: r5 step, r6 bytes of the ring.
@@ -242,7 +312,7 @@ mod helium {
         };
     }
 
-    /// Puts runs of up to 16 bytes, one per row, behind each other. r3 base, r7 rows, r10 length, r11 pixel step.
+    /// Puts runs of up to 16 bytes, one per row, behind each other. r3 base, r7 rows, r10 pitch, r11 pixel step.
     #[unsafe(naked)]
     pub unsafe extern "C" fn gather_short(patches: *mut i8, source: &Source, call: &Gather) {
         naked_asm!(
@@ -251,6 +321,7 @@ mod helium {
             "ldm r1, {{r3-r11}}",
             "ldrd r8, r9, [r2]",
             "vctp.8 r10",
+            "ldr r10, [r2, #8]",
             "2:",
             "ldr r4, [r1, #4]",
             "dls lr, r7",
@@ -295,11 +366,9 @@ mod helium {
             "vldrb.u8 q0, [r12], #16",
             "vstrb.8 q0, [r0], #16",
             "letp lr, 5b",
-            // The last vector may have been a part of one.
-            "rsb r12, r10, #0",
-            "and r12, r12, #15",
-            "sub r0, r0, r12",
+            "ldr r12, [r2, #12]",
             "subs r8, #1",
+            "sub r0, r0, r12",
             "bne 4b",
             next_row!(),
             "subs r7, #1",
@@ -316,7 +385,7 @@ mod helium {
         )
     }
 
-    /// Copies runs of `vectors` whole vectors of four pixels into a tile. r3 base, r7 rows left, r8 runs left,
+    /// Copies runs of `vectors` vectors of four pixels into a tile. r3 base, r7 rows left, r8 runs left,
     /// r9-r12 the runs of the pixels.
     #[unsafe(naked)]
     pub unsafe extern "C" fn spread(tile: *mut u32, source: &Source, vectors: usize) {

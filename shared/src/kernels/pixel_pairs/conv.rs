@@ -47,24 +47,36 @@ pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
 }
 
 /// All output channels of the pixels of a tile.
+#[inline(never)]
 fn outputs(layer: &Layer<'_>, last: &Output, tile: &[Cell<u32>], target: &[Cell<i8>]) {
+    if last.is_plain() {
+        #[cfg(goldcrest_armv7)]
+        multiply::plain(tile, layer.weights, layer.channels, last, target);
+        #[cfg(not(goldcrest_armv7))]
+        blocks(layer, tile, target, |sum, multiplier| last.plain_value(sum, multiplier));
+    } else {
+        blocks(layer, tile, target, |sum, multiplier| last.value(sum, multiplier));
+    }
+}
+
+/// The same by a function from sums and multipliers to values.
+fn blocks(layer: &Layer<'_>, tile: &[Cell<u32>], target: &[Cell<i8>], value: impl Fn(i32, i32) -> i8) {
     let pitch = layer.record.output.shape.channels;
-    let block = tile.len() / (PIXELS / 2) * CHANNELS;
-    let mut weights = layer.weights;
-    let mut target = target;
+    let bytes = tile.len() / (PIXELS / 2) * CHANNELS;
+    let (mut weights, mut target) = (layer.weights, target);
     for channels in layer.channels.chunks(CHANNELS) {
         let mut sums = [[0; PIXELS]; CHANNELS];
-        multiply::block(tile, part(weights, 0, block), channels.len(), &mut sums);
+        multiply::block(tile, part(weights, 0, bytes), channels.len(), &mut sums);
         for (channel, (sums, constants)) in sums.iter().zip(channels).enumerate() {
             let mut at = channel;
             for sum in sums {
-                if let Some(value) = target.get(at) {
-                    value.set(last.value(sum.wrapping_add(constants.bias), constants.multiplier));
+                if let Some(place) = target.get(at) {
+                    place.set(value(sum.wrapping_add(constants.bias), constants.multiplier));
                 }
                 at += pitch;
             }
         }
-        weights = weights.get(block..).unwrap_or_default();
+        weights = weights.get(bytes..).unwrap_or_default();
         target = target.get(channels.len()..).unwrap_or_default();
     }
 }

@@ -3,7 +3,13 @@
 
 use core::cell::Cell;
 
+#[cfg(goldcrest_armv7)]
+use super::super::output::Output;
+#[cfg(goldcrest_armv7)]
+use super::armv7m::{Call, plain_outputs};
 use super::tile::{PIXELS, TAPS};
+#[cfg(goldcrest_armv7)]
+use crate::image::Channel;
 
 /// Output channels in a block of weights.
 pub const CHANNELS: usize = 4;
@@ -32,12 +38,31 @@ pub fn block(tile: &[Cell<u32>], weights: &[i8], count: usize, sums: &mut [[i32;
         }
     }
     #[cfg(not(any(target_arch = "arm", target_arch = "riscv32")))]
-    plain(tile, weights, rounds, count, sums);
+    block_in_rust(tile, weights, rounds, count, sums);
 }
 
-/// The same in Rust.
+/// Outputs of all channels of the pixels of a tile, where [`Output::is_plain`]. The target holds up to four
+/// pixels; the tile repeats the last one, and so does what is written.
+#[cfg(goldcrest_armv7)]
+pub fn plain(tile: &[Cell<u32>], weights: &[i8], channels: &[Channel], last: &Output, target: &[Cell<i8>]) {
+    let rounds = tile.len() / (TAPS * PIXELS / 2);
+    let count = channels.len();
+    let pixels = (target.len() / count.max(1)).min(PIXELS);
+    if rounds == 0 || pixels == 0 || weights.len() < rounds * TAPS * count.next_multiple_of(CHANNELS) {
+        return;
+    }
+    let place = |pixel: usize| target.as_ptr().cast::<i8>().cast_mut().wrapping_add(pixel * count);
+    let targets = [0, 1, 2, 3].map(|pixel: usize| place(pixel.min(pixels - 1)));
+    let call = Call { channels: channels.as_ptr(), rounds, count, rounding: last.rounding(), targets };
+    // SAFETY: the tile holds `rounds` > 0 times 8 words, the weights as often 16 bytes for each started
+    // block of `count` > 0 channels; `count` values follow each target, and cells may be written through
+    // shared references.
+    unsafe { plain_outputs(tile.as_ptr().cast(), weights.as_ptr(), &call) };
+}
+
+/// [`block`] in Rust.
 #[cfg(not(any(target_arch = "arm", target_arch = "riscv32")))]
-fn plain(
+fn block_in_rust(
     tile: &[Cell<u32>],
     weights: &[i8],
     rounds: usize,

@@ -1,5 +1,6 @@
 //! The patches under four neighbouring output pixels, as two words per tap: pixels 0 and 1, pixels 2
 //! and 3, the first of a pair in the lower half.
+#![allow(unsafe_code)]
 
 use core::cell::Cell;
 
@@ -63,30 +64,75 @@ impl Patch {
     /// the last one stands for the others.
     pub fn fill(&self, tile: &[Cell<u32>], rows: &Rows<'_>, first: usize, count: usize) {
         let words = WORDS * self.length;
+        let offsets = [0, 1, 2, 3].map(|pixel: usize| pixel.min(count - 1) * self.pixel_step);
         let mut at = 0;
         for tap in 0..self.height {
             let row = rows.row(tap);
             for run in 0..self.runs {
                 let start = first * self.pixel_step + run * self.run_step;
-                let values = [0, 1, 2, 3].map(|pixel: usize| {
-                    part(row, start + pixel.min(count - 1) * self.pixel_step, self.length)
-                });
-                pair(values, part(tile, at, words));
+                let values = part(row, start, offsets[PIXELS - 1] + self.length);
+                pair(values, &offsets, part(tile, at, words));
                 at += words;
             }
         }
     }
 }
 
-/// Two words per value of four runs of one length.
+/// Two words per value of four runs of one length, which start at rising offsets from 0 on.
+#[inline]
+fn pair(values: &[Cell<i8>], offsets: &[usize; PIXELS], tile: &[Cell<u32>]) {
+    let length = tile.len() / WORDS;
+    if offsets[PIXELS - 1] + length > values.len() {
+        return;
+    }
+    let (values, words) = (values.as_ptr().cast::<i8>(), tile.as_ptr().cast_mut().cast::<u32>());
+    // SAFETY: every run has `length` values, as the last one has, and the tile as many pairs of words; cells
+    // may be written through shared references.
+    unsafe {
+        #[cfg(goldcrest_armv7)]
+        super::armv7m::pair(values, offsets, words, length);
+        #[cfg(not(goldcrest_armv7))]
+        pair_in_rust(values, offsets, words, length);
+    }
+}
+
+/// The same in Rust.
+///
+/// # Safety
+/// The values must hold `length` values behind each offset, the tile as many pairs of words to be written.
+#[cfg(not(goldcrest_armv7))]
+#[inline(never)]
+unsafe fn pair_in_rust(values: *const i8, offsets: &[usize; PIXELS], tile: *mut u32, length: usize) {
+    /// Values per round of the loop, so that the pointers move once for all of them.
+    const UNROLL: usize = 4;
+    let mut run = offsets.map(|offset| values.wrapping_add(offset));
+    let mut words = tile;
+    for _ in 0..length / UNROLL {
+        for tap in 0..UNROLL {
+            // SAFETY: `UNROLL` more values exist in every run, and as many pairs of words.
+            unsafe { pair_tap(&run, words, tap) };
+        }
+        run = run.map(|run| run.wrapping_add(UNROLL));
+        words = words.wrapping_add(UNROLL * WORDS);
+    }
+    for tap in 0..length % UNROLL {
+        // SAFETY: `length % UNROLL` more values exist in every run, and as many pairs of words.
+        unsafe { pair_tap(&run, words, tap) };
+    }
+}
+
+/// The two words of a tap.
+///
+/// # Safety
+/// The runs and the words must hold that tap; the words may be written.
+#[cfg(not(goldcrest_armv7))]
 #[inline(always)]
-fn pair([a, b, c, d]: [&[Cell<i8>]; PIXELS], tile: &[Cell<u32>]) {
-    let word = |low: &Cell<i8>, high: &Cell<i8>| {
-        i32::from(low.get()).wrapping_add(i32::from(high.get()) << 16) as u32
-    };
-    let values = a.iter().zip(b).zip(c.iter().zip(d));
-    for ([first, second], ((a, b), (c, d))) in tile.as_chunks::<WORDS>().0.iter().zip(values) {
-        first.set(word(a, b));
-        second.set(word(c, d));
+unsafe fn pair_tap(run: &[*const i8; PIXELS], words: *mut u32, tap: usize) {
+    for word in 0..WORDS {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let [low, high] = [0, 1].map(|half: usize| i32::from(*run[2 * word + half].add(tap)));
+            words.add(WORDS * tap + word).write(low.wrapping_add(high << 16) as u32);
+        }
     }
 }

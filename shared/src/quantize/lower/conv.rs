@@ -29,7 +29,10 @@ pub fn lower(builder: &mut Builder<'_>, context: &Context<'_>, step: &Step<'_>) 
         let largest = row.iter().fold(0.0, |largest: f64, &weight| largest.max(f64::from(weight).abs()));
         let ideal = largest / LIMIT * unit;
         let for_bias = f64::from(shift).abs() / f64::from(input.scale) / BIAS_LIMIT * unit;
-        let k = libm::ceil(ideal.max(for_bias) * (1.0 - 1e-9)).max(1.0);
+        let k = match context.given.weight_scale(step.node.output, channel) {
+            Some(scale) => given(scale * unit, ideal.max(for_bias)),
+            None => libm::ceil(ideal.max(for_bias) * (1.0 - 1e-9)).max(1.0),
+        };
         let multiplier = on_grid(step, channel, k)?;
         let scale = k / unit;
         let rounded =
@@ -57,6 +60,16 @@ pub fn lower(builder: &mut Builder<'_>, context: &Context<'_>, step: &Step<'_>) 
     };
     builder.push(step, QuantizedOp::Conv(op), output, grid_cost);
     Ok(())
+}
+
+/// The multiplier on the grid next to a given one; the next larger where the largest weight would else lose
+/// more than half a step.
+fn given(multiplier: f64, least: f64) -> f64 {
+    let nearest = libm::rint(multiplier).max(1.0);
+    match least / nearest * LIMIT > LIMIT + 0.5 {
+        true => libm::ceil(least * (1.0 - 1e-9)),
+        false => nearest,
+    }
 }
 
 /// How far rounding the weights moves the mean of an output channel: `sum (wq * s - w) * mean(x)`. Padding

@@ -3,7 +3,7 @@
 use alloc::{string::String, vec, vec::Vec};
 
 use super::weights;
-use super::{Optimize, PackError, PackOptions, PackedLayer};
+use super::{Optimize, PackError, PackOptions, PackedLayer, Winograd};
 use crate::image::{Channel, Record, Slot};
 use crate::kernels::{self, Family, id};
 use crate::quantize::check::accumulator_range;
@@ -156,8 +156,8 @@ fn is_wide(accumulator: i64, multiplier: Multiplier) -> bool {
     accumulator.saturating_mul(i64::from(multiplier.k())) >= (1 << 31) - (1 << 24)
 }
 
-/// The kernels of a family that compute a convolution, fastest first; the record says whether 32 bits are enough. To save code, a kernel that
-/// another one can stand in for is left out.
+/// The kernels of a family that compute a convolution, fastest first; the record says whether 32 bits are
+/// enough. To save code, a kernel that another one can stand in for is left out.
 fn kernels_of(step: &Step, conv: &QuantizedConv, options: &PackOptions) -> Vec<u8> {
     let (input, output) = (step.record.input.shape, step.record.output.shape);
     let Window { kernel, padding, .. } = conv.window;
@@ -170,11 +170,16 @@ fn kernels_of(step: &Step, conv: &QuantizedConv, options: &PackOptions) -> Vec<u
         let fits = |(low, high)| low >= -limit && high < limit;
         let dsp = (0..output.channels).all(|o| fits(accumulator_range(conv, o, step.record.input_zero)));
         kernels.extend((dsp && whole).then_some(id::DSP_FULLY_CONNECTED));
-        kernels.extend((dsp && conv.groups == 1 && output.channels > 1).then_some(id::DSP_CONV));
-        let planar = output.channels == conv.groups
-            && conv.window.dilation[1] == 1
-            && kernel[0] <= kernels::DSP_DEPTHWISE_HEIGHT
-            && !step.record.wide;
+        let record = Record { window: conv.window, groups: conv.groups, ..step.record };
+        // With few input channels the transformations take more than they save.
+        let winograd = options.winograd == Winograd::Auto
+            && options.optimize != Optimize::Flash
+            && input.channels >= kernels::winograd::CHANNELS;
+        kernels.extend((dsp && winograd && kernels::winograd::suits(&record)).then_some(id::DSP_WINOGRAD));
+        let low = kernel[0] <= kernels::DSP_HEIGHT;
+        kernels.extend((dsp && low && conv.groups == 1 && output.channels > 1).then_some(id::DSP_CONV));
+        let planar =
+            output.channels == conv.groups && conv.window.dilation[1] == 1 && low && !step.record.wide;
         kernels.extend((depthwise && planar).then_some(id::DSP_DEPTHWISE));
     }
     if options.family == Family::Mve {
@@ -220,7 +225,7 @@ fn convolution(mut step: Step, conv: &QuantizedConv, options: &PackOptions, rank
         ..step.record
     };
     let macs = (output.height * output.width * conv.weights.len()) as u64;
-    let (weights, channels) = weights::order(number, conv, &constants);
+    let (weights, channels) = weights::order(&record, conv, &constants);
     Step { record, weights, channels, macs, alternatives, ..step }
 }
 

@@ -13,16 +13,19 @@ fn resnet8_takes_little_ram() {
         for (optimize, most) in
             [(Optimize::Speed, 50_000), (Optimize::Ram, 40_000), (Optimize::Flash, 50_000)]
         {
-            let options = PackOptions { family, optimize, ..PackOptions::default() };
-            let arena = packed(options).unwrap().arena_bytes;
-            assert!(arena <= most, "{family} {optimize:?}: {arena} bytes of arena");
+            for winograd in [Winograd::Auto, Winograd::Off] {
+                let options = PackOptions { family, optimize, winograd, ..PackOptions::default() };
+                let arena = packed(options).unwrap().arena_bytes;
+                assert!(arena <= most, "{family} {optimize:?} {winograd:?}: {arena} bytes of arena");
+            }
         }
     }
 }
 
 #[test]
 fn a_tight_budget_takes_smaller_kernels() {
-    let kernels = |packed: &Packed| packed.layers.iter().filter(|layer| layer.kernel == "dsp-conv").count();
+    let kernels =
+        |packed: &Packed| packed.layers.iter().filter(|layer| layer.kernel == "dsp-winograd").count();
     let dsp = PackOptions { family: Family::Dsp, ..PackOptions::default() };
     let fast = packed(dsp.clone()).unwrap();
     let budget = fast.arena_bytes - 4;
@@ -33,6 +36,22 @@ fn a_tight_budget_takes_smaller_kernels() {
     assert!(small.bytes.len() <= budget && kernels(&small) < kernels(&fast) && kernels(&small) > 0);
     let least = packed(PackOptions { optimize: Optimize::Ram, ..dsp }).unwrap();
     assert!(least.arena_bytes < fast.arena_bytes, "{} bytes of arena", least.arena_bytes);
+}
+
+#[test]
+fn winograd_is_a_choice() {
+    let kernels = |options: PackOptions| -> Vec<_> {
+        packed(options).unwrap().layers.iter().map(|layer| layer.kernel).collect()
+    };
+    let dsp = PackOptions { family: Family::Dsp, ..PackOptions::default() };
+    assert_eq!(kernels(dsp.clone()).iter().filter(|&&kernel| kernel == "dsp-winograd").count(), 4);
+    for options in [
+        PackOptions { winograd: Winograd::Off, ..dsp.clone() },
+        PackOptions { optimize: Optimize::Flash, ..dsp },
+        PackOptions::default(),
+    ] {
+        assert!(!kernels(options.clone()).contains(&"dsp-winograd"), "{options:?}");
+    }
 }
 
 #[test]

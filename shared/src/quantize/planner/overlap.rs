@@ -12,6 +12,7 @@ pub fn distance(record: &Record, which: usize) -> Option<i64> {
         id::CONV | id::DEPTHWISE | id::PIXEL_PAIR_CONV | id::DSP_CONV | id::DSP_DEPTHWISE | id::MVE_CONV => {
             Some(row_by_row(record))
         }
+        id::DSP_WINOGRAD => Some(band_by_band(record)),
         id::MAX_POOL | id::AVERAGE_POOL => Some(pixel_by_pixel(record)),
         id::ADD | id::MUL | id::LOOKUP if slot.shape == record.output.shape => Some(0),
         _ => None,
@@ -30,6 +31,21 @@ fn row_by_row(record: &Record) -> i64 {
         .max()
         // All rows are copied before the first is written: anywhere over the input will do.
         .unwrap_or(-(record.output.shape.len() as i64))
+}
+
+/// Winograd's kernel writes two rows at once; the last two may begin at an odd row.
+fn band_by_band(record: &Record) -> i64 {
+    let (output, band) = (record.output.shape, kernels::winograd::band(record));
+    let row_bytes = output.width * output.channels;
+    let whole = record.input.shape.len();
+    (0..output.height)
+        .step_by(2)
+        .map(|row| row.min(output.height - 2))
+        .map(|row| (row, kernels::loaded_bytes(&band, row)))
+        .filter(|&(_, loaded)| loaded < whole)
+        .map(|(row, loaded)| ((row + 2) * row_bytes) as i64 - loaded as i64)
+        .max()
+        .unwrap_or(-(output.len() as i64))
 }
 
 /// Pools write a value after they read all values under its window, channel by channel.

@@ -2,29 +2,33 @@
 
 use alloc::{vec, vec::Vec};
 
-use super::of_channel;
+use super::{of_channel, run_length};
 use crate::image::Channel;
-use crate::kernels::{MVE_BLOCK, MVE_VECTOR};
+use crate::kernels::{MVE_BLOCK, MVE_VECTOR, mve_runs_apart};
 use crate::quantize::graph::QuantizedConv;
 
-/// `[pair of output channels][vector][channel]`.
+/// `[pair of output channels][vector][channel]`, with vectors of their own for runs where that takes no more.
 pub fn conv(conv: &QuantizedConv, channels: &[Channel]) -> (Vec<i8>, Vec<Channel>) {
-    (interleaved(conv, 2), whole_blocks(channels))
+    let (taps, length) = (conv.weights.len() / conv.bias.len(), run_length(conv));
+    let run = if mve_runs_apart(taps / length, length) { length } else { taps };
+    (interleaved(conv, 2, run), whole_blocks(channels))
 }
 
 /// `[block of four outputs][vector][output]`.
 pub fn fully_connected(conv: &QuantizedConv, channels: &[Channel]) -> (Vec<i8>, Vec<Channel>) {
-    (interleaved(conv, 4), whole_blocks(channels))
+    (interleaved(conv, 4, conv.weights.len() / conv.bias.len()), whole_blocks(channels))
 }
 
-/// The vectors of `width` output channels in turn; vectors and the last block are filled with zeros.
-fn interleaved(conv: &QuantizedConv, width: usize) -> Vec<i8> {
+/// The vectors of `width` output channels in turn, each run of `run` taps in vectors of its own; vectors and
+/// the last block are filled with zeros.
+fn interleaved(conv: &QuantizedConv, width: usize, run: usize) -> Vec<i8> {
     let count = conv.bias.len();
-    let vectors = (conv.weights.len() / count).div_ceil(MVE_VECTOR);
+    let vectors = conv.weights.len() / count / run * run.div_ceil(MVE_VECTOR);
     let mut weights = vec![0; count.next_multiple_of(width) * vectors * MVE_VECTOR];
     for channel in 0..count {
         let first = channel / width * width * vectors + channel % width;
-        for (vector, taps) in of_channel(conv, channel).chunks(MVE_VECTOR).enumerate() {
+        let taps = of_channel(conv, channel).chunks(run).flat_map(|run| run.chunks(MVE_VECTOR));
+        for (vector, taps) in taps.enumerate() {
             weights[(first + vector * width) * MVE_VECTOR..][..taps.len()].copy_from_slice(taps);
         }
     }

@@ -1,0 +1,53 @@
+//! Who made a device image: its Ed25519 signature (RFC 8032).
+
+/// The key of this build: GOLDCREST_UPDATE_KEY, 64 hexadecimal digits.
+#[cfg(target_os = "none")]
+pub const KEY: Option<[u8; 32]> = match option_env!("GOLDCREST_UPDATE_KEY") {
+    Some(text) => Some(key(text.as_bytes())),
+    None => None,
+};
+
+#[cfg(any(target_os = "none", test))]
+const fn key(text: &[u8]) -> [u8; 32] {
+    assert!(text.len() == 64, "GOLDCREST_UPDATE_KEY must have 64 hexadecimal digits");
+    let mut key = [0; 32];
+    let mut place = 0;
+    while place < key.len() {
+        key[place] = digit(text[2 * place]) << 4 | digit(text[2 * place + 1]);
+        place += 1;
+    }
+    key
+}
+
+#[cfg(any(target_os = "none", test))]
+const fn digit(character: u8) -> u8 {
+    match (character as char).to_digit(16) {
+        Some(digit) => digit as u8,
+        None => panic!("GOLDCREST_UPDATE_KEY must have hexadecimal digits only"),
+    }
+}
+
+/// Whether `signed` is the signature of `bytes` under `key`.
+#[cfg(feature = "signature")]
+pub fn is_right(key: &[u8; 32], bytes: &[u8], signed: &[u8]) -> bool {
+    use ed25519_dalek::{Signature, VerifyingKey};
+    let Ok(signature) = Signature::from_slice(signed) else {
+        return false;
+    };
+    VerifyingKey::from_bytes(key).is_ok_and(|key| key.verify_strict(bytes, &signature).is_ok())
+}
+
+/// A firmware without the code to look takes no signature for right.
+#[cfg(not(feature = "signature"))]
+pub fn is_right(_: &[u8; 32], _: &[u8], _: &[u8]) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_key_is_read_from_hexadecimal_digits() {
+        let key = super::key(b"00ff10Ab00000000000000000000000000000000000000000000000000000009");
+        assert_eq!((&key[..4], key[31]), (&[0x00, 0xff, 0x10, 0xab][..], 9));
+    }
+}

@@ -1,0 +1,231 @@
+//! A new model: received into the slot that is not in use, checked there, then made current.
+//!
+//! ```text
+//! slot: | device image ... unused ... | record |
+//! ```
+//!
+//! The record is written last, into the slot's last bytes. It says that the device image in front of it
+//! passed its self-test here, and counts the updates. At every start the slot with the higher count runs,
+//! if record and device image are whole; so power may fail at any moment: until the record is whole the old
+//! model is the current one, from then on the new one, and the slot in use is never written. A device image
+//! that a programmer put into the first slot has no record; it runs while no slot has one.
+
+use embedded_storage::nor_flash::NorFlash;
+use goldcrest_shared::engine::Engine;
+use goldcrest_shared::image::Image;
+use goldcrest_shared::link::pieces::GRANULE;
+use goldcrest_shared::link::{CRC, ModelInfo, Pieces, Refusal};
+
+use super::model::{self, describe};
+use super::signature;
+
+/// A slot for a device image: flash that the processor also sees in its memory.
+pub trait Slot: NorFlash {
+    /// The whole slot as it is now; starts at a multiple of 4.
+    fn memory(&self) -> &[u8];
+}
+
+/// What a slot's last bytes say when its device image passed its self-test.
+struct Record {
+    /// Updates so far, wrapping.
+    count: u32,
+    /// The device image's checksum.
+    image: u32,
+}
+
+impl Record {
+    const BYTES: usize = GRANULE;
+    const MAGIC: [u8; 4] = *b"GCR\x01";
+
+    fn to_bytes(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let fields = [Self::MAGIC, self.count.to_le_bytes(), self.image.to_le_bytes()];
+        for (place, byte) in bytes.iter_mut().zip(fields.as_flattened()) {
+            *place = *byte;
+        }
+        let (body, crc) = bytes.split_at_mut(Self::BYTES - 4);
+        crc.copy_from_slice(&CRC.checksum(body).to_le_bytes());
+        bytes
+    }
+
+    fn read(slot: &[u8]) -> Option<Self> {
+        let bytes: [u8; Self::BYTES] = *slot.last_chunk()?;
+        let ([magic, count, image, _], []) = bytes.as_chunks::<4>() else {
+            return None;
+        };
+        let record = Self { count: u32::from_le_bytes(*count), image: u32::from_le_bytes(*image) };
+        (*magic == Self::MAGIC && record.to_bytes() == bytes).then_some(record)
+    }
+}
+
+/// Updates that led to the device image in a slot, if it is whole and passed its self-test.
+fn count(slot: &[u8]) -> Option<u32> {
+    let record = Record::read(slot)?;
+    let image = Image::new_checked(slot).ok()?;
+    (image.crc() == record.image).then_some(record.count)
+}
+
+/// Index of the slot that shall run.
+pub fn current(slots: [&[u8]; 2]) -> usize {
+    match slots.map(count) {
+        [Some(first), Some(second)] => usize::from(second.wrapping_sub(first) as i32 > 0),
+        [None, Some(_)] => 1,
+        _ => 0,
+    }
+}
+
+/// An update on its way into the slot that is not in use.
+pub struct Update<F> {
+    /// None on boards with one slot.
+    spare: Option<F>,
+    /// Who may sign device images; nobody needs to, when there is none.
+    key: Option<[u8; 32]>,
+    /// Updates that led to the model in use.
+    count: u32,
+    id: u32,
+    total: usize,
+    /// Nothing: the slot holds no part of an update.
+    pieces: Option<Pieces>,
+}
+
+impl<F: Slot> Update<F> {
+    /// Ready for an update into `spare`; `used` is the slot in use.
+    pub fn new(used: &[u8], spare: Option<F>, key: Option<[u8; 32]>) -> Self {
+        let count = Record::read(used).map_or(0, |record| record.count);
+        Self { spare, key, count, id: 0, total: 0, pieces: None }
+    }
+
+    /// Takes a piece of update `id`, of `total` bytes in all: what has come so far.
+    pub fn write(&mut self, id: u32, total: usize, offset: usize, bytes: &[u8]) -> Result<Pieces, Refusal> {
+        let spare = self.spare.as_mut().ok_or(Refusal::NoUpdate)?;
+        let room = spare.capacity() - Record::BYTES;
+        if total > room {
+            return Err(Refusal::TooLarge { slot: room as u32 });
+        }
+        if offset.saturating_add(bytes.len()) > total {
+            return Err(Refusal::TooLong { expected: total as u32 });
+        }
+        let known = self.pieces.filter(|_| self.id == id && self.total == total);
+        let mut pieces = match known {
+            Some(pieces) => pieces,
+            None => {
+                self.pieces = None;
+                let end = spare.capacity() as u32;
+                spare.erase(0, end).map_err(|_| Refusal::Flash)?;
+                (self.id, self.total) = (id, total);
+                Pieces::new()
+            }
+        };
+        if pieces.takes(offset, bytes.len(), total) {
+            for (index, granule) in bytes.chunks(GRANULE).enumerate() {
+                let offset = offset + index * GRANULE;
+                // Flash with error correction takes each word once.
+                if !pieces.has(offset) {
+                    let mut word = [0xff; GRANULE];
+                    for (place, &byte) in word.iter_mut().zip(granule) {
+                        *place = byte;
+                    }
+                    if spare.write(offset as u32, &word).is_err() {
+                        self.pieces = None;
+                        return Err(Refusal::Flash);
+                    }
+                    pieces.take(offset, granule.len(), total);
+                }
+            }
+        }
+        self.pieces = Some(pieces);
+        Ok(pieces)
+    }
+
+    /// Checks what was received as update `id`, tests it in the arena and makes it the current model of the
+    /// next start.
+    pub fn activate(
+        &mut self,
+        id: u32,
+        crc: u32,
+        signed: &[u8],
+        arena: &mut [u32],
+    ) -> Result<ModelInfo, Refusal> {
+        let spare = self.spare.as_mut().ok_or(Refusal::NoUpdate)?;
+        let expected = self.total as u32;
+        let received = match self.pieces {
+            Some(pieces) if self.id == id => pieces.received(),
+            _ => {
+                return Err(Refusal::Incomplete { received: 0, expected: 0 });
+            }
+        };
+        if received < self.total {
+            return Err(Refusal::Incomplete { received: received as u32, expected });
+        }
+        let bytes = spare.memory().get(..self.total).unwrap_or_default();
+        if CRC.checksum(bytes) != crc {
+            self.pieces = None;
+            return Err(Refusal::WrongImage);
+        }
+        let image = model::check(bytes, arena).map_err(Refusal::NewModel)?;
+        if !self.key.is_none_or(|key| signature::is_right(&key, bytes, signed)) {
+            return Err(Refusal::Signature);
+        }
+        let (vectors, failed) = self_test(&image, arena);
+        if vectors == 0 || failed > 0 {
+            return Err(Refusal::NewSelfTest { vectors, failed });
+        }
+        let (info, image) = (describe(&image), image.crc());
+        let record = Record { count: self.count.wrapping_add(1), image }.to_bytes();
+        let place = (spare.capacity() - Record::BYTES) as u32;
+        spare.write(place, &record).map_err(|_| Refusal::Flash)?;
+        if spare.memory().last_chunk() != Some(&record) {
+            return Err(Refusal::Flash);
+        }
+        Ok(info)
+    }
+}
+
+/// Runs the golden vectors of an image that fits the arena: how many there are, how many failed.
+pub fn self_test(image: &Image, arena: &mut [u32]) -> (u16, u16) {
+    let (mut vectors, mut failed) = (0, 0);
+    for (pixels, expected) in image.golden() {
+        let same = Engine::new(image, arena)
+            .is_ok_and(|mut engine| engine.load_pixels(pixels).is_ok() && engine.run() == expected);
+        vectors += 1;
+        failed += u16::from(!same);
+    }
+    (vectors, failed)
+}
+
+/// The second slot of a board that has none.
+pub enum NoSlot {}
+
+impl embedded_storage::nor_flash::ErrorType for NoSlot {
+    type Error = core::convert::Infallible;
+}
+
+impl embedded_storage::nor_flash::ReadNorFlash for NoSlot {
+    const READ_SIZE: usize = 1;
+    fn read(&mut self, _: u32, _: &mut [u8]) -> Result<(), Self::Error> {
+        match *self {}
+    }
+    fn capacity(&self) -> usize {
+        match *self {}
+    }
+}
+
+impl NorFlash for NoSlot {
+    const WRITE_SIZE: usize = 1;
+    const ERASE_SIZE: usize = 1;
+    fn erase(&mut self, _: u32, _: u32) -> Result<(), Self::Error> {
+        match *self {}
+    }
+    fn write(&mut self, _: u32, _: &[u8]) -> Result<(), Self::Error> {
+        match *self {}
+    }
+}
+
+impl Slot for NoSlot {
+    fn memory(&self) -> &[u8] {
+        match *self {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! The pipeline on real files: what other tools quantized is taken over, what learning promises is kept.
+
+use goldcrest_shared::quantize::given::Moved;
+
+use super::{Settings, choose_settings, quantize_model, take_over_model};
+use crate::dataset::{Dataset, Spec, Split};
+use crate::evaluate::{Agreement, load, logits};
+use crate::onnx::import::samples::every_operator;
+use crate::onnx::{Model, int8};
+
+/// Made by tests/models/quantized.py: int8 with QDQ, uint8 with QDQ, int8 operators.
+const FOREIGN: [&[u8]; 3] = [
+    include_bytes!("../../../tests/models/small.qdq.onnx"),
+    include_bytes!("../../../tests/models/small.qdq-u8.onnx"),
+    include_bytes!("../../../tests/models/small.qoperator.onnx"),
+];
+
+fn images(count: usize) -> Split {
+    Dataset::open(&Spec::Glyphs { train: count, test: 1 }, &Default::default()).unwrap().train
+}
+
+fn answers(model: &Model, images: &Split) -> Vec<f32> {
+    logits(&*load(model).unwrap(), images, &|_| {}).unwrap()
+}
+
+#[test]
+fn grids_of_other_tools_stay_and_so_do_the_answers() {
+    let images = images(40);
+    for bytes in FOREIGN {
+        let foreign = Model::decode(bytes).unwrap();
+        let (taken, moved) = take_over_model(&foreign, &images, &|_| panic!("needs no calibration")).unwrap();
+        assert!(!moved.iter().any(|moved| matches!(moved, Moved::Grid { .. })), "{moved:?}");
+        let layers: Vec<f64> = moved
+            .iter()
+            .filter_map(|moved| match moved {
+                Moved::Weights { largest, .. } => Some(*largest),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(layers.len(), 4, "no weight scale is on the grid by chance: {moved:?}");
+        assert!(layers.iter().all(|&largest| largest < 0.03), "{moved:?}");
+        let output = taken.model.graph.tensor(taken.model.graph.output).info.scale;
+        let (ours, theirs) = (answers(&taken.onnx, &images), answers(&foreign, &images));
+        let far = ours.iter().zip(&theirs).filter(|(a, b)| (*a - *b).abs() > 2.5 * output).count();
+        assert!(far * 100 <= ours.len(), "{far} of {} logits are more than two steps away", ours.len());
+        assert!(int8::read(&taken.onnx).is_ok());
+    }
+}
+
+#[test]
+fn learned_weights_follow_the_float_network_closer() {
+    let (images, model) = (images(60), every_operator());
+    let exact = answers(&model, &images);
+    let error = |learn: bool| {
+        let settings = Settings { learn, ..Settings::default() };
+        let quantized = quantize_model(&model, &images, &settings, &|_| {}).unwrap();
+        Agreement::of(&answers(&quantized.onnx, &images), &exact, images.labels(), 10).logit_mse
+    };
+    let (learned, nearest) = (error(true), error(false));
+    assert!(learned < nearest, "learned {learned}, nearest {nearest}");
+}
+
+#[test]
+fn four_bits_are_four_bits_and_unknown_layers_are_named() {
+    let (images, model) = (images(20), every_operator());
+    let with = |layer: &str| {
+        let settings = Settings { int4: vec![layer.into()], ..Settings::default() };
+        quantize_model(&model, &images, &settings, &|_| {})
+    };
+    let unknown = with("nothing").unwrap_err().to_string();
+    assert!(unknown.contains("no layer `nothing`") && unknown.contains("down"), "{unknown}");
+    let quantized = with("down").unwrap();
+    let node = quantized.model.graph.nodes.iter().find(|node| node.name == "down").unwrap();
+    let goldcrest_shared::quantize::graph::QuantizedOp::Conv(conv) = &node.op else { panic!("{node:?}") };
+    assert!(conv.weights.iter().all(|weight| (-8..=7).contains(weight)));
+    assert!(conv.weights.iter().any(|weight| weight.abs() > 5), "four bits are used");
+}
+
+#[test]
+fn trials_are_sorted_and_hold_the_start() {
+    let start = Settings { learn: false, ..Settings::default() };
+    let trials = choose_settings(&every_operator(), &images(20), &start, &|_| {}).unwrap();
+    assert!(trials.is_sorted_by(|a, b| a.logit_mse <= b.logit_mse));
+    assert!(trials.iter().any(|trial| trial.settings == start));
+    assert!(trials.len() >= 8);
+}

@@ -1,0 +1,106 @@
+//! The orders of the DSP kernels, which take output channels in pairs.
+
+use alloc::vec::Vec;
+
+use super::{of_channel, run_length};
+use crate::image::Channel;
+use crate::quantize::graph::QuantizedConv;
+
+/// Numbers as the bytes of a stream of weights.
+pub fn le_bytes<const N: usize>(numbers: [i32; N]) -> impl Iterator<Item = i8> {
+    numbers.into_iter().flat_map(i32::to_le_bytes).map(|byte| byte as i8)
+}
+
+/// The first of the two channels of each pair; an odd last channel is paired with the one before it.
+pub fn pairs(channels: usize) -> impl Iterator<Item = usize> {
+    (0..channels.div_ceil(2)).map(move |pair| (2 * pair).min(channels - 2))
+}
+
+/// Two taps of two channels in one word, as the halfwords `256 b + a`.
+fn word(a: [i8; 2], b: [i8; 2]) -> [i8; 4] {
+    let half = |tap: usize| (256 * i32::from(b[tap]) + i32::from(a[tap])) as i16;
+    let ([w, x], [y, z]) = (half(0).to_le_bytes(), half(1).to_le_bytes());
+    [w, x, y, z].map(|byte| byte as i8)
+}
+
+/// Channel constants of a pair: the second accumulator sums both channels.
+fn pair_constants(a: Channel, b: Channel) -> [Channel; 2] {
+    let bias = b.bias.wrapping_mul(256).wrapping_add(a.bias);
+    [a, Channel { bias, multiplier: b.multiplier }]
+}
+
+/// The even and the odd word of each four taps of a run, filled up with zeros.
+fn run_words<'a>(a: &'a [i8], b: &'a [i8]) -> impl Iterator<Item = [[i8; 4]; 2]> + 'a {
+    let tap = |run: &[i8], at: usize| run.get(at).copied().unwrap_or(0);
+    (0..a.len().div_ceil(4)).map(move |quad| {
+        [0, 1].map(|odd| {
+            let (first, second) = (4 * quad + odd, 4 * quad + odd + 2);
+            word([tap(a, first), tap(a, second)], [tap(b, first), tap(b, second)])
+        })
+    })
+}
+
+/// Pairs of channels, each with where its sums start, its runs, its multipliers and the rounding of an output
+/// with a zero point; an odd last channel is paired with the one before it.
+pub fn convolution(conv: &QuantizedConv, channels: &[Channel], zero: i8) -> Vec<i8> {
+    let length = run_length(conv);
+    let mut weights = Vec::new();
+    for first in pairs(conv.bias.len()) {
+        let [a, b] = pair_constants(channels[first], channels[first + 1]);
+        let runs = of_channel(conv, first).chunks(length).zip(of_channel(conv, first + 1).chunks(length));
+        weights.extend(le_bytes([a.bias, b.bias]));
+        weights.extend(runs.flat_map(|(a, b)| run_words(a, b)).flatten().flatten());
+        weights.extend(le_bytes([a.multiplier, b.multiplier, 0x7fff + (i32::from(zero) << 16)]));
+    }
+    weights
+}
+
+/// `[channel][column][pair of rows]`, each a word of two weights. Of an odd last row the weight stands low for
+/// the first two of four channels and high for the others. Filled up to an even number of words.
+pub fn depthwise(conv: &QuantizedConv) -> Vec<i8> {
+    let [height, width] = conv.window.kernel;
+    let mut weights = Vec::new();
+    for channel in 0..conv.bias.len() {
+        let tap = |row: usize, column: usize| {
+            if row < height { i16::from(of_channel(conv, channel)[row * width + column]) } else { 0 }
+        };
+        for column in 0..width {
+            for row in (0..height).step_by(2) {
+                let word = match row + 1 == height && channel % 4 >= 2 {
+                    true => [0, tap(row, column)],
+                    false => [tap(row, column), tap(row + 1, column)],
+                };
+                weights.extend(word.into_iter().flat_map(i16::to_le_bytes).map(|byte| byte as i8));
+            }
+        }
+        weights.resize(weights.len().next_multiple_of(8), 0);
+    }
+    weights
+}
+
+/// Blocks of four pairs, `[four values][even, odd][pair]`, then single pairs.
+pub fn fully_connected(conv: &QuantizedConv, channels: &[Channel]) -> (Vec<i8>, Vec<Channel>) {
+    let count = conv.bias.len();
+    let pairs = count.div_ceil(2);
+    let (mut weights, mut constants) = (Vec::new(), Vec::new());
+    let mut first = 0;
+    while first < pairs {
+        let block = if count - 2 * first >= 8 { 4 } else { 1 };
+        let words: Vec<Vec<[[i8; 4]; 2]>> = (first..first + block)
+            .map(|pair| {
+                let b = if 2 * pair + 1 < count { of_channel(conv, 2 * pair + 1) } else { &[] };
+                run_words(of_channel(conv, 2 * pair), b).collect()
+            })
+            .collect();
+        for quad in 0..words[0].len() {
+            let halves = [0, 1].into_iter();
+            weights.extend(halves.flat_map(|odd| words.iter().map(move |pair| pair[quad][odd])).flatten());
+        }
+        for pair in first..first + block {
+            let b = channels.get(2 * pair + 1).copied().unwrap_or_default();
+            constants.extend(pair_constants(channels[2 * pair], b));
+        }
+        first += block;
+    }
+    (weights, constants)
+}

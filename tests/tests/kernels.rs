@@ -1,0 +1,74 @@
+//! Kernels in the emulator against the plain reference, on layers of many shapes.
+
+use goldcrest::board::emulator::{Emulator, Options};
+use goldcrest::board::{Board, firmware, table};
+use goldcrest_shared::engine::Engine;
+use goldcrest_shared::image::Image;
+use goldcrest_shared::quantize::graph::QuantizedModel;
+use goldcrest_shared::quantize::pack::{PackOptions, Winograd, pack};
+use goldcrest_shared::quantize::random::{self, Random};
+use goldcrest_shared::quantize::reference;
+
+/// Layers of a network; all of one network take one start of the emulator.
+const LAYERS: usize = 16;
+/// Networks per board.
+const NETWORKS: u64 = 12;
+
+/// Runs a network on a board and compares every layer with the reference; the names of its kernels.
+fn compare(
+    board: &'static Board,
+    model: &QuantizedModel,
+    options: &PackOptions,
+    seed: u64,
+) -> Vec<&'static str> {
+    let packed = pack(model, options).unwrap();
+    let image = Image::new_checked(&packed.bytes).unwrap();
+    let mut arena = vec![0; Engine::words(&image)];
+    let mut engine = Engine::new(&image, &mut arena).unwrap();
+    let pixels = Random::new(seed).pixels(image.input_shape().len());
+    engine.load_pixels(&pixels).unwrap();
+    let expected = reference::run(&model.graph, engine.input_mut());
+    let firmware = firmware::build(board).unwrap_or_else(|error| panic!("{error}"));
+    let emulator = Emulator::boot(board, firmware, &packed.bytes, Options::default());
+    let mut emulator = emulator.unwrap_or_else(|error| panic!("{} network {seed}: {error}", board.name));
+    let found =
+        emulator.trace(&pixels).unwrap_or_else(|error| panic!("{} network {seed}: {error}", board.name));
+    for (index, (layer, found)) in
+        packed.layers.iter().zip(found).enumerate().filter(|(_, (layer, _))| !layer.partial)
+    {
+        let place = format!("{} network {seed} layer {index} {}", board.name, layer.kernel);
+        assert!(found == expected[layer.output.0], "{place}: {:?}", layer.output);
+    }
+    packed.layers.iter().map(|layer| layer.kernel).collect()
+}
+
+/// Boards of the cores with loops in assembly, and the kernels that are theirs.
+const SPECIAL: [(&str, &[&str]); 6] = [
+    ("mps2-an385", &["pixel-pair-conv", "fully-connected"]),
+    ("mps2-an385-v6m", &["pixel-pair-conv", "fully-connected"]),
+    ("riscv-virt", &["pixel-pair-conv", "fully-connected"]),
+    ("mps2-an386", &["dsp-conv", "dsp-winograd", "dsp-depthwise", "dsp-fully-connected"]),
+    ("mps2-an505", &["dsp-conv", "dsp-winograd", "dsp-depthwise", "dsp-fully-connected"]),
+    ("mps3-an547", &["mve-conv", "mve-fully-connected"]),
+];
+
+/// Kernels that every family reads alike, of which some have other instructions.
+const COMMON: [&str; 5] = ["max-pool", "average-pool", "add", "mul", "lookup"];
+
+#[test]
+fn layers_of_many_shapes_are_the_references() {
+    for (name, special) in SPECIAL {
+        let board = table::find(name).unwrap();
+        let mut kernels = Vec::new();
+        for seed in 0..NETWORKS {
+            let winograd = if seed % 2 == 0 { Winograd::Auto } else { Winograd::Off };
+            let options = PackOptions { family: board.family, winograd, ..PackOptions::default() };
+            kernels.extend(compare(board, &random::layers(seed, LAYERS), &options, seed));
+        }
+        for kernel in special.iter().chain(&COMMON) {
+            assert!(kernels.contains(kernel), "{name}: no layer ran {kernel}: {kernels:?}");
+        }
+        let depthwise = kernels.iter().any(|kernel| kernel.ends_with("depthwise"));
+        assert!(depthwise, "{name}: no layer was depthwise: {kernels:?}");
+    }
+}

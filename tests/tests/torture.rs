@@ -1,0 +1,165 @@
+//! The emulated firmware behind a line that drops, changes, doubles, invents, splits and delays bytes: never
+//! a wrong answer, no hang, and the link is alive at the end. And a new model over such a line.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use goldcrest::board::client::Patience;
+use goldcrest::board::emulator::{Emulator, Options};
+use goldcrest::board::{Board, firmware, table};
+use goldcrest_shared::engine::Engine;
+use goldcrest_shared::image::Image;
+use goldcrest_shared::quantize::pack::{PackOptions, pack};
+use goldcrest_shared::quantize::random::{self, Builder, Random};
+use goldcrest_shared::shape::Shape;
+
+/// Faults among 100,000 bytes.
+type Rate = i64;
+
+/// One direction of a noisy line, until an end hangs up.
+fn carry(mut from: UnixStream, mut to: UnixStream, rate: Rate, seed: u64) {
+    let mut random = Random::new(seed);
+    let mut buffer = [0; 256];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        let mut out = Vec::with_capacity(count + 8);
+        for &byte in &buffer[..count] {
+            if random.within(0, 99_999) >= rate {
+                out.push(byte);
+                continue;
+            }
+            match random.within(0, 5) {
+                0 => {}
+                1 => out.push(byte ^ (1 << random.within(0, 7))),
+                2 => out.extend([byte, byte]),
+                3 => out.extend([random.bits() as u8, byte]),
+                4 => out.push(0),
+                _ => {
+                    // What came so far goes alone, the rest later.
+                    if to.write_all(&out).is_err() {
+                        return;
+                    }
+                    out = vec![byte];
+                    thread::sleep(Duration::from_micros(random.within(0, 3000) as u64));
+                }
+            }
+        }
+        if to.write_all(&out).is_err() {
+            return;
+        }
+    }
+    // The other end learns that this one hung up.
+    let _ = to.shutdown(std::net::Shutdown::Both);
+}
+
+fn noisy<const RATE: Rate>(board: UnixStream) -> io::Result<UnixStream> {
+    let (host, middle) = UnixStream::pair()?;
+    let (from_board, from_host) = (board.try_clone()?, middle.try_clone()?);
+    thread::spawn(move || carry(from_board, middle, RATE, RATE as u64));
+    thread::spawn(move || carry(from_host, board, RATE, !RATE as u64));
+    Ok(host)
+}
+
+const BOARD: &str = "mps2-an386";
+
+fn start(board: &'static Board, image: &[u8], through: fn(UnixStream) -> io::Result<UnixStream>) -> Emulator {
+    let patience = Patience { attempts: 60, ..Patience::default() };
+    let options = Options { patience, through: Some(through), ..Options::default() };
+    let firmware = firmware::build(board).unwrap_or_else(|error| panic!("{error}"));
+    Emulator::boot(board, firmware, image, options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A network that is quick to feed: 768 bytes of picture.
+fn small(seed: u64) -> Vec<u8> {
+    let mut net = Builder::new(seed, Shape::new(16, 16, 3), false);
+    let input = net.input();
+    let output = net.fully_connected(input, 10);
+    let options = PackOptions { golden: vec![Random::new(seed).pixels(768)], ..PackOptions::default() };
+    pack(&net.finish(output), &options).unwrap().bytes
+}
+
+/// Asks for everything the link knows, over and over; how many requests got their answer.
+fn torture(rate: Rate, through: fn(UnixStream) -> io::Result<UnixStream>, requests: u64) -> u64 {
+    let bytes = small(1);
+    let image = Image::new_checked(&bytes).unwrap();
+    let mut arena = vec![0; Engine::words(&image)];
+    let mut engine = Engine::new(&image, &mut arena).unwrap();
+    let start_time = Instant::now();
+    let mut emulator = start(table::find(BOARD).unwrap(), &bytes, through);
+    let client = emulator.client();
+    let mut answered = 0;
+    for seed in 0..requests {
+        let pixels = Random::new(seed).pixels(768);
+        engine.load_pixels(&pixels).unwrap();
+        let mut layers = Vec::new();
+        let expected = engine.run_traced(&mut |layer, output| layers.push((layer, output.to_vec()))).to_vec();
+        answered += u64::from(match seed % 10 {
+            0 => client.info().is_ok_and(|info| {
+                assert_eq!(info.model.unwrap().crc, image.crc(), "a wrong model");
+                true
+            }),
+            1 => client.self_test().is_ok_and(|outcome| {
+                assert_eq!(outcome, (1, 0), "a wrong self-test");
+                true
+            }),
+            2 => client.trace(&pixels).is_ok_and(|(answer, traced)| {
+                assert_eq!((&answer.logits, &traced), (&expected, &layers), "a wrong trace");
+                true
+            }),
+            3 => client.profile(&pixels).is_ok_and(|(answer, ticks)| {
+                assert_eq!((&answer.logits, ticks.len()), (&expected, layers.len()), "a wrong profile");
+                true
+            }),
+            _ => client.infer(&pixels).is_ok_and(|answer| {
+                assert_eq!(answer.logits, expected, "a wrong answer");
+                true
+            }),
+        });
+    }
+    eprintln!(
+        "{:.1} % of bytes hit: {answered} of {requests} requests answered in {:.1} s",
+        rate as f64 / 1000.0,
+        start_time.elapsed().as_secs_f64()
+    );
+    let pixels = Random::new(99).pixels(768);
+    engine.load_pixels(&pixels).unwrap();
+    assert_eq!(client.infer(&pixels).expect("the link is alive").logits, engine.run());
+    answered
+}
+
+#[test]
+fn two_thousand_requests_over_noisy_lines() {
+    let mut answered = 0;
+    answered += torture(100, noisy::<100>, 800);
+    answered += torture(500, noisy::<500>, 500);
+    answered += torture(1000, noisy::<1000>, 400);
+    answered += torture(2000, noisy::<2000>, 200);
+    answered += torture(5000, noisy::<5000>, 100);
+    assert!(answered >= 1990, "{answered} of 2,000 requests were answered");
+}
+
+#[test]
+fn a_new_model_arrives_over_a_noisy_line() {
+    let (old, new) = (small(1), pack_lenet5());
+    let mut emulator = start(table::find(BOARD).unwrap(), &old, noisy::<500>);
+    let client = emulator.client();
+    let mut wrong = new.clone();
+    wrong[5000] ^= 1;
+    let message = client.update(&wrong, &[]).unwrap_err().to_string();
+    assert!(message.contains("the old one still does"), "{message}");
+    assert_eq!(client.infer(&[7; 768]).unwrap().logits.len(), 10);
+    let image = Image::new_checked(&new).unwrap();
+    assert_eq!(client.update(&new, &[]).unwrap().crc, image.crc());
+    let mut arena = vec![0; Engine::words(&image)];
+    let mut engine = Engine::new(&image, &mut arena).unwrap();
+    let pixels = Random::new(5).pixels(3072);
+    engine.load_pixels(&pixels).unwrap();
+    assert_eq!(client.infer(&pixels).unwrap().logits, engine.run());
+    assert_eq!(client.self_test().unwrap(), (1, 0));
+}
+
+fn pack_lenet5() -> Vec<u8> {
+    let options = PackOptions { golden: vec![Random::new(2).pixels(3072)], ..PackOptions::default() };
+    pack(&random::lenet5(4), &options).unwrap().bytes
+}
