@@ -21,7 +21,7 @@ impl Pace {
     /// An answer may take this much longer than those before it.
     const PATIENCE: u32 = 4;
     /// A host that is busy elsewhere notices an answer late.
-    const LATENCY: Duration = Duration::from_millis(20);
+    const LATENCY: Duration = Duration::from_millis(50);
 
     /// Nothing known yet; waits at most `limit`.
     pub const fn new(limit: Duration) -> Self {
@@ -63,9 +63,9 @@ mod tests {
         let mut pace = Pace::new(60 * second);
         assert_eq!(pace.wait(100), 2 * second);
         pace.answered(64, Duration::from_millis(128));
-        assert_eq!(pace.wait(64), Duration::from_millis(4 * 128 + 20));
+        assert_eq!(pace.wait(64), Duration::from_millis(4 * 128 + 50));
         pace.silent();
-        assert_eq!(pace.wait(64), Duration::from_millis(2 * (4 * 128 + 20)));
+        assert_eq!(pace.wait(64), Duration::from_millis(2 * (4 * 128 + 50)));
         pace.answered(64, Duration::from_millis(1));
         assert!(pace.wait(64) > Duration::from_millis(400), "one quick answer is no proof");
         (0..20).for_each(|_| pace.silent());
