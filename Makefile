@@ -4,8 +4,10 @@ CARGO ?= cargo
 GOLDCREST = $(CARGO) run --quiet --release --package goldcrest --
 # A data set: a folder, an archive, `cifar10` or `glyphs`. Empty: what is at hand.
 DATA ?=
+# Seconds that each fuzz target runs.
+FUZZ_SECONDS ?= 600
 
-.PHONY: demo test build doctor lint bench-engine bench-quantize bench-train miri corpus help
+.PHONY: demo test build doctor lint bench-engine bench-quantize bench-train miri corpus fuzz help
 
 demo: doctor ## Train, quantize, prove and run on an emulated board (DATA=SPEC)
 	$(GOLDCREST) demo $(if $(DATA),--data $(DATA))
@@ -44,6 +46,13 @@ corpus: ## Make the models of tests/corpus anew, in an environment of its own (d
 	target/corpus-environment/bin/pip install --quiet --requirement tests/corpus/requirements.txt
 	target/corpus-environment/bin/python tests/corpus/make.py
 	python3 tests/vectors/make.py
+
+fuzz: ## Fuzz the readers of ONNX files and device images (needs nightly Rust and cargo-fuzz)
+	mkdir -p fuzz/corpus/onnx fuzz/corpus/image
+	$(CARGO) +nightly fuzz run --sanitizer none onnx fuzz/corpus/onnx tests/corpus -- \
+		-max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=10
+	$(CARGO) +nightly fuzz run --sanitizer none image fuzz/corpus/image -- \
+		-max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=10
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
