@@ -2,6 +2,7 @@
 
 use goldcrest_shared::link::Pieces;
 use goldcrest_shared::link::message::Refusal;
+use goldcrest_shared::link::pieces::GRANULE;
 
 /// One image on its way from the line through the engine.
 pub struct Transfer {
@@ -62,6 +63,14 @@ impl Transfer {
             return Err(Refusal::TooLong { expected: expected as u32 });
         }
         let mut pieces = self.pieces(id, expected);
+        let end = offset + length;
+        if !offset.is_multiple_of(GRANULE) || (end != expected && !end.is_multiple_of(GRANULE)) {
+            // The end of an image of another size: it would never be whole.
+            return Err(Refusal::Incomplete {
+                received: pieces.received() as u32,
+                expected: expected as u32,
+            });
+        }
         let whole = pieces.received() == expected;
         if whole || !pieces.takes(offset, length, expected) {
             return Ok(false);

@@ -26,8 +26,6 @@ pub mod netduinoplus2;
 pub mod olimex_stm32_h405;
 #[cfg(feature = "riscv-virt")]
 pub mod riscv_virt;
-#[cfg(feature = "sifive-e")]
-pub mod sifive_e;
 
 /// A board: its name and its peripherals.
 pub trait Board {

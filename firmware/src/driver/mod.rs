@@ -11,8 +11,6 @@ pub mod pl011;
 #[cfg(target_arch = "arm")]
 pub mod ram_slot;
 mod register;
-#[cfg(target_arch = "riscv32")]
-pub mod sifive_uart;
 #[cfg(target_arch = "arm")]
 pub mod sse_counter;
 #[cfg(feature = "stm32f4")]

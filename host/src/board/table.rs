@@ -175,17 +175,6 @@ pub static BOARDS: &[Board] = &[
         ram_bytes: 4 * MIB,
         machine: Machine::new(RISCV, &["-machine", "virt", "-bios", "none"], [7, 2]),
     },
-    Board {
-        name: "sifive-e",
-        core: "RV32IMAC",
-        target: "riscv32imac-unknown-none-elf",
-        rustflags: &[],
-        family: Family::Portable,
-        flash_bytes: 4 * MIB,
-        slot_bytes: MIB,
-        ram_bytes: 16 * KIB,
-        machine: Machine::new(RISCV, &["-machine", "sifive_e"], [7, 2]),
-    },
 ];
 
 /// A name that no board has.
