@@ -279,12 +279,14 @@ fn what_does_not_fit_together_is_refused() {
     let pixels = pixels(7);
     let incomplete = |received| Refusal::Incomplete { received, expected: 3072 };
     assert_eq!(bench.refusal(&run(0, &pixels, Report::Answer)), incomplete(0));
-    // Beyond the window, or not on a granule: not taken, and the answer says so.
-    for (offset, length) in [(1024, 16), (8, 16), (0, 20)] {
+    // Beyond the window: not taken, and the answer says so.
+    let frames = bench.ask(1, &Request::Load { transfer: 2, offset: 1024, pixels: &pixels[..16] });
+    let nothing = Response::Loaded { transfer: 2, received: 0, ahead: 0 };
+    assert_eq!(message::decode(&frames[0]), Ok((1, nothing)));
+    // Not on a granule: a piece of an image of another size.
+    for (offset, length) in [(8, 16), (0, 20), (0, 3071)] {
         let crooked = Request::Load { transfer: 2, offset, pixels: &pixels[..length] };
-        let frames = bench.ask(1, &crooked);
-        let nothing = Response::Loaded { transfer: 2, received: 0, ahead: 0 };
-        assert_eq!(message::decode(&frames[0]), Ok((1, nothing)));
+        assert_eq!(bench.refusal(&crooked), incomplete(0));
     }
     let long = Request::Load { transfer: 2, offset: 3000, pixels: &pixels[..100] };
     assert_eq!(bench.refusal(&long), Refusal::TooLong { expected: 3072 });

@@ -234,6 +234,7 @@ pub(super) fn session(model: &Model) -> Session {
     }
     let builder = operators::register(runtime::session().unwrap()).unwrap();
     let mut builder = builder.with_intra_threads(1).unwrap();
+    let _one = operators::one_at_a_time();
     builder.commit_from_memory(&model.encode()).unwrap_or_else(|error| panic!("{error}\n{}", listing(model)))
 }
 

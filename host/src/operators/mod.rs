@@ -26,6 +26,8 @@ mod normalize;
 mod plane;
 mod simd;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use ort::operator::{ComputeContext, OperatorDomain};
 use ort::session::builder::SessionBuilder;
 
@@ -43,6 +45,13 @@ pub fn register(builder: SessionBuilder) -> ort::Result<SessionBuilder> {
         .add(batch_normalization::BatchNormalization)?
         .add(batch_normalization::BatchNormalizationGrad)?;
     Ok(builder.with_operators(domain)?)
+}
+
+/// To be held while a session with the operators is made: ONNX Runtime looks whether the process knows the
+/// domain, and then adds it, without a lock of its own.
+pub fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static MAKING: Mutex<()> = Mutex::new(());
+    MAKING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn missing(what: &str) -> ort::Error {

@@ -54,6 +54,7 @@ impl ApiSession {
         let checkpoint =
             Checkpoint::load(folder.join(artifact::CHECKPOINT)).doing("loading the parameters")?;
         let allocator = Allocator::default();
+        let one = operators::one_at_a_time();
         let trainer = Trainer::new(
             operators::register(options(builder, threads)?).doing("registering operators")?,
             Allocator::default(),
@@ -63,6 +64,7 @@ impl ApiSession {
             folder.join(artifact::OPTIMIZER),
         )
         .doing("opening the training session")?;
+        drop(one);
         // Not the graphs' own counts: the API keeps the flags of gradient buffers to itself.
         let api = training_api().map_err(|_| SessionError::NoTraining)?;
         let mut outputs = [0; 2];
