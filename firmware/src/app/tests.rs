@@ -284,7 +284,7 @@ fn what_does_not_fit_together_is_refused() {
     let nothing = Response::Loaded { transfer: 2, received: 0, ahead: 0 };
     assert_eq!(message::decode(&frames[0]), Ok((1, nothing)));
     // Not on a granule: a piece of an image of another size.
-    for (offset, length) in [(8, 16), (0, 20), (0, 3071)] {
+    for (offset, length) in [(8, 16), (0, 20)] {
         let crooked = Request::Load { transfer: 2, offset, pixels: &pixels[..length] };
         assert_eq!(bench.refusal(&crooked), incomplete(0));
     }
