@@ -17,9 +17,9 @@ use super::*;
 
 /// Received bytes come from `input`; the line ends when there are no more.
 #[derive(Default)]
-struct Pipe {
-    input: VecDeque<u8>,
-    output: Vec<u8>,
+pub struct Pipe {
+    pub input: VecDeque<u8>,
+    pub output: Vec<u8>,
 }
 
 impl ErrorType for Pipe {

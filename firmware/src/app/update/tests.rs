@@ -2,11 +2,9 @@
 
 use core::cell::Cell;
 use core::convert::Infallible;
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::vec::Vec;
 
-use embedded_io::{ErrorType, Read, Write};
 use embedded_storage::nor_flash::{
     ErrorType as FlashErrorType, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
@@ -18,6 +16,7 @@ use goldcrest_shared::quantize::pack::{PackOptions, pack};
 use goldcrest_shared::quantize::random::{self, Random};
 
 use super::*;
+use crate::app::tests::Pipe;
 use crate::app::{App, Site, Stack, Stopped};
 use crate::clock::Stopwatch;
 
@@ -112,36 +111,6 @@ impl NorFlash for Flash {
 impl Slot for &mut Flash {
     fn memory(&self) -> &[u8] {
         &self.memory
-    }
-}
-
-#[derive(Default)]
-struct Pipe {
-    input: VecDeque<u8>,
-    output: Vec<u8>,
-}
-
-impl ErrorType for Pipe {
-    type Error = Infallible;
-}
-
-impl Read for Pipe {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
-        let count = buffer.len().min(self.input.len());
-        for (place, byte) in buffer.iter_mut().zip(self.input.drain(..count)) {
-            *place = byte;
-        }
-        Ok(count)
-    }
-}
-
-impl Write for Pipe {
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
-        self.output.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> Result<(), Infallible> {
-        Ok(())
     }
 }
 
