@@ -92,16 +92,18 @@ impl Recipe {
 /// The programs of the firmware.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Program {
-    /// The application with its link.
+    /// The application with its link, for an emulator: logs and its end go over semihosting.
     #[default]
     Application,
+    /// The application for the real board: logs go to the debug probe over RTT.
+    Flashed,
     /// Inference alone: the golden vectors of the model in the slot.
     Inference,
     /// The same, telling an emulator's plugin where layers begin.
     Sections,
 }
 
-/// Builds the application of a board with every kernel; quick when nothing changed.
+/// Builds the application of an emulated board with every kernel; quick when nothing changed.
 pub fn build(board: &Board) -> Result<Firmware, BuildError> {
     build_as(board, &Recipe::default())
 }
@@ -110,15 +112,16 @@ pub fn build(board: &Board) -> Result<Firmware, BuildError> {
 pub fn build_as(board: &Board, recipe: &Recipe) -> Result<Firmware, BuildError> {
     let root = root()?;
     let (binary, feature) = match recipe.program {
-        // A key makes the firmware take signed models only, and brings the code that looks.
-        Program::Application => {
-            (board.name, env::var_os("GOLDCREST_UPDATE_KEY").is_some().then_some("signature"))
-        }
+        Program::Application => (board.name, Some("emulated")),
+        Program::Flashed => (board.name, None),
         Program::Inference => ("inference", Some("inference")),
         Program::Sections => ("inference", Some("sections")),
     };
+    // A key makes the firmware take signed models only, and brings the code that looks.
+    let takes_updates = matches!(recipe.program, Program::Application | Program::Flashed);
+    let signature = env::var_os("GOLDCREST_UPDATE_KEY").filter(|_| takes_updates).map(|_| "signature");
     let profile = if recipe.small { "firmware-small" } else { "firmware" };
-    let features = [Some(board.name), feature].into_iter().flatten().collect::<Vec<_>>().join(",");
+    let features = [Some(board.name), feature, signature].into_iter().flatten().collect::<Vec<_>>().join(",");
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command
         .current_dir(&root)
