@@ -4,7 +4,7 @@
 use goldcrest_shared::kernels::Family;
 
 /// A board that the firmware runs on: in an emulator, on a desk, or both.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Board {
     /// Name, also of the firmware's feature and binary.
     pub name: &'static str,
@@ -29,7 +29,7 @@ pub struct Board {
 }
 
 /// How to write a real board's flash, and what the firmware must not go beyond.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flash {
     /// The part's name in probe-rs, or in espflash.
     pub chip: &'static str,
@@ -71,7 +71,7 @@ impl Method {
 }
 
 /// A QEMU machine.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// The emulator's program.
     pub program: &'static str,
