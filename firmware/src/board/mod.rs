@@ -53,7 +53,8 @@ pub trait Board {
     /// A light: on while high. [`NoLed`](crate::led::NoLed) where there is none.
     type Led: OutputPin;
 
-    /// Bytes that the line holds while nobody reads it. QEMU's lines hold back what a UART cannot take.
+    /// Bytes that the line holds while nobody reads it: in a queue that an interrupt fills, or because QEMU's
+    /// lines hold back what a UART cannot take.
     const AHEAD_BYTES: u32 = 4096;
     /// What writes a slot of the device image.
     type Slot: Slot;

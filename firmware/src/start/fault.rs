@@ -55,6 +55,11 @@ mod arm {
 
     #[exception]
     unsafe fn DefaultHandler(number: i16) {
+        // The program of inference alone has no line.
+        #[cfg(not(feature = "inference"))]
+        if u16::try_from(number).is_ok_and(crate::driver::reception::handle) {
+            return;
+        }
         error!("unexpected exception {}", number);
         end()
     }
