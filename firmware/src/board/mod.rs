@@ -7,6 +7,8 @@ use crate::app::update::Slot;
 use crate::clock::Stopwatch;
 use crate::start::Region;
 
+#[cfg(feature = "b-l475e-iot01a")]
+pub mod b_l475e_iot01a;
 #[cfg(feature = "lm3s6965evb")]
 pub mod lm3s6965evb;
 #[cfg(feature = "mps2-an385")]
@@ -29,6 +31,8 @@ pub mod nucleo_f446re;
 pub mod olimex_stm32_h405;
 #[cfg(feature = "riscv-virt")]
 pub mod riscv_virt;
+#[cfg(feature = "sifive-e")]
+pub mod sifive_e;
 
 /// What the application uses of a board.
 pub struct Peripherals<B: Board + ?Sized> {

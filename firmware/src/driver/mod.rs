@@ -13,10 +13,16 @@ pub mod ram_slot;
 #[cfg(target_arch = "arm")]
 pub mod reception;
 mod register;
+#[cfg(target_arch = "riscv32")]
+pub mod sifive;
 #[cfg(target_arch = "arm")]
 pub mod sse_counter;
 #[cfg(feature = "stm32f4")]
 pub mod stm32f4;
+#[cfg(feature = "stm32l4")]
+pub mod stm32l4;
+#[cfg(feature = "stm32l4")]
+pub mod systick;
 mod wake;
 #[cfg(target_arch = "arm")]
 pub mod word;

@@ -119,6 +119,19 @@ const RISCV: &str = "qemu-system-riscv32";
 /// All boards.
 pub static BOARDS: &[Board] = &[
     Board {
+        name: "b-l475e-iot01a",
+        core: "Cortex-M4F",
+        target: "thumbv7em-none-eabihf",
+        rustflags: &[],
+        family: Family::Dsp,
+        flash_bytes: MIB,
+        slot_bytes: 384 * KIB,
+        ram_bytes: 96 * KIB,
+        machine: Some(Machine::new(ARM, &["-machine", "b-l475e-iot01a"], [9, 0])),
+        // RM0351, tables 2 and 8; SRAM1 alone.
+        flash: Some(Flash { chip: "STM32L475VGTx", sectors: &[(512, 2 * KIB)], ..STM32F405 }),
+    },
+    Board {
         name: "lm3s6965evb",
         core: "Cortex-M3",
         target: "thumbv7m-none-eabi",
@@ -254,6 +267,19 @@ pub static BOARDS: &[Board] = &[
         slot_bytes: 1536 * KIB,
         ram_bytes: 4 * MIB,
         machine: Some(Machine::new(RISCV, &["-machine", "virt", "-bios", "none"], [7, 2])),
+        flash: None,
+    },
+    Board {
+        name: "sifive-e",
+        core: "RV32IMAC",
+        target: "riscv32imac-unknown-none-elf",
+        rustflags: &[],
+        family: Family::Portable,
+        // The first of the 12 MiB that are left of the board's flash.
+        flash_bytes: MIB,
+        slot_bytes: 768 * KIB,
+        ram_bytes: 16 * KIB,
+        machine: Some(Machine::new(RISCV, &["-machine", "sifive_e"], [7, 2])),
         flash: None,
     },
 ];
