@@ -3,6 +3,7 @@
 //! * [`table`]: the boards, one row each.
 //! * [`firmware`]: from a row to an ELF file.
 //! * [`client`]: the host's side of the link protocol, over any line.
+//! * [`flash`]: onto a real board.
 //! * [`port`]: serial ports and sockets to boards.
 //! * [`probe`]: debug probes, through probe-rs.
 //! * [`emulator`]: QEMU with that firmware and a device image, and a client connected to it.
@@ -18,6 +19,7 @@ pub mod emulator;
 pub mod evaluate;
 pub mod firmware;
 pub mod fit;
+pub mod flash;
 pub mod inference;
 pub mod log;
 pub mod payload;
