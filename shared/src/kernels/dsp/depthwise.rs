@@ -113,12 +113,13 @@ impl<'a> Windows<'a> {
         pitch: usize,
         done: &mut impl FnMut(usize, usize),
     ) {
-        use super::super::simd::multiply_add;
+        use super::super::simd::{multiply_add, set};
         for first in (0..self.pitch).step_by(CHANNELS) {
             filler.fill(first);
             let count = (self.pitch - first).min(CHANNELS);
-            for channel in 0..count {
-                let Channel { bias, multiplier } = self.channels[first + channel];
+            for (channel, &Channel { bias, multiplier }) in
+                part(self.channels, first, count).iter().enumerate()
+            {
                 let weights = part(self.weights, (first + channel) * self.words * 4, self.words * 4);
                 for pixel in 0..width {
                     let values = part(planes, channel * self.plane + pixel * self.step, self.words);
@@ -127,7 +128,7 @@ impl<'a> Windows<'a> {
                         multiply_add(sum, u32::from_le_bytes(weight.map(|byte| byte as u8)), value.get())
                     });
                     let at = pixel * pitch + (first + channel) % pitch;
-                    part(target, at, 1)[0].set(self.last.saturated(sum, multiplier));
+                    set(target, at, self.last.saturated(sum, multiplier));
                 }
             }
             done(first, count);
