@@ -1,5 +1,6 @@
 //! The host side of Goldcrest: all that needs an operating system. Folders stand in the order of
 //! the data's way.
+#![deny(unsafe_code)]
 
 pub mod architecture;
 pub mod autodiff;

@@ -1,4 +1,5 @@
 //! A convolution and its gradients over whole batches.
+#![allow(unsafe_code)]
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,4 +1,5 @@
 //! Loading a library that exports ONNX Runtime's C API, and asking it for its functions.
+#![allow(unsafe_code)]
 
 use std::ffi::CStr;
 use std::path::Path;
