@@ -8,7 +8,7 @@ DATA ?=
 # Seconds that each fuzz target runs.
 FUZZ_SECONDS ?= 600
 
-.PHONY: demo test build doctor lint lint-firmware bench-engine bench-quantize bench-train miri corpus fuzz help
+.PHONY: demo test build doctor lint lint-firmware bench-engine verify-boards bench-quantize bench-train miri corpus fuzz help
 
 demo: doctor ## Train, quantize, prove and run on an emulated board (DATA=SPEC)
 	$(GOLDCREST) demo $(if $(DATA),--data $(DATA))
@@ -39,6 +39,10 @@ bench-train: doctor ## Training throughput and memory against PyTorch (ROUNDS=3 
 
 bench-engine: build ## Inference on every emulated board beside CMSIS-NN; fails if a layer got slower
 	$(GOLDCREST) bench --out target/bench/engine.json --baseline docs/bench/engine.json
+
+verify-boards: build ## Every layer on every emulated core, packed in every way (DATA=SPEC IMAGES=2 MODELS="a.onnx b.onnx")
+	tests/bench/verify.sh target/release/goldcrest $(or $(DATA),cifar10) $(or $(IMAGES),2) \
+		$(or $(MODELS),models/lenet5.onnx models/resnet8.onnx)
 
 bench-quantize: build ## Accuracy beside ONNX Runtime's quantizer (DATA=SPEC MODELS="a.onnx b.onnx")
 	python3 -m venv target/bench/onnxruntime
