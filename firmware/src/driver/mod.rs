@@ -10,13 +10,18 @@ pub mod ns16550;
 pub mod pl011;
 #[cfg(target_arch = "arm")]
 pub mod ram_slot;
+#[cfg(target_arch = "arm")]
+pub mod reception;
 mod register;
 #[cfg(target_arch = "arm")]
 pub mod sse_counter;
 #[cfg(feature = "stm32f4")]
 pub mod stm32f4;
 mod wake;
+#[cfg(target_arch = "arm")]
 pub mod word;
 
 pub use register::Register;
+#[cfg(target_arch = "arm")]
+pub use wake::Irq;
 pub use wake::Wake;
