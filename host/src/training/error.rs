@@ -8,6 +8,7 @@ use super::checkpoint::CheckpointError;
 use super::recipe::RecipeError;
 use super::run::RunError;
 use super::session::SessionError;
+use super::teacher::TeacherError;
 use crate::autodiff::AutodiffError;
 
 /// Why training did not get to its end.
@@ -26,6 +27,9 @@ pub enum TrainError {
     /// The training API is for the processor.
     #[error("--backend training-api trains on the processor; pass --backend session with --device cuda")]
     ApiDevice,
+    /// The teacher.
+    #[error(transparent)]
+    Teacher(#[from] TeacherError),
     /// The run's folder.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -39,7 +43,9 @@ pub enum TrainError {
     #[error("the network takes {found} images, those of the data set are {expected}; {advice}")]
     Shape { found: String, expected: Shape, advice: &'static str },
     /// Classes and network do not fit.
-    #[error("the network has {found} classes, the data set has {expected}")]
+    #[error(
+        "the network has {found} classes, the data set has {expected}; pass --head {expected} to give an ONNX model a new last layer"
+    )]
     Classes { found: String, expected: usize },
     /// There are too few images.
     #[error("the data set has no {part} images")]

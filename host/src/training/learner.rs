@@ -13,7 +13,8 @@ use super::position::{Position, Sums};
 use super::processor_time;
 use super::recipe::Recipe;
 use super::run::{Run, write_atomically};
-use super::session::{Feed, Session};
+use super::session::{Feed, Lessons, Session};
+use super::teacher::Teacher;
 use super::tensorboard::Events;
 use super::train::Progress;
 use crate::dataset::{BatchOptions, Batches, Dataset, Normalization, Split};
@@ -31,6 +32,7 @@ pub(super) struct Job<'a> {
     pub validation: &'a Split,
     pub recipe: &'a Recipe,
     pub run: &'a Run,
+    pub teacher: Option<Teacher>,
     pub normalization: Normalization,
     pub steps: usize,
 }
@@ -115,6 +117,7 @@ impl Learner<'_, '_> {
         let schedule = recipe.learning_rates(steps);
         let (epoch, shape) = (self.position.epochs, dataset.shape);
         let mut batches = self.job.batches(epoch, self.position.step);
+        let (mixes, classes, mut shares) = (recipe.mixes(), dataset.classes.len(), Vec::new());
         let mut learning_rate = schedule.rate(epoch * steps + self.position.step);
         let (mut last, mut processor) = (Instant::now(), processor_time::seconds());
         while self.position.step < steps && !self.stop.load(Ordering::Relaxed) {
@@ -124,7 +127,13 @@ impl Learner<'_, '_> {
             learning_rate = schedule.rate(epoch * steps + self.position.step);
             let count = batch.labels.len();
             let shape = [count, shape.channels, shape.height, shape.width];
-            let feed = Feed { shape: &shape, images: &batch.images, labels: &batch.labels };
+            if mixes {
+                batch.shares(classes, &mut shares);
+            }
+            let teacher = self.job.teacher.as_ref();
+            let teacher = teacher.map(|teacher| teacher.logits(&batch.images)).transpose()?;
+            let lessons = Lessons { shares: mixes.then_some(&shares), teacher: teacher.as_deref() };
+            let feed = Feed { shape: &shape, images: &batch.images, labels: &batch.labels, lessons };
             let answer = self.session.step(feed, learning_rate)?;
             self.position.step += 1;
             if !answer.loss.is_finite() {
@@ -138,7 +147,7 @@ impl Learner<'_, '_> {
             }
             let sums = &mut self.position.sums;
             sums.images += count;
-            sums.correct += answer.correct(&batch.labels);
+            sums.correct += answer.correct(batch.main_labels());
             sums.loss += f64::from(answer.loss) * count as f64;
             let (now, processor_now) = (Instant::now(), processor_time::seconds());
             sums.seconds += (now - last).as_secs_f64();
@@ -167,7 +176,8 @@ impl Learner<'_, '_> {
         while let Some(batch) = batches.next() {
             let count = batch.labels.len();
             let shape = [count, shape.channels, shape.height, shape.width];
-            let feed = Feed { shape: &shape, images: &batch.images, labels: &batch.labels };
+            let lessons = Lessons::default();
+            let feed = Feed { shape: &shape, images: &batch.images, labels: &batch.labels, lessons };
             let answer = self.session.evaluate(feed)?;
             sums.images += count;
             sums.correct += answer.correct(&batch.labels);

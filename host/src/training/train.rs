@@ -16,6 +16,7 @@ use super::recipe::Recipe;
 use super::run::{Run, write_atomically};
 use super::session::Session;
 use super::setup::Setup;
+use super::teacher::Teacher;
 use super::tensorboard::Events;
 use crate::autodiff::{self, Parameter, SessionGraph, TrainingGraph};
 use crate::dataset::Dataset;
@@ -80,6 +81,10 @@ pub fn train(
     let steps = train.len().div_ceil(recipe.batch);
 
     let options = recipe.graph_options();
+    let teacher = match &recipe.distillation {
+        Some(distillation) => Some(Teacher::load(&distillation.teacher, dataset, &normalization)?),
+        None => None,
+    };
     let graph = match setup.uses_api()? {
         true => Graph::Api(autodiff::training_graph(model, &options)?),
         false => Graph::Session(autodiff::session_graph(model, &options)?),
@@ -97,7 +102,7 @@ pub fn train(
     let session = graph.open(state, run, setup)?;
     let events = Events::create(&run.events()).map_err(write_error(run.events()))?;
     let (train, validation, model) = (&train, &validation, graph.forward_model());
-    let job = Job { model, dataset, train, validation, recipe, run, normalization, steps };
+    let job = Job { model, dataset, train, validation, recipe, run, teacher, normalization, steps };
 
     report(Progress::Start { epoch: position.epochs + 1, epochs: recipe.epochs, steps });
     let (save_every, saved) = (setup.save_every, Instant::now());
