@@ -2,8 +2,14 @@
 
 #[cfg(target_arch = "arm")]
 pub mod cmsdk;
+#[cfg(any(feature = "nrf52", feature = "pico2"))]
+pub mod dwt;
 #[cfg(target_arch = "riscv32")]
 pub mod minstret;
+#[cfg(any(feature = "nrf52", feature = "rp"))]
+pub mod nor_slot;
+#[cfg(feature = "nrf52")]
+pub mod nrf52;
 #[cfg(target_arch = "riscv32")]
 pub mod ns16550;
 #[cfg(target_arch = "arm")]
@@ -13,6 +19,10 @@ pub mod ram_slot;
 #[cfg(target_arch = "arm")]
 pub mod reception;
 mod register;
+#[cfg(feature = "rp")]
+pub mod rp;
+#[cfg(feature = "pico")]
+pub mod rp_timer;
 #[cfg(target_arch = "arm")]
 pub mod sse_counter;
 #[cfg(feature = "stm32f4")]
