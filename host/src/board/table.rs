@@ -160,11 +160,7 @@ pub static BOARDS: &[Board] = &[
         slot_bytes: 160 * KIB,
         ram_bytes: 128 * KIB,
         machine: None,
-        flash: Some(Flash {
-            chip: "nRF52833_xxAA",
-            sectors: &[(128, 4 * KIB)],
-            ..NRF52840
-        }),
+        flash: Some(Flash { chip: "nRF52833_xxAA", sectors: &[(128, 4 * KIB)], ..NRF52840 }),
     },
     Board {
         name: "mps2-an385",
