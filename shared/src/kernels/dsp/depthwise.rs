@@ -11,7 +11,7 @@ use super::super::{Needs, product, window_fits};
 use super::planes::{CHANNELS, Filler, Planes};
 use super::{HEIGHT, PIXELS, bounds};
 use crate::engine::{Arena, part};
-use crate::image::{Channel, Layer, Record};
+use crate::image::{Channel, Entry, Layer, Record};
 
 /// Words of weights of a channel.
 fn words(record: &Record) -> usize {
@@ -33,7 +33,8 @@ pub fn needs(record: &Record) -> Option<Needs> {
     })
 }
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let (input, output) = (record.input.shape, record.output.shape);
     let target = arena.values(record.output.offset, output.len());
