@@ -13,7 +13,9 @@ pub mod demo;
 pub mod doctor;
 pub mod evaluate;
 pub mod onnx;
+#[allow(unsafe_code)]
 pub mod operators;
+#[allow(unsafe_code)]
 pub mod runtime;
 pub mod training;
 pub mod verify;

@@ -1,5 +1,4 @@
 //! A convolution and its gradients over whole batches.
-#![allow(unsafe_code)]
 
 use std::sync::{Mutex, PoisonError};
 

@@ -2,7 +2,6 @@
 //! belong to each value that laying planes out would take longer than the convolution.
 //!
 //! A row is a few vectors; masks keep loads inside of it, so that padding is zeros that are never stored.
-#![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Avx2, Avx512};

@@ -4,7 +4,6 @@
 //! taps, a tap being a fixed distance along the plane. [`Products`] makes the gradient of the weights: for
 //! each pair of planes and each tap, the sum over all positions. Both keep a block of results in
 //! registers, 24 vectors where there are 32 registers.
-#![allow(unsafe_code)]
 #![expect(clippy::needless_range_loop, reason = "blocks of registers are indexed by their constant sizes")]
 
 #[cfg(target_arch = "x86_64")]

@@ -4,7 +4,6 @@
 //! they are read again: for the sums first, then for the result. With `k = scale / sqrt(variance + epsilon)`
 //! and `b = bias - mean * k`, the forward pass is `y = x * k + b`; the backward pass computes the same to know
 //! where Relu cut, so nothing but the input is kept. See the rule of `BatchNormalization` for the formulas.
-#![allow(unsafe_code)]
 
 use super::convolution::{Parallel, Shared};
 use super::simd::{Level, at_level};

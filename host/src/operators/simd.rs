@@ -3,7 +3,6 @@
 //! A kernel is written once over [`Simd`] and compiled for each width; [`Level::detect`] says which one
 //! this processor runs. Every level rounds a product and its sum once (fused), so results differ between
 //! levels only by the order of sums.
-#![allow(unsafe_code)]
 
 /// Vectors of one width.
 ///

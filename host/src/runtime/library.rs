@@ -1,5 +1,4 @@
 //! Loading a library that exports ONNX Runtime's C API, and asking it for its functions.
-#![allow(unsafe_code)]
 
 use std::ffi::CStr;
 use std::path::Path;

@@ -8,7 +8,6 @@
 //! 2. the API's base table `OrtApiBase { GetApi, GetVersionString }` is found in the copy's own
 //!    bytes: it is the one place where a relocated pointer leads to `lea rax, [rip + d]; ret` with
 //!    the version string at `d`, which is all that `GetVersionString` does.
-#![allow(unsafe_code)]
 
 use std::path::Path;
 

@@ -2,7 +2,6 @@
 //!
 //! `ort`'s own `Trainer::step` refuses tensor outputs in the pinned release, so the two calls that
 //! run a graph are made here; everything else goes through `ort`.
-#![allow(unsafe_code)]
 
 use std::path::Path;
 use std::ptr::{self, NonNull};

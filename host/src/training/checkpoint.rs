@@ -4,7 +4,6 @@
 //! Schema: `ort_training_checkpoint.fbs` and `ort.fbs` of ONNX Runtime 1.19. The optimizer groups
 //! stay empty: all optimizer state lives in frozen parameters (see [`super::optimizer`]), so that one
 //! file holds the whole training state.
-#![allow(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,4 @@
 //! The processor time of this process: what the work cost, however busy the machine was.
-#![allow(unsafe_code)]
 
 /// Seconds that all threads of this process have run so far; 0 where the system does not tell.
 pub fn seconds() -> f64 {
