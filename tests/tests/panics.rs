@@ -3,13 +3,13 @@
 use goldcrest::board::firmware::{self, Program, Recipe, panic_paths};
 use goldcrest::board::table;
 
-/// A board of each core; the others have the same instructions.
+/// A board of each core that is emulated; the others have the same instructions.
 const CORES: [&str; 7] =
     ["mps2-an385-v6m", "mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547", "riscv-virt"];
 
 #[test]
 fn the_program_of_inference_has_no_panic_in_it() {
-    for board in table::BOARDS {
+    for board in table::BOARDS.iter().filter(|board| board.machine.is_some()) {
         assert!(
             CORES.iter().any(|name| {
                 let core = table::find(name).unwrap();
