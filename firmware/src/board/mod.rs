@@ -7,6 +7,8 @@ use crate::app::update::Slot;
 use crate::clock::Stopwatch;
 use crate::start::Region;
 
+#[cfg(feature = "esp32c3-devkit")]
+pub mod esp32c3_devkit;
 #[cfg(feature = "lm3s6965evb")]
 pub mod lm3s6965evb;
 #[cfg(feature = "microbit-v2")]

@@ -4,9 +4,11 @@
 pub mod cmsdk;
 #[cfg(any(feature = "nrf52", feature = "pico2"))]
 pub mod dwt;
+#[cfg(feature = "esp32c3")]
+pub mod esp32c3;
 #[cfg(target_arch = "riscv32")]
 pub mod minstret;
-#[cfg(any(feature = "nrf52", feature = "rp"))]
+#[cfg(any(feature = "esp32c3", feature = "nrf52", feature = "rp"))]
 pub mod nor_slot;
 #[cfg(feature = "nrf52")]
 pub mod nrf52;

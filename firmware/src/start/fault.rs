@@ -28,7 +28,12 @@ fn end() -> ! {
     cortex_m::peripheral::SCB::sys_reset()
 }
 
-#[cfg(all(not(feature = "emulated"), target_arch = "riscv32"))]
+#[cfg(all(not(feature = "emulated"), feature = "esp32c3"))]
+fn end() -> ! {
+    esp_hal::system::software_reset()
+}
+
+#[cfg(all(not(feature = "emulated"), not(feature = "esp32c3"), target_arch = "riscv32"))]
 fn end() -> ! {
     loop {
         ::riscv::asm::wfi();

@@ -111,6 +111,17 @@ const STM32F405: Flash = Flash {
     baud: 115_200,
 };
 
+/// The ESP32-C3 with 4 MiB of flash, which the processor sees from `start` on (technical reference manual,
+/// chapter 3).
+const ESP32C3: Flash = Flash {
+    chip: "esp32c3",
+    methods: &[Method::Espflash, Method::Probe],
+    start: 0x3c00_0000,
+    ram_start: 0x3fc8_0000,
+    sectors: &[(1024, 4 * KIB)],
+    baud: 115_200,
+};
+
 /// The nRF52840 (product specification, section 4.2).
 const NRF52840: Flash = Flash {
     chip: "nRF52840_xxAA",
@@ -139,6 +150,18 @@ const RISCV: &str = "qemu-system-riscv32";
 /// All boards.
 pub static BOARDS: &[Board] = &[
     Board {
+        name: "esp32c3-devkit",
+        core: "RV32IMC",
+        target: "riscv32imc-unknown-none-elf",
+        rustflags: &[],
+        family: Family::Portable,
+        flash_bytes: 4 * MIB,
+        slot_bytes: 1536 * KIB,
+        ram_bytes: 313 * KIB,
+        machine: None,
+        flash: Some(ESP32C3),
+    },
+    Board {
         name: "lm3s6965evb",
         core: "Cortex-M3",
         target: "thumbv7m-none-eabi",
@@ -160,11 +183,7 @@ pub static BOARDS: &[Board] = &[
         slot_bytes: 160 * KIB,
         ram_bytes: 128 * KIB,
         machine: None,
-        flash: Some(Flash {
-            chip: "nRF52833_xxAA",
-            sectors: &[(128, 4 * KIB)],
-            ..NRF52840
-        }),
+        flash: Some(Flash { chip: "nRF52833_xxAA", sectors: &[(128, 4 * KIB)], ..NRF52840 }),
     },
     Board {
         name: "mps2-an385",
