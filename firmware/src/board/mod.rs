@@ -7,6 +7,8 @@ use crate::app::update::Slot;
 use crate::clock::Stopwatch;
 use crate::start::Region;
 
+#[cfg(feature = "b-l475e-iot01a")]
+pub mod b_l475e_iot01a;
 #[cfg(feature = "esp32c3-devkit")]
 pub mod esp32c3_devkit;
 #[cfg(feature = "lm3s6965evb")]
@@ -39,6 +41,8 @@ pub mod pico;
 pub mod pico2;
 #[cfg(feature = "riscv-virt")]
 pub mod riscv_virt;
+#[cfg(feature = "sifive-e")]
+pub mod sifive_e;
 
 /// What the application uses of a board.
 pub struct Peripherals<B: Board + ?Sized> {
@@ -63,7 +67,8 @@ pub trait Board {
     /// A light: on while high. [`NoLed`](crate::led::NoLed) where there is none.
     type Led: OutputPin;
 
-    /// Bytes that the line holds while nobody reads it. QEMU's lines hold back what a UART cannot take.
+    /// Bytes that the line holds while nobody reads it: in a queue that an interrupt fills, or because QEMU's
+    /// lines hold back what a UART cannot take.
     const AHEAD_BYTES: u32 = 4096;
     /// What writes a slot of the device image.
     type Slot: Slot;

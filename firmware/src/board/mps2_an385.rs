@@ -1,7 +1,6 @@
 //! Arm MPS2 with FPGA image AN385: Cortex-M3 at 25 MHz (Arm DAI 0385).
 
 use super::Peripherals;
-use crate::driver::Wake;
 use crate::driver::cmsdk::{Timer, Uart};
 use crate::driver::ram_slot::RamSlot;
 use crate::led::NoLed;
@@ -22,7 +21,7 @@ impl super::Board for Board {
         // SAFETY: the addresses of the board's memory map; `start::run` is the only caller.
         unsafe {
             Peripherals {
-                line: Uart::new(0x4000_4000, Wake::nvic(0)),
+                line: Uart::new(0x4000_4000, 0),
                 watch: Timer::new(0x4000_0000, 25_000_000),
                 led: NoLed,
             }

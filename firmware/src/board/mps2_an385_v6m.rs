@@ -5,7 +5,6 @@
 
 use super::Peripherals;
 use crate::app::update::NoSlot;
-use crate::driver::Wake;
 use crate::driver::cmsdk::{Timer, Uart};
 use crate::led::NoLed;
 use crate::start::Region;
@@ -25,7 +24,7 @@ impl super::Board for Board {
         // SAFETY: the addresses of the board's memory map; `start::run` is the only caller.
         unsafe {
             Peripherals {
-                line: Uart::new(0x4000_4000, Wake::nvic(0)),
+                line: Uart::new(0x4000_4000, 0),
                 watch: Timer::new(0x4000_0000, 25_000_000),
                 led: NoLed,
             }

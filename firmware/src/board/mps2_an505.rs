@@ -3,7 +3,6 @@
 
 use super::Peripherals;
 use crate::app::update::NoSlot;
-use crate::driver::Wake;
 use crate::driver::cmsdk::{Timer, Uart};
 use crate::led::NoLed;
 use crate::start::Region;
@@ -23,7 +22,7 @@ impl super::Board for Board {
         // SAFETY: the addresses of the board's memory map; `start::run` is the only caller.
         unsafe {
             Peripherals {
-                line: Uart::new(0x5020_0000, Wake::nvic(32)),
+                line: Uart::new(0x5020_0000, 32),
                 watch: Timer::new(0x5000_0000, 20_000_000),
                 led: NoLed,
             }

@@ -3,7 +3,6 @@
 
 use super::Peripherals;
 use crate::app::update::NoSlot;
-use crate::driver::Wake;
 use crate::driver::cmsdk::Uart;
 use crate::driver::sse_counter::Counter;
 use crate::led::NoLed;
@@ -24,7 +23,7 @@ impl super::Board for Board {
         // SAFETY: the addresses of the board's memory map; `start::run` is the only caller.
         unsafe {
             Peripherals {
-                line: Uart::new(0x5930_3000, Wake::nvic(33)),
+                line: Uart::new(0x5930_3000, 33),
                 watch: Counter::new(0x5810_0000, 0x5800_0000, 32_000_000),
                 led: NoLed,
             }

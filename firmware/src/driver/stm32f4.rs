@@ -11,16 +11,17 @@ use stm32f4xx_hal::gpio::{PA5, PA10};
 use stm32f4xx_hal::pac::{GPIOC, Interrupt, Peripherals, TIM2, USART2};
 use stm32f4xx_hal::prelude::*;
 use stm32f4xx_hal::rcc::{Config, Enable, Rcc};
-use stm32f4xx_hal::serial::{Event, Serial};
+use stm32f4xx_hal::serial::{Event, Rx, Serial, Tx};
 
-use super::Wake;
+use super::reception::{Queue, Receiver};
 use super::word::Words;
+use super::{Irq, Register};
 use crate::clock::Stopwatch;
 use crate::start::Region;
 pub use flash::FlashSlot;
 
 /// USART2.
-pub type Line = Words<Serial<USART2>>;
+pub type Line = Words<Tx<USART2>>;
 
 /// Hz of the stopwatch.
 const TICKS: u32 = 1_000_000;
@@ -53,8 +54,30 @@ pub fn take() -> (Line, Watch, Pins) {
     serial.listen(Event::RxNotEmpty);
     TIM2::enable(&mut rcc);
     let watch = Watch::new(parts.TIM2, rcc.clocks.timclk1().raw());
-    let line = Words::new(serial, Wake::nvic(Interrupt::USART2 as u16));
+    let (sender, receiver) = serial.split();
+    let line = Words::new(sender, receive(receiver));
     (line, watch, Pins { pa5: pins.pa5, pa10: pins.pa10, gpioc: parts.GPIOC, rcc })
+}
+
+/// Flags of the status register SR (RM0090, section 30.6.1): a byte is there; one was lost. Both end by
+/// reading SR, then the data register DR.
+const SR_RXNE: u32 = 1 << 5;
+const SR_ORE: u32 = 1 << 3;
+const SR: usize = 0x00;
+const DR: usize = 0x04;
+
+/// Receives by interrupt from now on.
+fn receive(_: Rx<USART2>) -> Queue {
+    // SAFETY: the registers of the receiver, which this function has taken.
+    let register = |offset| unsafe { Register::new(USART2::PTR.addr() + offset) };
+    Queue::start(Receiver {
+        interrupt: Irq(Interrupt::USART2 as u16),
+        status: register(SR),
+        ready: SR_RXNE,
+        errors: SR_ORE,
+        data: register(DR),
+        acknowledge: None,
+    })
 }
 
 /// The slot in a region, on real parts: QEMU has no flash controller.

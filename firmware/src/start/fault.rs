@@ -60,6 +60,11 @@ mod arm {
 
     #[exception]
     unsafe fn DefaultHandler(number: i16) {
+        // The program of inference alone has no line, and some HALs bring their own handlers.
+        #[cfg(not(any(feature = "inference", feature = "nrf52", feature = "rp")))]
+        if u16::try_from(number).is_ok_and(crate::driver::reception::handle) {
+            return;
+        }
         error!("unexpected exception {}", number);
         end()
     }

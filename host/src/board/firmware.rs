@@ -24,6 +24,8 @@ pub struct Firmware {
     pub slot_start: u64,
     /// Bytes of the device image's place.
     pub slot_bytes: u64,
+    /// First address of the second place, where there are two.
+    pub spare_start: Option<u64>,
 }
 
 /// Why there is no firmware.
@@ -185,6 +187,11 @@ fn root() -> Result<PathBuf, BuildError> {
 }
 
 impl Firmware {
+    /// First addresses of its places for device images.
+    pub fn slots(&self) -> impl Iterator<Item = u64> {
+        [Some(self.slot_start), self.spare_start].into_iter().flatten()
+    }
+
     /// Reads the facts of a firmware's ELF file.
     pub fn open(path: &Path) -> Result<Self, BuildError> {
         let problem = |problem: String| BuildError::Elf { path: path.to_path_buf(), problem };
@@ -196,6 +203,8 @@ impl Firmware {
             found.map(|symbol| symbol.address()).ok_or_else(|| problem(format!("has no symbol {name}")))
         };
         let (start, end) = (symbol("__model_start")?, symbol("__model_end")?);
+        let spare = (symbol("__spare_start")?, symbol("__spare_end")?);
+        let spare_start = (spare.0 < spare.1).then_some(spare.0);
         let headers = elf.elf_header().program_headers(elf.endian(), &*bytes);
         let headers = headers.map_err(|error| problem(error.to_string()))?;
         let loadable = headers.iter().filter(|header| header.p_type(elf.endian()) == object::elf::PT_LOAD);
@@ -211,7 +220,8 @@ impl Firmware {
         let flash_bytes = last.saturating_sub(first);
         let vector_bytes = elf.section_by_name(".vector_table").map_or(0, |section| section.size());
         let slot_bytes = end.saturating_sub(start);
-        Ok(Self { elf: path.to_path_buf(), flash_bytes, vector_bytes, slot_start: start, slot_bytes })
+        let (elf, slot_start) = (path.to_path_buf(), start);
+        Ok(Self { elf, flash_bytes, vector_bytes, slot_start, slot_bytes, spare_start })
     }
 }
 

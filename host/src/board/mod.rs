@@ -8,6 +8,7 @@
 //! * [`evaluate`]: a test set on an emulated board, compared with the engine on the host.
 //! * [`fit`]: whether a model fits a board.
 //! * [`inference`]: the program of inference alone: its size, its stack, its cycles.
+//! * [`placement`]: whether a firmware lies where the part has memory.
 //! * [`log`]: the firmware's defmt logs.
 
 pub mod client;
@@ -18,6 +19,7 @@ pub mod fit;
 pub mod inference;
 pub mod log;
 pub mod payload;
+pub mod placement;
 pub mod qemu;
 mod segment;
 pub mod table;

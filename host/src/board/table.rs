@@ -4,7 +4,7 @@
 use goldcrest_shared::kernels::Family;
 
 /// A board that the firmware runs on: in an emulator, on a desk, or both.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Board {
     /// Name, also of the firmware's feature and binary.
     pub name: &'static str,
@@ -29,7 +29,7 @@ pub struct Board {
 }
 
 /// How to write a real board's flash, and what the firmware must not go beyond.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flash {
     /// The part's name in probe-rs, or in espflash.
     pub chip: &'static str,
@@ -71,7 +71,7 @@ impl Method {
 }
 
 /// A QEMU machine.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// The emulator's program.
     pub program: &'static str,
@@ -149,6 +149,19 @@ const RISCV: &str = "qemu-system-riscv32";
 
 /// All boards.
 pub static BOARDS: &[Board] = &[
+    Board {
+        name: "b-l475e-iot01a",
+        core: "Cortex-M4F",
+        target: "thumbv7em-none-eabihf",
+        rustflags: &[],
+        family: Family::Dsp,
+        flash_bytes: MIB,
+        slot_bytes: 384 * KIB,
+        ram_bytes: 96 * KIB,
+        machine: Some(Machine::new(ARM, &["-machine", "b-l475e-iot01a"], [9, 0])),
+        // RM0351, tables 2 and 8; SRAM1 alone.
+        flash: Some(Flash { chip: "STM32L475VGTx", sectors: &[(512, 2 * KIB)], ..STM32F405 }),
+    },
     Board {
         name: "esp32c3-devkit",
         core: "RV32IMC",
@@ -350,6 +363,19 @@ pub static BOARDS: &[Board] = &[
         slot_bytes: 1536 * KIB,
         ram_bytes: 4 * MIB,
         machine: Some(Machine::new(RISCV, &["-machine", "virt", "-bios", "none"], [7, 2])),
+        flash: None,
+    },
+    Board {
+        name: "sifive-e",
+        core: "RV32IMAC",
+        target: "riscv32imac-unknown-none-elf",
+        rustflags: &[],
+        family: Family::Portable,
+        // The first of the 12 MiB that are left of the board's flash.
+        flash_bytes: MIB,
+        slot_bytes: 768 * KIB,
+        ram_bytes: 16 * KIB,
+        machine: Some(Machine::new(RISCV, &["-machine", "sifive_e"], [7, 2])),
         flash: None,
     },
 ];
