@@ -7,6 +7,10 @@ use crate::app::update::Slot;
 use crate::clock::Stopwatch;
 use crate::start::Region;
 
+#[cfg(feature = "b-l475e-iot01a")]
+pub mod b_l475e_iot01a;
+#[cfg(feature = "esp32c3-devkit")]
+pub mod esp32c3_devkit;
 #[cfg(feature = "lm3s6965evb")]
 pub mod lm3s6965evb;
 #[cfg(feature = "microbit-v2")]
@@ -37,6 +41,8 @@ pub mod pico;
 pub mod pico2;
 #[cfg(feature = "riscv-virt")]
 pub mod riscv_virt;
+#[cfg(feature = "sifive-e")]
+pub mod sifive_e;
 
 /// What the application uses of a board.
 pub struct Peripherals<B: Board + ?Sized> {

@@ -111,6 +111,17 @@ const STM32F405: Flash = Flash {
     baud: 115_200,
 };
 
+/// The ESP32-C3 with 4 MiB of flash, which the processor sees from `start` on (technical reference manual,
+/// chapter 3).
+const ESP32C3: Flash = Flash {
+    chip: "esp32c3",
+    methods: &[Method::Espflash, Method::Probe],
+    start: 0x3c00_0000,
+    ram_start: 0x3fc8_0000,
+    sectors: &[(1024, 4 * KIB)],
+    baud: 115_200,
+};
+
 /// The nRF52840 (product specification, section 4.2).
 const NRF52840: Flash = Flash {
     chip: "nRF52840_xxAA",
@@ -138,6 +149,31 @@ const RISCV: &str = "qemu-system-riscv32";
 
 /// All boards.
 pub static BOARDS: &[Board] = &[
+    Board {
+        name: "b-l475e-iot01a",
+        core: "Cortex-M4F",
+        target: "thumbv7em-none-eabihf",
+        rustflags: &[],
+        family: Family::Dsp,
+        flash_bytes: MIB,
+        slot_bytes: 384 * KIB,
+        ram_bytes: 96 * KIB,
+        machine: Some(Machine::new(ARM, &["-machine", "b-l475e-iot01a"], [9, 0])),
+        // RM0351, tables 2 and 8; SRAM1 alone.
+        flash: Some(Flash { chip: "STM32L475VGTx", sectors: &[(512, 2 * KIB)], ..STM32F405 }),
+    },
+    Board {
+        name: "esp32c3-devkit",
+        core: "RV32IMC",
+        target: "riscv32imc-unknown-none-elf",
+        rustflags: &[],
+        family: Family::Portable,
+        flash_bytes: 4 * MIB,
+        slot_bytes: 1536 * KIB,
+        ram_bytes: 313 * KIB,
+        machine: None,
+        flash: Some(ESP32C3),
+    },
     Board {
         name: "lm3s6965evb",
         core: "Cortex-M3",
@@ -327,6 +363,19 @@ pub static BOARDS: &[Board] = &[
         slot_bytes: 1536 * KIB,
         ram_bytes: 4 * MIB,
         machine: Some(Machine::new(RISCV, &["-machine", "virt", "-bios", "none"], [7, 2])),
+        flash: None,
+    },
+    Board {
+        name: "sifive-e",
+        core: "RV32IMAC",
+        target: "riscv32imac-unknown-none-elf",
+        rustflags: &[],
+        family: Family::Portable,
+        // The first of the 12 MiB that are left of the board's flash.
+        flash_bytes: MIB,
+        slot_bytes: 768 * KIB,
+        ram_bytes: 16 * KIB,
+        machine: Some(Machine::new(RISCV, &["-machine", "sifive_e"], [7, 2])),
         flash: None,
     },
 ];
