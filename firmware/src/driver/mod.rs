@@ -10,13 +10,24 @@ pub mod ns16550;
 pub mod pl011;
 #[cfg(target_arch = "arm")]
 pub mod ram_slot;
+#[cfg(target_arch = "arm")]
+pub mod reception;
 mod register;
+#[cfg(target_arch = "riscv32")]
+pub mod sifive;
 #[cfg(target_arch = "arm")]
 pub mod sse_counter;
 #[cfg(feature = "stm32f4")]
 pub mod stm32f4;
+#[cfg(feature = "stm32l4")]
+pub mod stm32l4;
+#[cfg(feature = "stm32l4")]
+pub mod systick;
 mod wake;
+#[cfg(target_arch = "arm")]
 pub mod word;
 
 pub use register::Register;
+#[cfg(target_arch = "arm")]
+pub use wake::Irq;
 pub use wake::Wake;

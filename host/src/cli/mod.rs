@@ -11,6 +11,7 @@ pub mod devices;
 pub mod doctor;
 pub mod emulate;
 pub mod eval;
+pub mod flash;
 pub mod infer;
 pub mod monitor;
 pub mod pack;
@@ -47,6 +48,7 @@ enum Command {
     Boards(boards::Args),
     Bench(bench::Args),
     Emulate(emulate::Args),
+    Flash(Box<flash::Args>),
     Infer(infer::Args),
     Monitor(monitor::Args),
     Devices(devices::Args),
@@ -66,6 +68,7 @@ impl Cli {
             Command::Boards(args) => boards::run(args, self.output),
             Command::Bench(args) => bench::run(args, self.output),
             Command::Emulate(args) => emulate::run(args, self.output),
+            Command::Flash(args) => flash::run(args, self.output),
             Command::Infer(args) => infer::run(args, self.output),
             Command::Monitor(args) => monitor::run(args, self.output),
             Command::Devices(args) => devices::run(args, self.output),
