@@ -55,6 +55,8 @@ pub enum Method {
         /// The part's family in the file.
         family: u32,
     },
+    /// A HEX file on the drive that the DAPLink on the board shows.
+    Hex,
     /// The serial boot loader of Espressif's parts.
     Espflash,
 }
@@ -65,6 +67,7 @@ impl Method {
         match self {
             Method::Probe => "probe",
             Method::Uf2 { .. } => "uf2",
+            Method::Hex => "hex",
             Method::Espflash => "espflash",
         }
     }
