@@ -10,21 +10,30 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `conv.rs`, `batch_normalization.rs` | the operators as ONNX Runtime sees them |
-//! | `convolution.rs` | a convolution and its gradients over a batch |
+//! | `convolution/` | a convolution and its gradients over a batch |
 //! | `plane.rs` | how images lie in memory for it |
-//! | `depthwise.rs` | depthwise convolution of images where they lie |
+//! | `depthwise.rs` | depthwise convolutions, with as many channels as a vector has lanes at a time |
+//! | `pass.rs` | their inner loops |
+//! | `transpose.rs` | turns channels so that they lie in lanes, and back |
 //! | `normalize.rs` | batch normalization and its gradients |
+//! | `block.rs` | its loops over some channels of a batch |
 //! | `multiply.rs` | the inner loops |
-//! | `simd.rs` | vectors of the processor at hand |
+//! | `memory.rs` | what tasks share and keep |
+//! | `simd.rs`, `level.rs` | vectors, and which ones the processor at hand has |
 
 mod batch_normalization;
+mod block;
 mod conv;
 mod convolution;
 mod depthwise;
+mod level;
+mod memory;
 mod multiply;
 mod normalize;
+mod pass;
 mod plane;
 mod simd;
+mod transpose;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
