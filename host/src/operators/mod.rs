@@ -12,9 +12,9 @@
 //! | `conv.rs`, `batch_normalization.rs` | the operators as ONNX Runtime sees them |
 //! | `convolution/` | a convolution and its gradients over a batch |
 //! | `plane.rs` | how images lie in memory for it |
-//! | `depthwise.rs` | depthwise convolutions, with as many channels as a vector has lanes at a time |
-//! | `pass.rs` | their inner loops |
-//! | `transpose.rs` | turns channels so that they lie in lanes, and back |
+//! | `turned.rs`, `transpose.rs` | images whose channels lie in lanes |
+//! | `dense.rs`, `dense_loops.rs` | convolutions of such images where output channels fill the lanes |
+//! | `depthwise.rs`, `depthwise_loops.rs` | depthwise convolutions of such images |
 //! | `normalize.rs` | batch normalization and its gradients |
 //! | `block.rs` | its loops over some channels of a batch |
 //! | `multiply.rs` | the inner loops |
@@ -25,15 +25,18 @@ mod batch_normalization;
 mod block;
 mod conv;
 mod convolution;
+mod dense;
+mod dense_loops;
 mod depthwise;
+mod depthwise_loops;
 mod level;
 mod memory;
 mod multiply;
 mod normalize;
-mod pass;
 mod plane;
 mod simd;
 mod transpose;
+mod turned;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

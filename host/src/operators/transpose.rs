@@ -43,8 +43,18 @@ impl Transpose for Avx512 {
         // SAFETY: the trait's contract.
         unsafe {
             let mut rows = [Self::splat(0.0); 16];
-            for (row, at) in rows.iter_mut().zip(from_at) {
-                *row = Self::load_first(from.wrapping_add(*at), read);
+            // A whole square stays in registers.
+            match from_at.first_chunk::<16>() {
+                Some(from_at) if read >= 16 => {
+                    for (row, at) in rows.iter_mut().zip(from_at) {
+                        *row = Self::load(from.wrapping_add(*at));
+                    }
+                }
+                _ => {
+                    for (row, at) in rows.iter_mut().zip(from_at) {
+                        *row = Self::load_first(from.wrapping_add(*at), read);
+                    }
+                }
             }
             // Columns 4 * n + c of rows 4 * g.. are quarter n of fours[c][g].
             let mut fours = [[Self::splat(0.0); 4]; 4];
@@ -68,8 +78,17 @@ impl Transpose for Avx512 {
                 columns[8 + c] = _mm512_shuffle_f32x4::<0xdd>(even[0], even[1]);
                 columns[12 + c] = _mm512_shuffle_f32x4::<0xdd>(odd[0], odd[1]);
             }
-            for (column, at) in columns.iter().zip(to_at) {
-                Self::store_first(to.wrapping_add(*at), write, *column);
+            match to_at.first_chunk::<16>() {
+                Some(to_at) if write >= 16 => {
+                    for (column, at) in columns.iter().zip(to_at) {
+                        Self::store(to.wrapping_add(*at), *column);
+                    }
+                }
+                _ => {
+                    for (column, at) in columns.iter().zip(to_at) {
+                        Self::store_first(to.wrapping_add(*at), write, *column);
+                    }
+                }
             }
         }
     }
@@ -93,8 +112,18 @@ impl Transpose for Avx2 {
         // SAFETY: the trait's contract.
         unsafe {
             let mut rows = [Self::splat(0.0); 8];
-            for (row, at) in rows.iter_mut().zip(from_at) {
-                *row = Self::load_first(from.wrapping_add(*at), read);
+            // A whole square stays in registers.
+            match from_at.first_chunk::<8>() {
+                Some(from_at) if read >= 8 => {
+                    for (row, at) in rows.iter_mut().zip(from_at) {
+                        *row = Self::load(from.wrapping_add(*at));
+                    }
+                }
+                _ => {
+                    for (row, at) in rows.iter_mut().zip(from_at) {
+                        *row = Self::load_first(from.wrapping_add(*at), read);
+                    }
+                }
             }
             // Columns 4 * n + c of rows 4 * g.. are half n of fours[c][g].
             let mut fours = [[Self::splat(0.0); 2]; 4];
@@ -114,8 +143,17 @@ impl Transpose for Avx2 {
                 columns[c] = _mm256_permute2f128_ps::<0x20>(a, b);
                 columns[4 + c] = _mm256_permute2f128_ps::<0x31>(a, b);
             }
-            for (column, at) in columns.iter().zip(to_at) {
-                Self::store_first(to.wrapping_add(*at), write, *column);
+            match to_at.first_chunk::<8>() {
+                Some(to_at) if write >= 8 => {
+                    for (column, at) in columns.iter().zip(to_at) {
+                        Self::store(to.wrapping_add(*at), *column);
+                    }
+                }
+                _ => {
+                    for (column, at) in columns.iter().zip(to_at) {
+                        Self::store_first(to.wrapping_add(*at), write, *column);
+                    }
+                }
             }
         }
     }

@@ -9,15 +9,18 @@ impl Convolution {
     /// Gradients of the input, the weights and the bias, each where it is wanted.
     pub fn backward(&self, dy: &[f32], x: &[f32], w: &[f32], wanted: Gradients, parallel: Parallel) {
         let Gradients { dx, mut dw, db } = wanted;
-        let Self { layout, level, depthwise } = self;
+        let Self { layout, level, depthwise, dense } = self;
         let Geometry { groups, inputs, outputs, output, .. } = layout.geometry;
         let [x_size, y_size, w_size] = self.sizes();
         let batch = x.len() / x_size;
         assert_eq!((x.len(), dy.len(), w.len()), (batch * x_size, batch * y_size, w_size));
         let y_area = output[0] * output[1];
+        bias_gradient(dy, groups * outputs, y_area, db);
         if let Some(depthwise) = depthwise {
-            depthwise.backward(dy, x, w, Gradients { dx, dw, db: None }, parallel);
-            return bias_gradient(dy, groups * outputs, y_area, db);
+            return depthwise.backward(dy, x, w, Gradients { dx, dw, db: None }, parallel);
+        }
+        if let Some(dense) = dense {
+            return dense.backward(dy, x, w, Gradients { dx, dw, db: None }, parallel);
         }
         // For each phase, the taps that reach it.
         let phases: Vec<Vec<usize>> = (0..layout.phases.len())
@@ -61,7 +64,6 @@ impl Convolution {
         if let Some(dw) = &mut dw {
             add_parts(&sums, dw);
         }
-        bias_gradient(dy, groups * outputs, y_area, db);
     }
 
     /// The gradients of a few images.

@@ -8,13 +8,16 @@ use crate::operators::plane::Geometry;
 impl Convolution {
     /// `y = x * w + bias`, all images: `[N, groups * inputs, ...]` to `[N, groups * outputs, ...]`.
     pub fn forward(&self, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32], parallel: Parallel) {
-        let Self { layout, level, depthwise } = self;
+        let Self { layout, level, depthwise, dense } = self;
         let Geometry { groups, inputs, outputs, input, output, .. } = layout.geometry;
         let [x_size, y_size, w_size] = self.sizes();
         let batch = x.len() / x_size;
         assert_eq!((x.len(), y.len(), w.len()), (batch * x_size, batch * y_size, w_size));
         if let Some(depthwise) = depthwise {
             return depthwise.forward(x, w, bias, y, parallel);
+        }
+        if let Some(dense) = dense {
+            return dense.forward(x, w, bias, y, parallel);
         }
         let (taps, w_group) = (layout.taps.len(), w_size / groups);
         let mut packed = Vec::with_capacity(w_size);

@@ -5,6 +5,7 @@ mod forward;
 #[cfg(test)]
 mod tests;
 
+use super::dense::Dense;
 use super::depthwise::Depthwise;
 use super::level::Level;
 use super::plane::{Geometry, Layout};
@@ -16,6 +17,8 @@ pub struct Convolution {
     level: Level,
     /// How it is done where each channel has its own kernel.
     depthwise: Option<Depthwise>,
+    /// How it is done where output channels fill vectors and planes do not serve better.
+    dense: Option<Dense>,
 }
 
 impl Convolution {
@@ -28,7 +31,8 @@ impl Convolution {
     fn at_level(geometry: Geometry, level: Level) -> Self {
         let depthwise = [geometry.inputs, geometry.outputs] == [1, 1] && geometry.groups > 1;
         let depthwise = depthwise.then(|| Depthwise::new(&geometry, level));
-        Self { layout: Layout::of(geometry), level, depthwise }
+        let dense = Dense::new(&geometry, level);
+        Self { layout: Layout::of(geometry), level, depthwise, dense }
     }
 
     /// Floats of an image of the input, of the output, and of the weights.

@@ -1,34 +1,18 @@
 //! The inner loops of a depthwise convolution, over vectors that hold as many channels at one position.
 
-use super::transpose::Transpose;
+use super::simd::Simd;
+use super::turned::Pass;
 
 /// Taps whose sums are kept in registers together.
 const TAPS: usize = 9;
-
-/// `to[r][c] = start + sum of weights[w] * from[r][c + at]` over `(at, w)` in `taps`; distances in floats.
-#[derive(Clone, Debug)]
-pub struct Pass {
-    pub rows: usize,
-    pub columns: usize,
-    /// First position, from row to row, from column to column.
-    pub from: [usize; 3],
-    pub to: [usize; 3],
-    pub taps: Vec<(usize, usize)>,
-}
 
 impl Pass {
     /// Makes all rows and columns.
     ///
     /// # Safety
-    /// As for [`Transpose`]; the planes must have the sizes the pass was made for.
+    /// As for [`Simd`]; the planes must have the sizes the pass was made for.
     #[inline(always)]
-    pub unsafe fn run<S: Transpose>(
-        &self,
-        start: S::Vector,
-        weights: *const f32,
-        from: *const f32,
-        to: *mut f32,
-    ) {
+    pub unsafe fn run<S: Simd>(&self, start: S::Vector, weights: *const f32, from: *const f32, to: *mut f32) {
         for row in 0..self.rows {
             // SAFETY: the caller's promise.
             unsafe {
@@ -39,7 +23,11 @@ impl Pass {
                     ($($width:literal),+) => {
                         $(while self.columns - column >= $width {
                             let (from, to) = (from.add(column * self.from[2]), to.add(column * self.to[2]));
-                            self.tile::<S, $width>(start, weights, from, to);
+                            match self.from[2] / S::LANES {
+                                1 => self.tile::<S, $width, 1>(start, weights, from, to),
+                                2 => self.tile::<S, $width, 2>(start, weights, from, to),
+                                _ => self.tile::<S, $width, 0>(start, weights, from, to),
+                            }
                             column += $width;
                         })+
                     };
@@ -49,9 +37,9 @@ impl Pass {
         }
     }
 
-    /// `N` columns of a row.
+    /// `N` columns of a row; `STRIDE` vectors from one to the next, 0 if that is not a usual number.
     #[inline(always)]
-    unsafe fn tile<S: Transpose, const N: usize>(
+    unsafe fn tile<S: Simd, const N: usize, const STRIDE: usize>(
         &self,
         start: S::Vector,
         weights: *const f32,
@@ -60,11 +48,12 @@ impl Pass {
     ) {
         // SAFETY: the caller's promise.
         unsafe {
+            let step = if STRIDE > 0 { STRIDE * S::LANES } else { self.from[2] };
             let mut sums = [start; N];
             for &(at, weight) in &self.taps {
                 let (weight, from) = (S::load(weights.add(weight * S::LANES)), from.add(at));
                 for (column, sum) in sums.iter_mut().enumerate() {
-                    *sum = S::multiply_add(S::load(from.add(column * self.from[2])), weight, *sum);
+                    *sum = S::multiply_add(S::load(from.add(column * step)), weight, *sum);
                 }
             }
             for (column, sum) in sums.iter().enumerate() {
@@ -78,7 +67,7 @@ impl Pass {
     /// # Safety
     /// As for [`Pass::run`]; `dy_row` leads from row to row of `dy`, columns lie one after the other.
     #[inline(always)]
-    pub unsafe fn sums<S: Transpose>(&self, dy: *const f32, dy_row: usize, from: *const f32, sums: *mut f32) {
+    pub unsafe fn sums<S: Simd>(&self, dy: *const f32, dy_row: usize, from: *const f32, sums: *mut f32) {
         let mut tap = 0;
         macro_rules! groups {
             ($($count:expr),+) => {
@@ -93,7 +82,7 @@ impl Pass {
     }
 
     #[inline(always)]
-    unsafe fn sums_of<S: Transpose, const T: usize>(
+    unsafe fn sums_of<S: Simd, const T: usize>(
         &self,
         first: usize,
         dy: *const f32,
