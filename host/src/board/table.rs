@@ -114,6 +114,37 @@ const STM32F405: Flash = Flash {
     baud: 115_200,
 };
 
+/// The ESP32-C3 with 4 MiB of flash, which the processor sees from `start` on (technical reference manual,
+/// chapter 3).
+const ESP32C3: Flash = Flash {
+    chip: "esp32c3",
+    methods: &[Method::Espflash, Method::Probe],
+    start: 0x3c00_0000,
+    ram_start: 0x3fc8_0000,
+    sectors: &[(1024, 4 * KIB)],
+    baud: 115_200,
+};
+
+/// The nRF52840 (product specification, section 4.2).
+const NRF52840: Flash = Flash {
+    chip: "nRF52840_xxAA",
+    methods: &[Method::Probe],
+    start: 0,
+    ram_start: 0x2000_0000,
+    sectors: &[(256, 4 * KIB)],
+    baud: 115_200,
+};
+
+/// The RP2040 with the 2 MiB of flash of a Pico (datasheet, section 2.2).
+const RP2040: Flash = Flash {
+    chip: "RP2040",
+    methods: &[Method::Uf2 { family: 0xe48b_ff56 }, Method::Probe],
+    start: 0x1000_0000,
+    ram_start: 0x2000_0000,
+    sectors: &[(512, 4 * KIB)],
+    baud: 115_200,
+};
+
 const KIB: u32 = 1 << 10;
 const MIB: u32 = 1 << 20;
 const ARM: &str = "qemu-system-arm";
@@ -135,6 +166,18 @@ pub static BOARDS: &[Board] = &[
         flash: Some(Flash { chip: "STM32L475VGTx", sectors: &[(512, 2 * KIB)], ..STM32F405 }),
     },
     Board {
+        name: "esp32c3-devkit",
+        core: "RV32IMC",
+        target: "riscv32imc-unknown-none-elf",
+        rustflags: &[],
+        family: Family::Portable,
+        flash_bytes: 4 * MIB,
+        slot_bytes: 1536 * KIB,
+        ram_bytes: 313 * KIB,
+        machine: None,
+        flash: Some(ESP32C3),
+    },
+    Board {
         name: "lm3s6965evb",
         core: "Cortex-M3",
         target: "thumbv7m-none-eabi",
@@ -145,6 +188,18 @@ pub static BOARDS: &[Board] = &[
         ram_bytes: 64 * KIB,
         machine: Some(Machine::new(ARM, &["-machine", "lm3s6965evb"], [6, 0])),
         flash: None,
+    },
+    Board {
+        name: "microbit-v2",
+        core: "Cortex-M4F",
+        target: "thumbv7em-none-eabihf",
+        rustflags: &[],
+        family: Family::Dsp,
+        flash_bytes: 512 * KIB,
+        slot_bytes: 160 * KIB,
+        ram_bytes: 128 * KIB,
+        machine: None,
+        flash: Some(Flash { chip: "nRF52833_xxAA", sectors: &[(128, 4 * KIB)], ..NRF52840 }),
     },
     Board {
         name: "mps2-an385",
@@ -232,6 +287,18 @@ pub static BOARDS: &[Board] = &[
         flash: Some(STM32F405),
     },
     Board {
+        name: "nrf52840-dk",
+        core: "Cortex-M4F",
+        target: "thumbv7em-none-eabihf",
+        rustflags: &[],
+        family: Family::Dsp,
+        flash_bytes: MIB,
+        slot_bytes: 384 * KIB,
+        ram_bytes: 256 * KIB,
+        machine: None,
+        flash: Some(NRF52840),
+    },
+    Board {
         name: "nucleo-f446re",
         core: "Cortex-M4F",
         target: "thumbv7em-none-eabihf",
@@ -259,6 +326,35 @@ pub static BOARDS: &[Board] = &[
         ram_bytes: 128 * KIB,
         machine: Some(stm32f405(&["-machine", "olimex-stm32-h405"], [8, 0])),
         flash: Some(STM32F405),
+    },
+    Board {
+        name: "pico",
+        core: "Cortex-M0+",
+        target: "thumbv6m-none-eabi",
+        rustflags: &[],
+        family: Family::Portable,
+        flash_bytes: 2 * MIB,
+        slot_bytes: 768 * KIB,
+        ram_bytes: 264 * KIB,
+        machine: None,
+        flash: Some(RP2040),
+    },
+    Board {
+        name: "pico2",
+        core: "Cortex-M33",
+        target: "thumbv8m.main-none-eabihf",
+        rustflags: &["-Ctarget-cpu=cortex-m33"],
+        family: Family::Dsp,
+        flash_bytes: 4 * MIB,
+        slot_bytes: 1536 * KIB,
+        ram_bytes: 520 * KIB,
+        machine: None,
+        flash: Some(Flash {
+            chip: "RP235x",
+            methods: &[Method::Uf2 { family: 0xe48b_ff59 }, Method::Probe],
+            sectors: &[(1024, 4 * KIB)],
+            ..RP2040
+        }),
     },
     Board {
         name: "riscv-virt",
