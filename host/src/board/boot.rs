@@ -25,7 +25,9 @@ pub enum Boot {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BootError {
     /// Not even 256 bytes at the start of the flash.
-    #[error("nothing of 256 bytes lies at the start of the flash {0:#010x}, where the boot ROM runs a second stage")]
+    #[error(
+        "nothing of 256 bytes lies at the start of the flash {0:#010x}, where the boot ROM runs a second stage"
+    )]
     NoSecondStage(u32),
     /// The boot ROM would refuse it.
     #[error("the second stage has the checksum {computed:#010x}, but says {stated:#010x}")]
@@ -106,14 +108,16 @@ fn block(flash: &[u8]) -> Option<u16> {
         let [kind, small, low, high] = items.get(at)?.to_le_bytes();
         if kind == ITEM_LAST {
             // How many words the items take, then a link to the next block, then the end.
-            let whole = usize::from(u16::from_le_bytes([small, low])) == at && items.get(at + 2) == Some(&BLOCK_END);
+            let whole =
+                usize::from(u16::from_le_bytes([small, low])) == at && items.get(at + 2) == Some(&BLOCK_END);
             return image.filter(|_| whole);
         }
         if kind == ITEM_IMAGE_TYPE {
             image = Some(u16::from_le_bytes([low, high]));
         }
         // The upper bit of the kind says that the size has two bytes.
-        let size = if kind < 0x80 { usize::from(small) } else { usize::from(u16::from_le_bytes([small, low])) };
+        let size =
+            if kind < 0x80 { usize::from(small) } else { usize::from(u16::from_le_bytes([small, low])) };
         at += size.max(1);
     }
 }
