@@ -104,6 +104,23 @@ fn hex(path: &Path) -> Vec<(u32, u8)> {
     found
 }
 
+/// Address and byte of every page of a UF2 file for a family; checks the blocks as the specification has them.
+fn uf2(path: &Path, family: u32) -> Vec<(u32, u8)> {
+    let file = fs::read(path).unwrap();
+    assert_eq!(file.len() % 512, 0);
+    let mut found = Vec::new();
+    for (number, block) in file.chunks(512).enumerate() {
+        let word = |at: usize| u32::from_le_bytes(block[at..at + 4].try_into().unwrap());
+        let head = [word(0), word(4), word(8), word(16), word(20), word(24), word(28), word(508)];
+        let blocks = (file.len() / 512) as u32;
+        let expected = [0x0a32_4655, 0x9e5d_5157, 0x2000, 256, number as u32, blocks, family, 0x0ab1_6f30];
+        assert_eq!(head, expected, "block {number}");
+        found.extend((word(12)..).zip(block[32..288].iter().copied()));
+    }
+    assert!(found.is_sorted_by(|one, other| one.0 < other.0), "pages go up and share nothing");
+    found
+}
+
 /// The bytes that a file must write: the loadable segments of the ELF file, as objcopy makes them.
 fn objcopy(elf: &Path) -> Vec<(u32, u8)> {
     let bytes = fs::read(elf).unwrap();
@@ -136,17 +153,7 @@ fn a_probe_writes_firmware_and_model_and_reads_them_back() {
     assert_eq!(desk.asked("probe-rs"), [download, format!("reset {common}")]);
     assert_eq!((&report["written"], &report["verified"]), (&true.into(), &true.into()));
 
-    // The file is the ELF's segments, the model in its slot, and the erased ends of both slots.
-    let elf = PathBuf::from(report["elf"].as_str().unwrap());
-    let firmware = Firmware::open(&elf).unwrap();
-    let mut expected = objcopy(&elf);
-    expected.extend((firmware.slot_start as u32..).zip(fs::read(&model).unwrap()));
-    for slot in firmware.slots() {
-        let end = (slot + firmware.slot_bytes) as u32;
-        expected.extend((end - 256..end).map(|address| (address, 0xff)));
-    }
-    expected.sort();
-    assert_eq!(hex(&file), expected);
+    assert_eq!(hex(&file), expected(&report, &model));
 
     let report = desk.done(&[&arguments[..], &["--verify-only", "--probe", "0483:374b:066D"]].concat());
     assert_eq!(report["written"], false);
@@ -156,7 +163,106 @@ fn a_probe_writes_firmware_and_model_and_reads_them_back() {
     let report = desk.done(&[&arguments[..], &["--model-only", "--dry-run"]].concat());
     assert_eq!((&report["firmware_bytes"], &report["written"]), (&0.into(), &false.into()));
     assert!(desk.asked("probe-rs").is_empty(), "a dry run runs nothing");
+    let firmware = Firmware::open(Path::new(report["elf"].as_str().unwrap())).unwrap();
     assert!(hex(&file).iter().all(|&(address, _)| u64::from(address) >= firmware.slot_start));
+}
+
+/// Firmware, model and the erased ends of the slots.
+fn expected(report: &Value, model: &Path) -> Vec<(u32, u8)> {
+    let elf = PathBuf::from(report["elf"].as_str().unwrap());
+    let firmware = Firmware::open(&elf).unwrap();
+    let mut expected = objcopy(&elf);
+    expected.extend((firmware.slot_start as u32..).zip(fs::read(model).unwrap()));
+    for slot in firmware.slots() {
+        let end = (slot + firmware.slot_bytes) as u32;
+        expected.extend((end - 256..end).map(|address| (address, 0xff)));
+    }
+    expected.sort();
+    expected
+}
+
+#[test]
+fn boot_loaders_of_the_picos_get_the_file_of_their_part() {
+    let desk = Desk::new();
+    let model = desk.model();
+    for (board, id, family) in [("pico", "RPI-RP2", 0xe48b_ff56), ("pico2", "RP2350", 0xe48b_ff59)] {
+        let drive = desk.path(board);
+        fs::create_dir(&drive).unwrap();
+        fs::write(drive.join("INFO_UF2.TXT"), format!("UF2 Bootloader v1.0\r\nBoard-ID: {id}\r\n")).unwrap();
+        let report = desk.done(&["--board", board, "--model", text(&model), "--drive", text(&drive)]);
+        assert_eq!(
+            (&report["method"], &report["written"], &report["verified"]),
+            (&"uf2".into(), &true.into(), &false.into())
+        );
+        let written = uf2(&drive.join(format!("{board}.uf2")), family);
+        let expected = expected(&report, &model);
+        assert!(written.len() < expected.len() + 64 * 256, "pages hold little else");
+        let mut written = written.into_iter().peekable();
+        for (address, byte) in expected {
+            // What fills pages up is as erased flash is.
+            while written.next_if(|&(at, filler)| at < address && filler == 0xff).is_some() {}
+            assert_eq!(written.next(), Some((address, byte)), "{board}");
+        }
+    }
+    let (pico, pico2) = (desk.path("pico"), desk.path("pico2"));
+    desk.fails(&["--board", "pico", "--drive", text(&pico2)], 1, "RP2350");
+    desk.fails(&["--board", "pico", "--drive", text(desk.0.path())], 2, "BOOTSEL");
+    desk.fails(&["--board", "pico", "--drive", text(&pico), "--verify-only"], 2, "cannot be read back");
+}
+
+#[test]
+fn a_microbit_takes_hex_on_its_drive() {
+    let desk = Desk::new();
+    let (model, drive) = (desk.model(), desk.path("MICROBIT"));
+    fs::create_dir(&drive).unwrap();
+    fs::write(drive.join("DETAILS.TXT"), "# DAPLink Firmware\r\nUnique ID: 9904360258824e45\r\n").unwrap();
+    let arguments =
+        ["--board", "microbit-v2", "--method", "hex", "--model", text(&model), "--drive", text(&drive)];
+    let report = desk.done(&arguments);
+    assert_eq!(hex(&drive.join("microbit-v2.hex")), expected(&report, &model));
+}
+
+#[test]
+fn espflash_writes_the_firmware_and_the_model_at_its_offset() {
+    let desk = Desk::new();
+    desk.tool(
+        "espflash",
+        r#"case $1 in read-flash) cp "${9%.read}.bin" "$9";; save-image) for last; do :; done; echo image > "$last";; esac"#,
+    );
+    let model = desk.model();
+    let arguments = ["--board", "esp32c3-devkit", "--model", text(&model), "--port", "/dev/ttyUSB7"];
+    let report = desk.done(&arguments);
+    let elf = report["elf"].as_str().unwrap();
+    let files: Vec<_> =
+        report["files"].as_array().unwrap().iter().map(|file| file.as_str().unwrap()).collect();
+    let common = "--non-interactive --chip esp32c3 --port /dev/ttyUSB7";
+    let asked = desk.asked("espflash");
+    assert_eq!(asked[0], format!("flash {common} {elf}"));
+    assert_eq!(asked[1], format!("write-bin {common} 0x100000 {}", files[0]));
+    // The sectors with the records of updates, at the ends of both slots.
+    assert_eq!(
+        asked[2..],
+        [
+            format!("write-bin {common} 0x27f000 {}", files[1]),
+            format!("write-bin {common} 0x3ff000 {}", files[2]),
+        ]
+    );
+    let (written, image) = (fs::read(files[0]).unwrap(), fs::read(&model).unwrap());
+    assert_eq!((&written[..image.len()], written.len() % 4096), (&image[..], 0));
+    assert!(written[image.len()..].iter().all(|&byte| byte == 0xff));
+    assert!(files[1..].iter().all(|file| fs::read(file).unwrap() == [0xff; 4096]));
+
+    let verify = [&arguments[..], &["--verify-only"]].concat();
+    desk.done(&verify);
+    let asked = desk.asked("espflash");
+    assert!(asked[0].starts_with("save-image --chip esp32c3 --merge --skip-padding"), "{asked:?}");
+    assert!(asked[1].starts_with(&format!("read-flash {common} 0x0 6 ")), "{asked:?}");
+    assert!(asked[2].starts_with(&format!("read-flash {common} 0x100000 {} ", written.len())), "{asked:?}");
+    desk.tool("espflash", r#"case $1 in read-flash) head -c "$8" /dev/zero > "$9";; save-image) for last; do :; done; echo image > "$last";; esac"#);
+    desk.fails(&verify, 1, "does not hold what was built");
+    desk.fails(&arguments[..4], 2, "--port");
+    desk.tool("espflash", "echo 'Error: espflash::chip_mismatch' >&2; echo '  × Chip provided with `-c/--chip` (esp32c3) does not match the detected chip (esp32s3)' >&2; exit 1");
+    desk.fails(&arguments, 1, "esp32s3");
 }
 
 #[test]
