@@ -25,7 +25,9 @@ fn everything(seed: u64) -> QuantizedModel {
     let wide = net.conv(sum, 8, window(3, 1, 2, 2), 1, None);
     let grouped = net.conv(wide, 6, window(3, 1, 1, 1), 2, None);
     let depthwise = net.conv(grouped, 6, window(3, 1, 1, 1), 6, None);
-    let table = net.lookup(depthwise);
+    let broad = net.pad(depthwise, Padding { top: 0, left: 0, bottom: 0, right: 3 });
+    let planar = net.conv(broad, 6, window(3, 1, 1, 1), 6, None);
+    let table = net.lookup(planar);
     let both = net.concat(&[table, table]);
     let half = net.conv(both, 5, window(3, 2, 1, 1), 1, None);
     let large = net.upsample(half);
@@ -36,7 +38,7 @@ fn everything(seed: u64) -> QuantizedModel {
     let Shape { height, width, .. } = net.shape(few);
     let mean = net.average_pool(few, Window::new([height, width], [1, 1]));
     let gated = net.mul(few, mean);
-    let hidden = net.fully_connected(gated, 9);
+    let hidden = net.fully_connected(gated, 90);
     let logits = net.fully_connected(hidden, 3);
     net.finish(logits)
 }
