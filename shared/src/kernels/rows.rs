@@ -69,7 +69,7 @@ impl<'a> Rows<'a> {
         let ring = part(scratch, 0, count * pitch);
         // What lies between the margins is copied before it is read.
         let inner = shape.width * shape.channels;
-        for row in ring.chunks(pitch) {
+        for row in ring.chunks(pitch.max(1)) {
             let (left, rest) = row.split_at(row.len().min(window.padding.left * shape.channels));
             let margins = left.iter().chain(rest.get(inner..).unwrap_or_default());
             margins.for_each(|value| value.set(record.input_zero));

@@ -99,12 +99,13 @@ impl<'a> Windows<'a> {
     /// All channels of a row.
     #[cfg(not(goldcrest_dsp))]
     fn groups(&self, filler: &Filler<'_>, planes: &[Cell<u32>], target: &[Cell<i8>]) {
-        use super::super::simd::multiply_add;
+        use super::super::simd::{multiply_add, set};
         for first in (0..self.pitch).step_by(CHANNELS) {
             filler.fill(first);
             let count = (self.pitch - first).min(CHANNELS);
-            for channel in 0..count {
-                let Channel { bias, multiplier } = self.channels[first + channel];
+            for (channel, &Channel { bias, multiplier }) in
+                part(self.channels, first, count).iter().enumerate()
+            {
                 let weights = part(self.weights, (first + channel) * self.words * 4, self.words * 4);
                 for pixel in 0..self.width {
                     let values = part(planes, channel * self.plane + pixel * self.step, self.words);
@@ -112,8 +113,8 @@ impl<'a> Windows<'a> {
                     let sum = products.fold(bias, |sum, (weight, value)| {
                         multiply_add(sum, u32::from_le_bytes(weight.map(|byte| byte as u8)), value.get())
                     });
-                    part(target, pixel * self.pitch + first + channel, 1)[0]
-                        .set(self.last.saturated(sum, multiplier));
+                    let at = pixel * self.pitch + first + channel;
+                    set(target, at, self.last.saturated(sum, multiplier));
                 }
             }
         }

@@ -7,6 +7,8 @@
 use core::cell::Cell;
 
 use super::super::output::Output;
+#[cfg(not(goldcrest_dsp))]
+use super::super::output::saturated;
 use super::super::rows::{self, Rows};
 use super::super::{Needs, product, window_fits};
 use super::{HEIGHT, bounds};
@@ -60,7 +62,7 @@ pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
         pixels.groups(weights, &rows, 0, row, output.channels);
         pixels.groups(rest, &rows, whole * CHANNELS, staging, CHANNELS);
         let few = output.channels - whole * CHANNELS;
-        for (pixel, values) in row.chunks(output.channels).zip(staging.chunks(CHANNELS)) {
+        for (pixel, values) in row.chunks(output.channels.max(1)).zip(staging.chunks(CHANNELS)) {
             rows::copy(part(values, 0, few), part(pixel, whole * CHANNELS, few));
         }
         bounds::apply(&last, row);
@@ -97,27 +99,34 @@ impl Pixels {
     /// pixels are `pitch` values apart.
     #[cfg(not(goldcrest_dsp))]
     fn groups(&self, weights: &[i8], rows: &Rows<'_>, first: usize, target: &[Cell<i8>], pitch: usize) {
+        use super::super::simd::{even, halfwords, load, odd, set};
         let [height, width] = self.kernel;
+        let word = |bytes: &[i8; 4]| u32::from_le_bytes(bytes.map(|byte| byte as u8));
         for (group, weights) in weights.chunks_exact(self.group).enumerate() {
-            let (constant, last) = (
-                |at: usize| i32::from_le_bytes([0, 1, 2, 3].map(|byte| weights[at + byte] as u8)),
-                self.group - 20,
-            );
+            let Some((starts, rest)) = weights.as_chunks::<4>().0.split_first_chunk::<CHANNELS>() else {
+                return;
+            };
+            let Some((taps, [rounding, multipliers @ ..])) = rest.split_last_chunk::<5>() else { return };
             for x in 0..self.width {
-                for channel in 0..CHANNELS {
-                    let mut sum = constant(4 * channel);
-                    for tap in 0..height * width {
-                        let at = x * self.step + tap % width * self.column;
-                        let value = rows.row(tap / width)[first + at + CHANNELS * group + channel].get();
-                        let weight = 16 + 8 * tap + 4 * (channel % 2) + 2 * (channel / 2);
-                        let weight = i16::from_le_bytes([weights[weight] as u8, weights[weight + 1] as u8]);
-                        sum = sum.wrapping_add(i32::from(value) * i32::from(weight));
-                    }
-                    let product = sum.wrapping_mul(constant(last + 4 + 4 * channel));
-                    let rounded =
-                        product.wrapping_add(constant(last)).wrapping_add((product >> 16) & 1) >> 16;
-                    let place = part(target, x * pitch + CHANNELS * group + channel, 1);
-                    place[0].set(rounded.clamp(-128, 127) as i8);
+                let mut sums = starts.each_ref().map(|start| word(start) as i32);
+                for (tap, [low, high]) in taps.as_chunks().0.iter().enumerate() {
+                    let row = rows.row(tap / width.max(1) % height.max(1));
+                    let column = tap % width.max(1) * self.column;
+                    let values = load(row, x * self.step + column + first + CHANNELS * group);
+                    let four = |a: u32, b: u32| {
+                        let ([a, c], [b, d]) = (halfwords(a), halfwords(b));
+                        [a, b, c, d]
+                    };
+                    let products =
+                        four(even(values), odd(values)).into_iter().zip(four(word(low), word(high)));
+                    sums.iter_mut()
+                        .zip(products)
+                        .for_each(|(sum, (value, weight))| *sum = sum.wrapping_add(value * weight));
+                }
+                for (channel, (sum, multiplier)) in sums.into_iter().zip(multipliers).enumerate() {
+                    let product = sum.wrapping_mul(word(multiplier) as i32);
+                    let at = x * pitch + CHANNELS * group + channel;
+                    set(target, at, saturated(product, word(rounding) as i32) as i8);
                 }
             }
         }

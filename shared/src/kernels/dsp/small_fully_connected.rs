@@ -9,6 +9,8 @@ use core::cell::Cell;
 
 use super::super::fully_connected as plain;
 use super::super::output::Output;
+#[cfg(not(goldcrest_dsp))]
+use super::super::output::saturated;
 use super::super::{Needs, product};
 use super::bounds;
 use crate::engine::Arena;
@@ -50,29 +52,30 @@ pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
 #[cfg(not(goldcrest_dsp))]
 fn pairs(weights: &[i8], input: &[Cell<u32>], widened: &[Cell<u32>], target: &[Cell<u32>]) {
     use super::super::simd::{even, multiply_add, odd};
-    for (value, places) in input.iter().zip(widened.chunks_exact(2)) {
-        places[0].set(even(value.get()));
-        places[1].set(odd(value.get()));
+    for (value, [low, high]) in input.iter().zip(widened.as_chunks().0) {
+        low.set(even(value.get()));
+        high.set(odd(value.get()));
     }
-    for (pair, weights) in weights.chunks_exact(4 * (2 * widened.len() + CONSTANTS)).enumerate() {
-        let words = weights.as_chunks::<4>().0;
-        let word = |at: usize| u32::from_le_bytes(words[at].map(|byte| byte as u8));
-        let mut sums = [word(0), word(1)].map(|start| start as i32);
-        for (at, value) in widened.iter().enumerate() {
-            for (output, sum) in sums.iter_mut().enumerate() {
-                let weight = word(2 + WORDS * (2 * (at / WORDS) + output) + at % WORDS);
-                *sum = multiply_add(*sum, weight, value.get());
+    let word = |bytes: &[i8; 4]| u32::from_le_bytes(bytes.map(|byte| byte as u8));
+    let mut places = target.iter();
+    let mut pairs = weights.chunks_exact(4 * (2 * widened.len() + CONSTANTS)).map(|weights| {
+        let [first, second, rest @ ..] = weights.as_chunks::<4>().0 else { return 0 };
+        let Some((weights, [a, b, rounding])) = rest.split_last_chunk() else { return 0 };
+        let mut sums = [first, second].map(|start| word(start) as i32);
+        for (weights, values) in weights.chunks_exact(2 * WORDS).zip(widened.chunks_exact(WORDS)) {
+            for (weights, sum) in weights.chunks_exact(WORDS).zip(&mut sums) {
+                let products = weights.iter().zip(values);
+                *sum =
+                    products.fold(*sum, |sum, (weight, value)| multiply_add(sum, word(weight), value.get()));
             }
         }
-        let end = 2 + 2 * widened.len();
-        let finish = |sum: i32, multiplier: u32| {
-            let product = sum.wrapping_mul(multiplier as i32);
-            let rounded = product.wrapping_add(word(end + 2) as i32).wrapping_add((product >> 16) & 1) >> 16;
-            u32::from(rounded.clamp(-128, 127) as u8)
+        let finish = |sum: i32, multiplier| {
+            u32::from(saturated(sum.wrapping_mul(word(multiplier) as i32), word(rounding) as i32) as u8)
         };
-        let halfword = finish(sums[0], word(end)) | (finish(sums[1], word(end + 1)) << 8);
-        let (place, shift) = (&target[pair / 2], 16 * (pair as u32 % 2));
-        place.set((place.get() & !(0xffff << shift)) | (halfword << shift));
+        finish(sums[0], a) | (finish(sums[1], b) << 8)
+    });
+    while let (Some(low), Some(place)) = (pairs.next(), places.next()) {
+        place.set(low | (pairs.next().unwrap_or(0) << 16));
     }
 }
 
