@@ -102,7 +102,7 @@ impl Pixels {
         use super::super::simd::{even, halfwords, load, odd, set};
         let [height, width] = self.kernel;
         let word = |bytes: &[i8; 4]| u32::from_le_bytes(bytes.map(|byte| byte as u8));
-        for (group, weights) in weights.chunks_exact(self.group).enumerate() {
+        for (group, weights) in weights.chunks_exact(self.group.max(1)).enumerate() {
             let Some((starts, rest)) = weights.as_chunks::<4>().0.split_first_chunk::<CHANNELS>() else {
                 return;
             };
