@@ -17,6 +17,7 @@ pub mod board;
 pub mod clock;
 #[cfg(target_os = "none")]
 pub mod driver;
+pub mod last_words;
 pub mod led;
 mod log;
 #[cfg(target_os = "none")]

@@ -68,6 +68,15 @@ impl Method {
             Method::Espflash => "espflash",
         }
     }
+
+    /// The program that does it, and what installs that; none where a file on a drive is enough.
+    pub fn program(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Method::Probe => Some(("probe-rs", "cargo install probe-rs-tools --locked")),
+            Method::Uf2 { .. } => None,
+            Method::Espflash => Some(("espflash", "cargo install espflash --locked")),
+        }
+    }
 }
 
 /// A QEMU machine.
