@@ -9,8 +9,12 @@ use crate::start::Region;
 
 #[cfg(feature = "b-l475e-iot01a")]
 pub mod b_l475e_iot01a;
+#[cfg(feature = "esp32c3-devkit")]
+pub mod esp32c3_devkit;
 #[cfg(feature = "lm3s6965evb")]
 pub mod lm3s6965evb;
+#[cfg(feature = "microbit-v2")]
+pub mod microbit_v2;
 #[cfg(feature = "mps2-an385")]
 pub mod mps2_an385;
 #[cfg(feature = "mps2-an385-v6m")]
@@ -25,10 +29,16 @@ pub mod mps2_an505;
 pub mod mps3_an547;
 #[cfg(feature = "netduinoplus2")]
 pub mod netduinoplus2;
+#[cfg(feature = "nrf52840-dk")]
+pub mod nrf52840_dk;
 #[cfg(feature = "nucleo-f446re")]
 pub mod nucleo_f446re;
 #[cfg(feature = "olimex-stm32-h405")]
 pub mod olimex_stm32_h405;
+#[cfg(feature = "pico")]
+pub mod pico;
+#[cfg(feature = "pico2")]
+pub mod pico2;
 #[cfg(feature = "riscv-virt")]
 pub mod riscv_virt;
 #[cfg(feature = "sifive-e")]

@@ -43,7 +43,12 @@ fn start_anew() -> ! {
     cortex_m::peripheral::SCB::sys_reset()
 }
 
-#[cfg(all(not(feature = "emulated"), target_arch = "riscv32"))]
+#[cfg(all(not(feature = "emulated"), feature = "esp32c3"))]
+fn start_anew() -> ! {
+    esp_hal::system::software_reset()
+}
+
+#[cfg(all(not(feature = "emulated"), not(feature = "esp32c3"), target_arch = "riscv32"))]
 fn start_anew() -> ! {
     loop {
         ::riscv::asm::wfi();
@@ -81,8 +86,8 @@ mod arm {
 
     #[exception]
     unsafe fn DefaultHandler(number: i16) {
-        // The program of inference alone has no line.
-        #[cfg(not(feature = "inference"))]
+        // The program of inference alone has no line, and some HALs bring their own handlers.
+        #[cfg(not(any(feature = "inference", feature = "nrf52", feature = "rp")))]
         if u16::try_from(number).is_ok_and(crate::driver::reception::handle) {
             return;
         }

@@ -55,6 +55,8 @@ pub enum Method {
         /// The part's family in the file.
         family: u32,
     },
+    /// A HEX file on the drive that the DAPLink on the board shows.
+    Hex,
     /// The serial boot loader of Espressif's parts.
     Espflash,
 }
@@ -65,6 +67,7 @@ impl Method {
         match self {
             Method::Probe => "probe",
             Method::Uf2 { .. } => "uf2",
+            Method::Hex => "hex",
             Method::Espflash => "espflash",
         }
     }
@@ -73,7 +76,7 @@ impl Method {
     pub fn program(self) -> Option<(&'static str, &'static str)> {
         match self {
             Method::Probe => Some(("probe-rs", "cargo install probe-rs-tools --locked")),
-            Method::Uf2 { .. } => None,
+            Method::Uf2 { .. } | Method::Hex => None,
             Method::Espflash => Some(("espflash", "cargo install espflash --locked")),
         }
     }
@@ -110,13 +113,44 @@ const fn stm32f405(arguments: &'static [&'static str], since: [u32; 2]) -> Machi
     }
 }
 
-/// The STM32F405RG (RM0090, tables 5 and 7): the RAM that every bus master reaches.
+/// The STM32F405RG (RM0090, chapters 2 and 3): the RAM that every bus master reaches.
 const STM32F405: Flash = Flash {
     chip: "STM32F405RGTx",
     methods: &[Method::Probe],
     start: 0x0800_0000,
     ram_start: 0x2000_0000,
     sectors: &[(4, 16 * KIB), (1, 64 * KIB), (7, 128 * KIB)],
+    baud: 115_200,
+};
+
+/// The ESP32-C3 with 4 MiB of flash, which the processor sees from `start` on (technical reference manual,
+/// chapter 3).
+const ESP32C3: Flash = Flash {
+    chip: "esp32c3",
+    methods: &[Method::Espflash, Method::Probe],
+    start: 0x3c00_0000,
+    ram_start: 0x3fc8_0000,
+    sectors: &[(1024, 4 * KIB)],
+    baud: 115_200,
+};
+
+/// The nRF52840 (product specification, section 4.2).
+const NRF52840: Flash = Flash {
+    chip: "nRF52840_xxAA",
+    methods: &[Method::Probe],
+    start: 0,
+    ram_start: 0x2000_0000,
+    sectors: &[(256, 4 * KIB)],
+    baud: 115_200,
+};
+
+/// The RP2040 with the 2 MiB of flash of a Pico (datasheet, section 2.2).
+const RP2040: Flash = Flash {
+    chip: "RP2040",
+    methods: &[Method::Uf2 { family: 0xe48b_ff56 }, Method::Probe],
+    start: 0x1000_0000,
+    ram_start: 0x2000_0000,
+    sectors: &[(512, 4 * KIB)],
     baud: 115_200,
 };
 
@@ -137,8 +171,20 @@ pub static BOARDS: &[Board] = &[
         slot_bytes: 384 * KIB,
         ram_bytes: 96 * KIB,
         machine: Some(Machine::new(ARM, &["-machine", "b-l475e-iot01a"], [9, 0])),
-        // RM0351, tables 2 and 8; SRAM1 alone.
+        // RM0351, chapters 2 and 3; SRAM1 alone.
         flash: Some(Flash { chip: "STM32L475VGTx", sectors: &[(512, 2 * KIB)], ..STM32F405 }),
+    },
+    Board {
+        name: "esp32c3-devkit",
+        core: "RV32IMC",
+        target: "riscv32imc-unknown-none-elf",
+        rustflags: &[],
+        family: Family::Portable,
+        flash_bytes: 4 * MIB,
+        slot_bytes: 1536 * KIB,
+        ram_bytes: 313 * KIB,
+        machine: None,
+        flash: Some(ESP32C3),
     },
     Board {
         name: "lm3s6965evb",
@@ -151,6 +197,18 @@ pub static BOARDS: &[Board] = &[
         ram_bytes: 64 * KIB,
         machine: Some(Machine::new(ARM, &["-machine", "lm3s6965evb"], [6, 0])),
         flash: None,
+    },
+    Board {
+        name: "microbit-v2",
+        core: "Cortex-M4F",
+        target: "thumbv7em-none-eabihf",
+        rustflags: &[],
+        family: Family::Dsp,
+        flash_bytes: 512 * KIB,
+        slot_bytes: 160 * KIB,
+        ram_bytes: 128 * KIB,
+        machine: None,
+        flash: Some(Flash { chip: "nRF52833_xxAA", sectors: &[(128, 4 * KIB)], ..NRF52840 }),
     },
     Board {
         name: "mps2-an385",
@@ -238,6 +296,18 @@ pub static BOARDS: &[Board] = &[
         flash: Some(STM32F405),
     },
     Board {
+        name: "nrf52840-dk",
+        core: "Cortex-M4F",
+        target: "thumbv7em-none-eabihf",
+        rustflags: &[],
+        family: Family::Dsp,
+        flash_bytes: MIB,
+        slot_bytes: 384 * KIB,
+        ram_bytes: 256 * KIB,
+        machine: None,
+        flash: Some(NRF52840),
+    },
+    Board {
         name: "nucleo-f446re",
         core: "Cortex-M4F",
         target: "thumbv7em-none-eabihf",
@@ -247,7 +317,7 @@ pub static BOARDS: &[Board] = &[
         slot_bytes: 128 * KIB,
         ram_bytes: 128 * KIB,
         machine: None,
-        // RM0390, tables 1 and 4.
+        // RM0390, chapters 2 and 3.
         flash: Some(Flash {
             chip: "STM32F446RETx",
             sectors: &[(4, 16 * KIB), (1, 64 * KIB), (3, 128 * KIB)],
@@ -265,6 +335,35 @@ pub static BOARDS: &[Board] = &[
         ram_bytes: 128 * KIB,
         machine: Some(stm32f405(&["-machine", "olimex-stm32-h405"], [8, 0])),
         flash: Some(STM32F405),
+    },
+    Board {
+        name: "pico",
+        core: "Cortex-M0+",
+        target: "thumbv6m-none-eabi",
+        rustflags: &[],
+        family: Family::Portable,
+        flash_bytes: 2 * MIB,
+        slot_bytes: 768 * KIB,
+        ram_bytes: 264 * KIB,
+        machine: None,
+        flash: Some(RP2040),
+    },
+    Board {
+        name: "pico2",
+        core: "Cortex-M33",
+        target: "thumbv8m.main-none-eabihf",
+        rustflags: &["-Ctarget-cpu=cortex-m33"],
+        family: Family::Dsp,
+        flash_bytes: 4 * MIB,
+        slot_bytes: 1536 * KIB,
+        ram_bytes: 520 * KIB,
+        machine: None,
+        flash: Some(Flash {
+            chip: "RP235x",
+            methods: &[Method::Uf2 { family: 0xe48b_ff59 }, Method::Probe],
+            sectors: &[(1024, 4 * KIB)],
+            ..RP2040
+        }),
     },
     Board {
         name: "riscv-virt",
