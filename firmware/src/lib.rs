@@ -20,6 +20,7 @@ pub mod clock;
 #[cfg(target_os = "none")]
 #[allow(unsafe_code)]
 pub mod driver;
+pub mod last_words;
 pub mod led;
 mod log;
 #[cfg(target_os = "none")]
