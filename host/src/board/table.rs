@@ -201,7 +201,7 @@ pub static BOARDS: &[Board] = &[
         rustflags: &[],
         family: Family::Dsp,
         flash_bytes: 512 * KIB,
-        slot_bytes: 160 * KIB,
+        slot_bytes: 192 * KIB,
         ram_bytes: 128 * KIB,
         machine: None,
         flash: Some(Flash { chip: "nRF52833_xxAA", sectors: &[(128, 4 * KIB)], ..NRF52840 }),
