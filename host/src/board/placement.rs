@@ -147,7 +147,9 @@ pub fn check(board: &Board, firmware: &Firmware) -> Result<Placement, PlacementE
     }
     let program = all_flash.start..firmware.slot_start;
     let places = flash.boot.places(&program, &ram);
-    let (mut segments, mut variables) = (Vec::new(), u32::MAX..0);
+    let mut segments = Vec::new();
+    // Nothing yet: any address lies before its start and behind its end.
+    let mut variables = Range { start: u32::MAX, end: 0 };
     let headers = elf.elf_header().program_headers(endian, &*bytes);
     for header in headers.map_err(|error| problem(error.to_string()))? {
         let (load, place) = (header.p_paddr(endian), header.p_vaddr(endian));
