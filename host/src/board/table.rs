@@ -216,7 +216,12 @@ pub static BOARDS: &[Board] = &[
         slot_bytes: 192 * KIB,
         ram_bytes: 128 * KIB,
         machine: None,
-        flash: Some(Flash { chip: "nRF52833_xxAA", sectors: &[(128, 4 * KIB)], ..NRF52840 }),
+        flash: Some(Flash {
+            chip: "nRF52833_xxAA",
+            methods: &[Method::Probe, Method::Hex],
+            sectors: &[(128, 4 * KIB)],
+            ..NRF52840
+        }),
     },
     Board {
         name: "mps2-an385",
