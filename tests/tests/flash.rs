@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use goldcrest::board::firmware::Firmware;
 use goldcrest::board::payload::Payload;
@@ -17,12 +18,15 @@ use serde_json::Value;
 
 const BOARD: &str = "nucleo-f446re";
 
-/// A folder with a model, and tools that come first on the search path.
-struct Desk(tempfile::TempDir);
+/// A folder with a model, and tools that come first on the search path. One at a time: the files that are made
+/// stand beside the firmware, which all tests share.
+struct Desk(tempfile::TempDir, #[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
 
 impl Desk {
     fn new() -> Self {
-        let desk = Self(tempfile::tempdir().unwrap());
+        static ONE: Mutex<()> = Mutex::new(());
+        let turn = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let desk = Self(tempfile::tempdir().unwrap(), turn);
         let family = table::find(BOARD).unwrap().family;
         let options =
             PackOptions { family, golden: vec![Random::new(3).pixels(3072)], ..PackOptions::default() };
@@ -263,6 +267,26 @@ fn espflash_writes_the_firmware_and_the_model_at_its_offset() {
     desk.fails(&arguments[..4], 2, "--port");
     desk.tool("espflash", "echo 'Error: espflash::chip_mismatch' >&2; echo '  × Chip provided with `-c/--chip` (esp32c3) does not match the detected chip (esp32s3)' >&2; exit 1");
     desk.fails(&arguments, 1, "esp32s3");
+}
+
+#[test]
+fn logs_come_through_the_probe_of_the_very_firmware_that_is_flashed() {
+    let desk = Desk::new();
+    desk.tool("probe-rs", "[ $1 = attach ] && echo 'INFO  model 12345678'");
+    let report = desk.done(&["--board", BOARD, "--dry-run"]);
+    let path = format!("{}:{}", desk.path("bin").display(), std::env::var("PATH").unwrap());
+    let monitor = |arguments: &[&str]| {
+        Command::new(binary()).arg("monitor").args(arguments).env("PATH", &path).output().unwrap()
+    };
+    let output = monitor(&["--board", BOARD]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "INFO  model 12345678\n");
+    let elf = report["elf"].as_str().unwrap();
+    assert_eq!(desk.asked("probe-rs"), [format!("attach --non-interactive --chip STM32F446RETx {elf}")]);
+    let emulated = monitor(&["--board", "mps2-an386"]);
+    assert_eq!(emulated.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&emulated.stderr).contains("goldcrest emulate --board mps2-an386 --log"));
+    assert_eq!(monitor(&[]).status.code(), Some(2), "neither a board nor a port");
 }
 
 #[test]
