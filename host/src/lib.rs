@@ -14,5 +14,6 @@ pub mod evaluate;
 pub mod onnx;
 pub mod operators;
 pub mod runtime;
+pub mod sweep;
 pub mod training;
 pub mod verify;

@@ -12,6 +12,7 @@ mod options;
 pub mod plain_session;
 mod position;
 mod processor_time;
+pub mod quantization_aware;
 pub mod recipe;
 #[cfg(test)]
 mod reference;
@@ -27,6 +28,7 @@ mod train;
 
 pub use error::TrainError;
 pub use fit::check;
+pub use quantization_aware::QatError;
 pub use recipe::Recipe;
 pub use run::Run;
 pub use setup::{Backend, Setup};
