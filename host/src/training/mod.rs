@@ -1,6 +1,8 @@
 //! Training: a training graph and batches become weights, metrics and checkpoints.
 
+#[allow(unsafe_code)]
 pub mod api_session;
+#[allow(unsafe_code)]
 pub mod checkpoint;
 pub mod error;
 pub mod export;
@@ -11,6 +13,7 @@ pub mod optimizer;
 mod options;
 pub mod plain_session;
 mod position;
+#[allow(unsafe_code)]
 mod processor_time;
 pub mod quantization_aware;
 pub mod recipe;
