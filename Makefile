@@ -1,13 +1,14 @@
 # The two commands of a new user are `make demo` and `make test`; `make help` lists the rest.
 
 CARGO ?= cargo
+CLIPPY_FIRMWARE = $(CARGO) clippy --quiet --profile firmware --package goldcrest-firmware
 GOLDCREST = $(CARGO) run --quiet --release --package goldcrest --
 # A data set: a folder, an archive, `cifar10` or `glyphs`. Empty: what is at hand.
 DATA ?=
 # Seconds that each fuzz target runs.
 FUZZ_SECONDS ?= 600
 
-.PHONY: demo test build doctor lint bench-engine bench-quantize bench-train miri corpus fuzz help
+.PHONY: demo test build doctor lint lint-firmware bench-engine verify-boards bench-quantize bench-train miri corpus fuzz help
 
 demo: doctor ## Train, quantize, prove and run on an emulated board (DATA=SPEC)
 	$(GOLDCREST) demo $(if $(DATA),--data $(DATA))
@@ -25,11 +26,23 @@ lint: ## Formatting and clippy, as CI runs them
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 
+lint-firmware: ## Clippy on the code of the boards' cores, assembly included (needs the targets that `make doctor` installs)
+	$(CLIPPY_FIRMWARE) --target thumbv6m-none-eabi --features mps2-an385-v6m,inference -- -D warnings
+	$(CLIPPY_FIRMWARE) --target thumbv7m-none-eabi --features mps2-an385,inference -- -D warnings
+	$(CLIPPY_FIRMWARE) --target thumbv7em-none-eabihf --features mps2-an386,sections -- -D warnings
+	$(CLIPPY_FIRMWARE) --target riscv32imac-unknown-none-elf --features riscv-virt,inference -- -D warnings
+	CARGO_ENCODED_RUSTFLAGS=-Ctarget-cpu=cortex-m55 \
+	$(CLIPPY_FIRMWARE) --target thumbv8m.main-none-eabihf --features mps3-an547,inference -- -D warnings
+
 bench-train: doctor ## Training throughput and memory against PyTorch (ROUNDS=3 THREADS=1)
 	python3 bench/train.py target/release/goldcrest target/bench/train $(or $(ROUNDS),3) $(or $(THREADS),1)
 
 bench-engine: build ## Inference on every emulated board beside CMSIS-NN; fails if a layer got slower
 	$(GOLDCREST) bench --out target/bench/engine.json --baseline docs/bench/engine.json
+
+verify-boards: build ## Every layer on every emulated core, packed in every way (DATA=SPEC IMAGES=2 MODELS="a.onnx b.onnx")
+	tests/bench/verify.sh target/release/goldcrest $(or $(DATA),cifar10) $(or $(IMAGES),2) \
+		$(or $(MODELS),models/lenet5.onnx models/resnet8.onnx)
 
 bench-quantize: build ## Accuracy beside ONNX Runtime's quantizer (DATA=SPEC MODELS="a.onnx b.onnx")
 	python3 -m venv target/bench/onnxruntime

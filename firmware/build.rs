@@ -21,17 +21,22 @@ fn main() {
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     };
     let riscv = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch.starts_with("riscv"));
+    let espressif = env::var_os("CARGO_FEATURE_ESP32C3").is_some();
     let mut script = read(&format!("{board}.x")) + &read("layout.x");
-    if riscv {
+    if riscv && !espressif {
         script += &read("riscv.x");
     }
+    // The runtime's own link.x includes memory.x on Arm; the HAL of Espressif's parts has another of that name.
+    let (name, scripts) = match (riscv, espressif) {
+        (_, true) => ("board.x", &["-Tlinkall.x", "-Tboard.x"][..]),
+        (true, false) => ("memory.x", &["-Tmemory.x", "-Tlink.x", "--nmagic"][..]),
+        (false, false) => ("memory.x", &["-Tlink.x", "--nmagic"][..]),
+    };
     let out = PathBuf::from(env::var("OUT_DIR").expect("set by cargo"));
-    fs::write(out.join("memory.x"), script).expect("the build folder is writable");
+    fs::write(out.join(name), script).expect("the build folder is writable");
     println!("cargo::rustc-link-search={}", out.display());
-    // cortex-m-rt's link.x includes memory.x by itself.
-    let memory = if riscv { &["-Tmemory.x"][..] } else { &[] };
     let logs = if env::var_os("CARGO_FEATURE_INFERENCE").is_none() { &["-Tdefmt.x"][..] } else { &[] };
-    for argument in memory.iter().chain(&["-Tlink.x", "--nmagic"]).chain(logs) {
+    for argument in scripts.iter().chain(logs) {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
 }

@@ -12,6 +12,7 @@ const MVE: &[&str] = &["cortex-m52", "cortex-m55", "cortex-m85"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
     for feature in ["armv7", "armv8", "dsp", "mve"] {
         println!("cargo::rustc-check-cfg=cfg(goldcrest_{feature})");
     }

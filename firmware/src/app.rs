@@ -6,6 +6,7 @@ mod signature;
 mod transfer;
 pub mod update;
 
+use embedded_hal::digital::OutputPin;
 use embedded_io::{Read, Write};
 use goldcrest_shared::link::frame::Sink;
 use goldcrest_shared::link::message::{self, Refusal, Request, Response};
@@ -67,8 +68,9 @@ impl<S: Stack> Stack for &S {
 }
 
 /// The application on one board.
-pub struct App<'m, L, W, S, F> {
+pub struct App<'m, L, D, W, S, F> {
     line: L,
+    led: D,
     decoder: Decoder<&'m mut [u8]>,
     service: Service<'m, W, S, F>,
 }
@@ -82,13 +84,14 @@ pub enum Stopped {
     NewModel,
 }
 
-impl<'m, L: Read + Write, W: Stopwatch, S: Stack, F: Slot> App<'m, L, W, S, F> {
+impl<'m, L: Read + Write, D: OutputPin, W: Stopwatch, S: Stack, F: Slot> App<'m, L, D, W, S, F> {
     /// Checks the model in the slot and makes ready. A missing or damaged model is no failure:
     /// requests that need one are refused with the reason.
-    pub fn new(mut site: Site<'m, S, F>, line: L, watch: W) -> Self {
+    pub fn new(mut site: Site<'m, S, F>, line: L, led: D, watch: W) -> Self {
         let frame = core::mem::take(&mut site.frame);
         let frame_bytes = frame.len() as u32;
-        Self { line, decoder: Decoder::new(frame), service: Service::new(site, frame_bytes, watch) }
+        let decoder = Decoder::new(frame);
+        Self { line, led, decoder, service: Service::new(site, frame_bytes, watch) }
     }
 
     /// Serves requests until the line ends or another model becomes the current one.
@@ -104,7 +107,11 @@ impl<'m, L: Read + Write, W: Stopwatch, S: Stack, F: Slot> App<'m, L, W, S, F> {
             }
             for &byte in received.iter().take(count) {
                 if let Some(frame) = self.decoder.push(byte) {
-                    let next = answer(&mut self.service, &mut Line(&mut self.line), frame)?;
+                    // A light that fails is no reason to leave a host without its answer.
+                    let _ = self.led.set_high();
+                    let next = answer(&mut self.service, &mut Line(&mut self.line), frame);
+                    let _ = self.led.set_low();
+                    let next = next?;
                     self.line.flush()?;
                     if next == Next::Restart {
                         // Bytes behind the request belong to a host that did not wait; it asks again.

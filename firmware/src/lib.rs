@@ -9,14 +9,19 @@
 //!    command line or a flash tool fills, and is checked at every start.
 #![cfg_attr(not(test), no_std)]
 #![deny(missing_docs)]
+#![deny(unsafe_code)]
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod app;
 #[cfg(target_os = "none")]
+#[allow(unsafe_code)]
 pub mod board;
 pub mod clock;
 #[cfg(target_os = "none")]
+#[allow(unsafe_code)]
 pub mod driver;
+pub mod led;
 mod log;
 #[cfg(target_os = "none")]
+#[allow(unsafe_code)]
 pub mod start;

@@ -7,7 +7,7 @@ pub(crate) mod known;
 mod memory;
 
 use crate::app::{App, KEY, Site, Stopped, time, update};
-use crate::board::Board;
+use crate::board::{Board, Peripherals};
 use crate::clock::Stopwatch;
 use crate::log::info;
 use memory::Memory;
@@ -41,7 +41,7 @@ macro_rules! run {
 pub fn run<B: Board>() -> ! {
     // SAFETY: called once, by the entry point, before anything else looks at free memory.
     let Memory { slots, frame, arena, stack, firmware_bytes } = unsafe { Memory::take(B::FRAME_BYTES) };
-    let (mut line, mut watch) = B::take();
+    let Peripherals { mut line, mut watch, mut led } = B::take();
     let ticks = ticks_of_10_000_instructions(&mut watch);
     info!("10000 instructions take {} ticks of {} Hz", ticks, watch.frequency());
     loop {
@@ -65,7 +65,7 @@ pub fn run<B: Board>() -> ! {
             stack: &stack,
             firmware_bytes,
         };
-        let mut app = App::new(site, &mut line, &mut watch);
+        let mut app = App::new(site, &mut line, &mut led, &mut watch);
         // A failed line (a full buffer, a framing error) costs a frame, which the host sends again.
         while !matches!(app.serve(), Ok(Stopped::NewModel)) {}
     }

@@ -1,5 +1,6 @@
 //! The host side of Goldcrest: all that needs an operating system. Folders stand in the order of
 //! the data's way.
+#![deny(unsafe_code)]
 
 pub mod architecture;
 pub mod autodiff;
@@ -12,7 +13,9 @@ pub mod demo;
 pub mod doctor;
 pub mod evaluate;
 pub mod onnx;
+#[allow(unsafe_code)]
 pub mod operators;
+#[allow(unsafe_code)]
 pub mod runtime;
 pub mod training;
 pub mod verify;

@@ -3,6 +3,7 @@
 //! * [`requantize`]: the int8 arithmetic contract.
 //! * [`link`]: the serial protocol between host and board.
 //! * [`shape`]: shapes and sliding windows.
+//! * [`picture`]: from pictures of any size to a model's input.
 //! * [`image`]: the device image, checked once before it is trusted.
 //! * [`engine`] and [`kernels`]: inference over one arena.
 //! * [`quantize`] (feature `quantize`, needs `alloc`): the float graph, the quantizer, the memory
@@ -18,6 +19,7 @@ pub mod engine;
 pub mod image;
 pub mod kernels;
 pub mod link;
+pub mod picture;
 #[cfg(feature = "quantize")]
 pub mod quantize;
 pub mod requantize;

@@ -17,9 +17,9 @@ fn lenet5(board: &Board) -> Payload {
     Payload::pack(&random::lenet5(1), &options).unwrap()
 }
 
-/// The boards that this machine's QEMU knows; the others are named with the reason.
+/// The emulated boards that this machine's QEMU knows; the others are named with the reason.
 fn emulated() -> impl Iterator<Item = &'static Board> {
-    BOARDS.iter().filter(|board| match qemu::check(board) {
+    BOARDS.iter().filter(|board| board.machine.is_some()).filter(|board| match qemu::check(board) {
         Err(error @ QemuError::TooOld { .. }) => {
             eprintln!("{:12} skipped: {error}", board.name);
             false

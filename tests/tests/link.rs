@@ -13,6 +13,7 @@ use goldcrest::board::client::{Client, Patience, Transport};
 use goldcrest_firmware::app::update::NoSlot;
 use goldcrest_firmware::app::{App, Site, Stack, Stopped};
 use goldcrest_firmware::clock::Stopwatch;
+use goldcrest_firmware::led::NoLed;
 use goldcrest_shared::engine::Engine;
 use goldcrest_shared::image::Image;
 use goldcrest_shared::quantize::pack::{PackOptions, pack};
@@ -81,7 +82,7 @@ impl Stack for NoGauge {
 /// A board behind a noisy line. Time stands still: what is not there now has timed out.
 struct Bench {
     slot: &'static [u8],
-    app: App<'static, Port, NoClock, NoGauge, NoSlot>,
+    app: App<'static, Port, NoLed, NoClock, NoGauge, NoSlot>,
     to_board: Wire,
     from_board: Wire,
     received: VecDeque<u8>,
@@ -125,7 +126,7 @@ fn board(
     slot: &'static [u8],
     to_board: &Wire,
     from_board: &Wire,
-) -> App<'static, Port, NoClock, NoGauge, NoSlot> {
+) -> App<'static, Port, NoLed, NoClock, NoGauge, NoSlot> {
     let site = Site {
         board: "bench",
         slot,
@@ -137,7 +138,7 @@ fn board(
         stack: NoGauge,
         firmware_bytes: 0,
     };
-    App::new(site, Port { input: to_board.clone(), output: from_board.clone() }, NoClock)
+    App::new(site, Port { input: to_board.clone(), output: from_board.clone() }, NoLed, NoClock)
 }
 
 impl Bench {

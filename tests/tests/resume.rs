@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use goldcrest_tests::{binary, goldcrest_json, text};
 
-const RECIPE: [&str; 12] = [
+const RECIPE: [&str; 14] = [
     "--data",
     "glyphs:1000,100",
     "--epochs",
@@ -16,7 +16,9 @@ const RECIPE: [&str; 12] = [
     "--momentum",
     "0.9",
     "--augment",
-    "flip,crop=4",
+    "flip,crop=4,mixup=0.2,cutmix=1",
+    "--ema",
+    "0.99",
     // Minutes: after every few steps.
     "--save-every",
     "0.0005",

@@ -63,6 +63,29 @@ impl Stopwatch for Counter {
     }
 }
 
+/// Whether it is lit, and how often it was.
+#[derive(Default)]
+struct Lamp {
+    lit: bool,
+    flashes: usize,
+}
+
+impl embedded_hal::digital::ErrorType for Lamp {
+    type Error = Infallible;
+}
+
+impl OutputPin for Lamp {
+    fn set_low(&mut self) -> Result<(), Infallible> {
+        self.lit = false;
+        Ok(())
+    }
+    fn set_high(&mut self) -> Result<(), Infallible> {
+        self.flashes += usize::from(!self.lit);
+        self.lit = true;
+        Ok(())
+    }
+}
+
 struct Gauge {
     overflowed: bool,
 }
@@ -81,7 +104,7 @@ impl Stack for Gauge {
 
 /// A board on the host and what one needs to know what it should answer.
 struct Bench {
-    app: App<'static, Pipe, Counter, Gauge, update::NoSlot>,
+    app: App<'static, Pipe, Lamp, Counter, Gauge, update::NoSlot>,
     image: Option<Image<'static>>,
 }
 
@@ -112,7 +135,7 @@ impl Bench {
             stack,
             firmware_bytes: 1000,
         };
-        let app = App::new(site, Pipe::default(), Counter::default());
+        let app = App::new(site, Pipe::default(), Lamp::default(), Counter::default());
         Self { app, image: Image::new_checked(slot).ok() }
     }
 
@@ -161,6 +184,14 @@ impl Bench {
         let logits = engine.run_traced(&mut |_, output| layers.push(output.to_vec())).to_vec();
         (logits, layers)
     }
+}
+
+#[test]
+fn the_light_flashes_once_per_request() {
+    let mut bench = Bench::new(&lenet5(), 16_384);
+    bench.ask(1, &Request::Info);
+    bench.ask(2, &Request::SelfTest);
+    assert_eq!((bench.app.led.flashes, bench.app.led.lit), (2, false));
 }
 
 fn wire(sequence: u32, request: &Request) -> Vec<u8> {

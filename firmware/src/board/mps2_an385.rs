@@ -1,8 +1,9 @@
 //! Arm MPS2 with FPGA image AN385: Cortex-M3 at 25 MHz (Arm DAI 0385).
 
-use crate::driver::Wake;
+use super::Peripherals;
 use crate::driver::cmsdk::{Timer, Uart};
 use crate::driver::ram_slot::RamSlot;
+use crate::led::NoLed;
 use crate::start::Region;
 
 /// UART0 and timer 0 of the subsystem.
@@ -13,11 +14,18 @@ impl super::Board for Board {
     const FRAME_BYTES: usize = 4096;
     type Line = Uart;
     type Watch = Timer;
+    type Led = NoLed;
     type Slot = RamSlot;
 
-    fn take() -> (Uart, Timer) {
+    fn take() -> Peripherals<Self> {
         // SAFETY: the addresses of the board's memory map; `start::run` is the only caller.
-        unsafe { (Uart::new(0x4000_4000, Wake::nvic(0)), Timer::new(0x4000_0000, 25_000_000)) }
+        unsafe {
+            Peripherals {
+                line: Uart::new(0x4000_4000, 0),
+                watch: Timer::new(0x4000_0000, 25_000_000),
+                led: NoLed,
+            }
+        }
     }
 
     unsafe fn spare(slot: Region) -> Option<RamSlot> {

@@ -3,9 +3,10 @@
 //! Armv6-M is a subset of Armv7-M, so a Cortex-M3 executes what a Cortex-M0+ would, instruction by
 //! instruction. No board that QEMU emulates has a Cortex-M0+ and the memory for larger models.
 
+use super::Peripherals;
 use crate::app::update::NoSlot;
-use crate::driver::Wake;
 use crate::driver::cmsdk::{Timer, Uart};
+use crate::led::NoLed;
 use crate::start::Region;
 
 /// UART0 and timer 0 of the subsystem.
@@ -16,11 +17,18 @@ impl super::Board for Board {
     const FRAME_BYTES: usize = 4096;
     type Line = Uart;
     type Watch = Timer;
+    type Led = NoLed;
     type Slot = NoSlot;
 
-    fn take() -> (Uart, Timer) {
+    fn take() -> Peripherals<Self> {
         // SAFETY: the addresses of the board's memory map; `start::run` is the only caller.
-        unsafe { (Uart::new(0x4000_4000, Wake::nvic(0)), Timer::new(0x4000_0000, 25_000_000)) }
+        unsafe {
+            Peripherals {
+                line: Uart::new(0x4000_4000, 0),
+                watch: Timer::new(0x4000_0000, 25_000_000),
+                led: NoLed,
+            }
+        }
     }
 
     unsafe fn spare(_: Region) -> Option<NoSlot> {

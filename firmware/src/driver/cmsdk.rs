@@ -5,15 +5,15 @@ use core::convert::Infallible;
 
 use embedded_io::{ErrorType, Read, Write};
 
-use super::{Register, Wake};
+use super::reception::{Queue, Receiver};
+use super::{Irq, Register};
 use crate::clock::Stopwatch;
 
-/// APB UART (Arm DDI 0479, section 4.3). One byte of buffer each way; sleeps while it waits.
+/// APB UART (Arm DDI 0479, section 4.3). One byte of buffer each way, and a queue behind it.
 pub struct Uart {
     data: Register,
     state: Register,
-    interrupt: Register,
-    wake: Wake,
+    queue: Queue,
 }
 
 mod uart {
@@ -32,22 +32,26 @@ mod uart {
 }
 
 impl Uart {
-    /// The UART at a base address, switched on, with its receive interrupt.
+    /// The UART at a base address, switched on, with the number of its receive interrupt.
     ///
     /// # Safety
     /// A CMSDK UART that nobody else uses lies at `base`.
-    pub unsafe fn new(base: usize, wake: Wake) -> Self {
+    pub unsafe fn new(base: usize, interrupt: u16) -> Self {
         // SAFETY: as the caller promises.
         let register = |offset| unsafe { Register::new(base + offset) };
         register(uart::BAUDDIV).write(uart::BAUDDIV_SMALLEST);
         let control = uart::CTRL_TX_ENABLE | uart::CTRL_RX_ENABLE | uart::CTRL_RX_INTERRUPT;
         register(uart::CTRL).write(control);
-        Self {
-            data: register(uart::DATA),
-            state: register(uart::STATE),
-            interrupt: register(uart::INTERRUPT),
-            wake,
-        }
+        let (data, state) = (register(uart::DATA), register(uart::STATE));
+        let queue = Queue::start(Receiver {
+            interrupt: Irq(interrupt),
+            status: state,
+            ready: uart::STATE_RX_FULL,
+            errors: 0,
+            data,
+            acknowledge: Some((register(uart::INTERRUPT), uart::INTERRUPT_RX)),
+        });
+        Self { data, state, queue }
     }
 }
 
@@ -57,17 +61,7 @@ impl ErrorType for Uart {
 
 impl Read for Uart {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
-        let Some(first) = buffer.first_mut() else {
-            return Ok(0);
-        };
-        while self.state.read() & uart::STATE_RX_FULL == 0 {
-            self.wake.sleep();
-        }
-        *first = self.data.read() as u8;
-        // Cleared before the next look at the state, so a byte that comes in now is seen there.
-        self.interrupt.write(uart::INTERRUPT_RX);
-        self.wake.clear();
-        Ok(1)
+        Ok(self.queue.read(buffer))
     }
 }
 

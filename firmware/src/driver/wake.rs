@@ -5,7 +5,7 @@
 //! leaves the host's processor to others.
 
 #[cfg(target_arch = "arm")]
-pub use nvic::Wake;
+pub use nvic::{Irq, Wake};
 #[cfg(target_arch = "riscv32")]
 pub use plic::Wake;
 
@@ -14,13 +14,14 @@ mod nvic {
     use cortex_m::peripheral::NVIC;
 
     /// One interrupt as a reason to wake up.
-    pub struct Wake(Number);
+    pub struct Wake(Irq);
 
-    #[derive(Clone, Copy)]
-    struct Number(u16);
+    /// Number of an interrupt at the NVIC.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Irq(pub u16);
 
-    // SAFETY: `number` gives the same value every time, and the core takes no interrupt at all.
-    unsafe impl cortex_m::interrupt::InterruptNumber for Number {
+    // SAFETY: `number` gives the same value every time.
+    unsafe impl cortex_m::interrupt::InterruptNumber for Irq {
         fn number(self) -> u16 {
             self.0
         }
@@ -31,8 +32,8 @@ mod nvic {
         pub fn nvic(interrupt: u16) -> Self {
             cortex_m::interrupt::disable();
             // SAFETY: the core takes no interrupt, so no critical section is broken by this one.
-            unsafe { NVIC::unmask(Number(interrupt)) };
-            Self(Number(interrupt))
+            unsafe { NVIC::unmask(Irq(interrupt)) };
+            Self(Irq(interrupt))
         }
 
         /// Sleeps until the interrupt is pending.

@@ -1,21 +1,21 @@
-//! Serial ports of HALs, which give and take one word at a time, as a line of bytes.
+//! Serial ports of HALs, which take one word at a time, as a line of bytes.
 
 use embedded_hal_nb::nb;
 use embedded_hal_nb::serial::{self, Error as _};
 use embedded_io::{ErrorKind, ErrorType, Read, Write};
 
-use super::Wake;
+use super::reception::Queue;
 
-/// A serial port `S`; sleeps while it waits for a byte.
+/// A serial port with the sender `S`; what it receives waits in the queue.
 pub struct Words<S> {
-    serial: S,
-    wake: Wake,
+    sender: S,
+    queue: Queue,
 }
 
 impl<S> Words<S> {
-    /// A port whose receive interrupt is on, and that interrupt.
-    pub const fn new(serial: S, wake: Wake) -> Self {
-        Self { serial, wake }
+    /// Both directions of a port.
+    pub const fn new(sender: S, queue: Queue) -> Self {
+        Self { sender, queue }
     }
 }
 
@@ -41,35 +41,21 @@ impl<S> ErrorType for Words<S> {
     type Error = LineError;
 }
 
-impl<S: serial::Read<u8>> Read for Words<S> {
+impl<S> Read for Words<S> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, LineError> {
-        let Some(first) = buffer.first_mut() else {
-            return Ok(0);
-        };
-        loop {
-            // Cleared before the look at the port, so a byte that comes in after it still ends the sleep.
-            self.wake.clear();
-            match self.serial.read() {
-                Ok(byte) => {
-                    *first = byte;
-                    return Ok(1);
-                }
-                Err(nb::Error::WouldBlock) => self.wake.sleep(),
-                Err(nb::Error::Other(error)) => return Err(LineError(error.kind())),
-            }
-        }
+        Ok(self.queue.read(buffer))
     }
 }
 
 impl<S: serial::Write<u8>> Write for Words<S> {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, LineError> {
         for &byte in bytes {
-            nb::block!(self.serial.write(byte)).map_err(|error| LineError(error.kind()))?;
+            nb::block!(self.sender.write(byte)).map_err(|error| LineError(error.kind()))?;
         }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> Result<(), LineError> {
-        nb::block!(self.serial.flush()).map_err(|error| LineError(error.kind()))
+        nb::block!(self.sender.flush()).map_err(|error| LineError(error.kind()))
     }
 }

@@ -1,9 +1,9 @@
 //! The board's memory as the linker laid it out.
 //!
 //! ```text
-//! RAM:   | .data .bss .uninit | frame buffer | arena          | stack |
-//!                             ^ __sheap                       ^       ^ _stack_start
-//!                                          _stack_start - _stack_size
+//! RAM:   | .data .bss .uninit | frame buffer | arena  | guard  | stack |
+//!                             ^ __sheap               ^        ^       ^ _stack_start
+//!                                           _guard_size        _stack_start - _stack_size
 //! flash: | vectors, code, constants, initial values | ... | slot      |
 //!                                                 __model_start  __model_end, and __spare_start,
 //!                                                 __spare_end where there is a second slot
@@ -17,14 +17,12 @@ unsafe extern "C" {
     static mut __sheap: u8;
     static mut _stack_start: u8;
     static _stack_size: u8;
+    static _guard_size: u8;
     static __model_start: u8;
     static __model_end: u8;
     static __spare_start: u8;
     static __spare_end: u8;
-    static __firmware_start: u8;
-    static __sidata: u8;
-    static __sdata: u8;
-    static __edata: u8;
+    static __firmware_bytes: u8;
 }
 
 /// What the program does not use itself.
@@ -84,7 +82,8 @@ impl Memory {
         let frame = address(&raw const __sheap);
         let arena = (frame + frame_bytes).next_multiple_of(ALIGNMENT);
         // A board without room has an arena of 0 bytes, and no model fits it.
-        let arena_words = stack_bottom.saturating_sub(arena) / size_of::<u32>();
+        let arena_end = stack_bottom - address(&raw const _guard_size);
+        let arena_words = arena_end.saturating_sub(arena) / size_of::<u32>();
         let region = |start: *const u8, end: *const u8| Region {
             start: ptr::with_exposed_provenance_mut(address(start)),
             bytes: address(end) - address(start),
@@ -93,8 +92,6 @@ impl Memory {
             region(&raw const __model_start, &raw const __model_end),
             region(&raw const __spare_start, &raw const __spare_end),
         ];
-        let initial = address(&raw const __edata) - address(&raw const __sdata);
-        let firmware = address(&raw const __sidata) + initial - address(&raw const __firmware_start);
         // SAFETY: by the linker script the two ranges lie in RAM or flash, apart from each other,
         // from all statics and from the stack; the caller promises that this is the only claim.
         // RAM is zeroed because its content after power-up is not initialized memory to Rust.
@@ -108,7 +105,7 @@ impl Memory {
                 frame: core::slice::from_raw_parts_mut(frame, frame_bytes),
                 arena: core::slice::from_raw_parts_mut(arena, arena_words),
                 stack: PaintedStack::paint(stack_bottom, stack_top),
-                firmware_bytes: firmware as u32,
+                firmware_bytes: address(&raw const __firmware_bytes) as u32,
             }
         }
     }

@@ -27,6 +27,7 @@
 
 mod build;
 pub mod description;
+mod head;
 mod initialization;
 mod multiply_accumulates;
 
@@ -34,6 +35,7 @@ use std::path::PathBuf;
 
 pub use build::LayerError;
 pub use description::Description;
+pub use head::{HeadError, replace_head};
 pub use multiply_accumulates::multiply_accumulates;
 
 use crate::onnx::Model;

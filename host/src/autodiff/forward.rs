@@ -9,7 +9,7 @@ use crate::onnx::shape_inference::Types;
 use crate::onnx::{Attribute, Data, Dimension, Graph, Model, ValueInfo};
 
 /// The model that training starts from, as inference runs it. What it computes is what `model` computes.
-pub(super) fn forward_model(model: &Model) -> Result<Model, AutodiffError> {
+pub(crate) fn forward_model(model: &Model) -> Result<Model, AutodiffError> {
     let mut model = model.clone();
     resolve_constants(&mut model.graph);
     let logits = match &model.graph.outputs[..] {

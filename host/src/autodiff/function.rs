@@ -7,7 +7,9 @@ use super::parameters::{Parameters, parameters};
 use super::rule::rule_of;
 use super::rules::batch_normalization::with_relu;
 use super::tape::Tape;
-use super::{AutodiffError, Dialect, GradientGraph, Options, Parameter, Role, Update, loss, momentum};
+use super::{
+    AutodiffError, Dialect, GradientGraph, Options, Parameter, Role, Targets, Update, average, loss, momentum,
+};
 use crate::onnx::proto::data_type;
 use crate::onnx::shape_inference::Types;
 use crate::onnx::{Attribute, Graph, Model, Node, ValueInfo};
@@ -23,10 +25,10 @@ pub fn gradient_graph(model: &Model, options: &Options) -> Result<GradientGraph,
     let logits = graph.outputs[0].name.clone();
     let Parameters { names, trainable } = parameters(graph, &options.frozen)?;
     let all: BTreeSet<String> = names.iter().cloned().collect();
-    let labels = labels_name(graph);
+    let feeds = Feeds::of(graph, options)?;
 
     let mut inputs = graph.clone();
-    inputs.inputs.push(ValueInfo::new(&labels, data_type::INT64, &[-1]));
+    inputs.inputs.extend(feeds.infos());
     let mut tape = Tape::new(options.dialect, &inputs, &all, trainable.clone(), options.seed)?;
     let nodes = match options.dialect {
         Dialect::Training => with_relu(&graph.nodes, &trainable),
@@ -34,8 +36,14 @@ pub fn gradient_graph(model: &Model, options: &Options) -> Result<GradientGraph,
     };
     forward_pass(&mut tape, &nodes)?;
     tape.enter("loss".into());
-    let (loss, gradient) = loss::softmax_cross_entropy(&mut tape, &logits, &labels, options.label_smoothing)?;
-    tape.add_gradient(&logits, gradient)?;
+    let targets = &feeds.targets.name;
+    let mut loss =
+        loss::softmax_cross_entropy(&mut tape, &logits, targets, options.targets, options.label_smoothing)?;
+    if let (Some(distillation), Some(teacher)) = (&options.distillation, &feeds.teacher) {
+        tape.enter("distillation".into());
+        loss = distillation.mix(&mut tape, loss, &logits, &teacher.name)?;
+    }
+    tape.add_gradient(&logits, loss.gradient)?;
     reverse_pass(&mut tape, &nodes)?;
 
     let mut gradients = Vec::new();
@@ -56,6 +64,13 @@ pub fn gradient_graph(model: &Model, options: &Options) -> Result<GradientGraph,
         tape.enter("adamw".into());
         (corrections, further) = adam.corrections(&mut tape)?;
     }
+    let share = match options.average {
+        Some(decay) => {
+            tape.enter("average".into());
+            Some(average::share(&mut tape, decay)?)
+        }
+        None => None,
+    };
     for name in names {
         let initial = graph.initializers[&name].clone();
         let role = if trainable.contains(&name) {
@@ -82,13 +97,25 @@ pub fn gradient_graph(model: &Model, options: &Options) -> Result<GradientGraph,
                 None => Role::Frozen,
             }
         };
+        if let Some(share) = &share {
+            tape.enter(format!("{name}.mean"));
+            // The graph overwrites what it computes: its next value is the one that stays.
+            let current = match &role {
+                Role::Trainable { .. } => Some(name.clone()),
+                Role::Computed { next } => Some(next.clone()),
+                Role::Frozen => None,
+            };
+            if let Some(current) = current {
+                further.push(average::mean(&mut tape, &name, &current, &initial, share)?);
+            }
+        }
         parameters.push(Parameter { name, initial, role });
     }
     parameters.append(&mut further);
     parameters.extend(tape.counter());
     separate_outputs(&mut tape, &mut parameters)?;
-    let eval_model = eval_model(graph, &logits, &labels, &parameters)?;
-    let model = function(tape, graph, [&loss, &logits], &labels, &parameters)?;
+    let eval_model = eval_model(graph, &logits, &parameters)?;
+    let model = function(tape, graph, [&loss.value, &logits], &feeds, &parameters)?;
     Ok(GradientGraph { model, eval_model, forward_model, parameters })
 }
 
@@ -124,6 +151,12 @@ fn check(options: &Options) -> Result<(), AutodiffError> {
     if let Some(value) = options.clip_norm.filter(|limit| !(*limit > 0.0 && limit.is_finite())) {
         return Err(AutodiffError::Option { option: "clip_norm", value, range: "the positive numbers" });
     }
+    if let Some(value) = options.average.filter(|decay| !(0.0..1.0).contains(decay)) {
+        return Err(AutodiffError::Option { option: "average", value, range: "0..1" });
+    }
+    if let Some(distillation) = &options.distillation {
+        distillation.check()?;
+    }
     match &options.update {
         Update::Gradient => Ok(()),
         Update::Momentum(momentum) => momentum.check(),
@@ -131,13 +164,43 @@ fn check(options: &Options) -> Result<(), AutodiffError> {
     }
 }
 
-fn labels_name(graph: &Graph) -> String {
+/// The inputs of a training step beside the image and the parameters.
+struct Feeds {
+    targets: ValueInfo,
+    teacher: Option<ValueInfo>,
+}
+
+impl Feeds {
+    fn of(forward: &Graph, options: &Options) -> Result<Self, AutodiffError> {
+        let like_logits = |hint| {
+            let name = unused_name(forward, hint);
+            ValueInfo { name, ..forward.outputs[0].clone() }
+        };
+        Ok(Self {
+            targets: match options.targets {
+                Targets::Labels => labels(forward),
+                Targets::Shares => like_logits("targets"),
+            },
+            teacher: options.distillation.map(|_| like_logits("teacher")),
+        })
+    }
+
+    fn infos(&self) -> impl Iterator<Item = ValueInfo> {
+        [Some(self.targets.clone()), self.teacher.clone()].into_iter().flatten()
+    }
+}
+
+fn labels(forward: &Graph) -> ValueInfo {
+    ValueInfo::new(&unused_name(forward, "labels"), data_type::INT64, &[-1])
+}
+
+fn unused_name(graph: &Graph, hint: &str) -> String {
     let taken = |name: &str| {
         graph.initializers.contains_key(name)
             || graph.inputs.iter().any(|input| input.name == name)
             || graph.nodes.iter().any(|node| node.outputs.iter().any(|output| output == name))
     };
-    let mut name = "labels".to_owned();
+    let mut name = hint.to_owned();
     while taken(&name) {
         name.push('_');
     }
@@ -162,11 +225,11 @@ fn function(
     tape: Tape,
     forward: &Graph,
     results: [&str; 2],
-    labels: &str,
+    feeds: &Feeds,
     parameters: &[Parameter],
 ) -> Result<Model, AutodiffError> {
     let mut graph = Graph { name: forward.name.clone(), ..Graph::default() };
-    graph.inputs = inputs(forward, labels, parameters);
+    graph.inputs = inputs(forward, feeds.infos(), parameters);
     for result in results {
         graph.outputs.push(tape.type_of(result)?.info(result));
     }
@@ -191,9 +254,13 @@ fn function(
     Ok(Model { graph, opset: 17, domains, ..Model::default() })
 }
 
-fn inputs(forward: &Graph, labels: &str, parameters: &[Parameter]) -> Vec<ValueInfo> {
+fn inputs(
+    forward: &Graph,
+    feeds: impl Iterator<Item = ValueInfo>,
+    parameters: &[Parameter],
+) -> Vec<ValueInfo> {
     let mut inputs = forward.inputs.clone();
-    inputs.push(ValueInfo::new(labels, data_type::INT64, &[-1]));
+    inputs.extend(feeds);
     inputs.extend(parameters.iter().map(|parameter| {
         let shape: Vec<i64> = parameter.initial.shape.iter().map(|&size| size as i64).collect();
         ValueInfo::float(&parameter.name, &shape)
@@ -201,21 +268,24 @@ fn inputs(forward: &Graph, labels: &str, parameters: &[Parameter]) -> Vec<ValueI
     inputs
 }
 
-/// The forward graph as inference runs it, with plain cross entropy, so that losses compare across
+/// The forward graph as inference runs it, on mean weights where they are kept, with plain cross entropy, so that losses compare across
 /// recipes.
-fn eval_model(
-    forward: &Graph,
-    logits: &str,
-    labels: &str,
-    parameters: &[Parameter],
-) -> Result<Model, AutodiffError> {
+fn eval_model(forward: &Graph, logits: &str, parameters: &[Parameter]) -> Result<Model, AutodiffError> {
     let mut graph = forward.clone();
-    graph.inputs = inputs(forward, labels, parameters);
+    let labels = labels(forward);
+    graph.inputs = inputs(forward, std::iter::once(labels.clone()), parameters);
     for parameter in parameters {
         graph.initializers.remove(&parameter.name);
     }
+    let means: BTreeSet<&str> = parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+    for input in graph.nodes.iter_mut().flat_map(|node| &mut node.inputs) {
+        let mean = average::averaged(input);
+        if means.contains(mean.as_str()) {
+            *input = mean;
+        }
+    }
     let loss = "loss.evaluation";
-    let mut node = Node::new("SoftmaxCrossEntropyLoss", &[logits, labels], &[loss]);
+    let mut node = Node::new("SoftmaxCrossEntropyLoss", &[logits, &labels.name], &[loss]);
     node.attributes.insert("reduction".into(), Attribute::String("mean".into()));
     graph.nodes.push(node);
     let types = Types::infer(&graph)?;

@@ -12,7 +12,9 @@
 //! its weights.
 
 mod adam;
+mod average;
 mod broadcast;
+mod distillation;
 mod error;
 mod forward;
 mod function;
@@ -31,7 +33,10 @@ mod training_api;
 use crate::onnx::{Model, Tensor};
 
 pub use adam::AdamW;
+pub use average::averaged;
+pub use distillation::Distillation;
 pub use error::AutodiffError;
+pub(crate) use forward::forward_model;
 pub use function::gradient_graph;
 pub use momentum::Momentum;
 pub use rule::supported_operators;
@@ -55,8 +60,14 @@ pub enum Dialect {
 pub struct Options {
     /// Which operators the backward pass is written in.
     pub dialect: Dialect,
+    /// What a training step is told about its images.
+    pub targets: Targets,
     /// Part of the target that is spread evenly over all classes, in `0..1`.
     pub label_smoothing: f32,
+    /// Learns from a teacher's logits too.
+    pub distillation: Option<Distillation>,
+    /// Keeps a running mean of the weights, of which this is the share that a step keeps, in `0..1`.
+    pub average: Option<f32>,
     /// Parameters whose names begin with one of these keep their values; batch normalizations among
     /// them use their running statistics.
     pub frozen: Vec<String>,
@@ -67,6 +78,16 @@ pub struct Options {
     /// Seeds dropout. ONNX Runtime keeps the state of its generator in the session: the same steps
     /// from a fresh session draw the same masks.
     pub seed: i64,
+}
+
+/// What a training step is told about its images. Evaluation takes labels always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Targets {
+    /// The class of each image: int64 `[N]`.
+    #[default]
+    Labels,
+    /// The share of each class in each image: float `[N, classes]`, rows that sum to 1.
+    Shares,
 }
 
 /// How gradients become the direction of a step.
@@ -120,11 +141,11 @@ pub enum Role {
 /// A pure function of image, labels and parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GradientGraph {
-    /// Inputs: the image, the labels (int64 `[N]`), then every parameter. Outputs: the loss (a
-    /// scalar), the logits `[N, classes]`, then what [`Role`] names, in the order of `parameters`.
+    /// Inputs: the image, the targets ([`Targets`]), the teacher's logits (float `[N, classes]`) where there is
+    /// a teacher, then every parameter. Outputs: the loss (a scalar), the logits `[N, classes]`, then what [`Role`] names, in the order of `parameters`.
     pub model: Model,
-    /// Inputs: the image, the labels, every parameter. Outputs: the loss, the logits. Runs as
-    /// inference does: running statistics, no dropout, no label smoothing.
+    /// Inputs: the image, the labels (int64 `[N]`), every parameter. Outputs: the loss, the logits. Runs as
+    /// inference does: running statistics, mean weights where they are kept, no dropout, no label smoothing.
     pub eval_model: Model,
     /// The model to put trained parameters into, by the names of its initializers: what the source
     /// model computes, with opset 17 and any batch.
@@ -136,7 +157,7 @@ pub struct GradientGraph {
 /// What ONNX Runtime's training API takes, but for the optimizer and the checkpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingGraph {
-    /// Inputs: the image, the labels (int64 `[N]`), every parameter,
+    /// Inputs: those of [`GradientGraph::model`], then
     /// `<parameter>_grad.accumulation.buffer` per trainable parameter, `lazy_reset_grad`. Outputs: the loss, the
     /// logits, one flag per updated tensor.
     pub training_model: Model,

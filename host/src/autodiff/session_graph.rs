@@ -10,7 +10,7 @@ pub const LEARNING_RATE: &str = "goldcrest.learning_rate";
 /// Graphs of standard operators alone, for any ONNX Runtime.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionGraph {
-    /// Inputs: the image, the labels (int64 `[N]`), every parameter, [`LEARNING_RATE`]. Outputs: the loss, the
+    /// Inputs: those of [`GradientGraph::model`], then [`LEARNING_RATE`]. Outputs: the loss, the
     /// logits, then what `next` names.
     pub step_model: Model,
     /// See [`GradientGraph::eval_model`].

@@ -77,6 +77,12 @@ impl Tape {
         Ok(STEP.into())
     }
 
+    /// The number of the step plus 1. Unlike [`Tape::step_number`] a value that nothing overwrites.
+    pub fn step_number_next(&mut self) -> Result<String, AutodiffError> {
+        self.step_number()?;
+        Ok(self.next_step.clone().unwrap_or_default())
+    }
+
     /// The parameter behind [`Tape::step_number`], where a rule asked for it.
     pub fn counter(&self) -> Option<Parameter> {
         let next = self.next_step.clone()?;

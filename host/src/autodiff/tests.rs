@@ -8,6 +8,8 @@ use crate::architecture::{self, Architecture};
 use crate::onnx::{Attribute, Data, Graph, Node, ValueInfo};
 use goldcrest_shared::shape::Shape;
 
+mod lessons;
+
 const BATCH: usize = 3;
 
 /// Random images and labels, then the parameters of a graph, as its inputs are named.

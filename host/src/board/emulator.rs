@@ -228,7 +228,8 @@ impl Emulator {
     /// Ticks of the board's timer as instructions: QEMU's virtual time advances by a fixed step per
     /// instruction.
     pub fn instructions(&self, ticks: u64) -> u64 {
-        let ticks_per_second = self.board.machine.ticks_per_second.unwrap_or(self.info.ticks_per_second);
+        let emulated = self.board.machine.as_ref().and_then(|machine| machine.ticks_per_second);
+        let ticks_per_second = emulated.unwrap_or(self.info.ticks_per_second);
         let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(ticks_per_second.max(1));
         let step = 1u128 << ICOUNT_SHIFT;
         ((nanoseconds + step / 2) / step) as u64

@@ -24,6 +24,8 @@ pub struct Firmware {
     pub slot_start: u64,
     /// Bytes of the device image's place.
     pub slot_bytes: u64,
+    /// First address of the second place, where there are two.
+    pub spare_start: Option<u64>,
 }
 
 /// Why there is no firmware.
@@ -92,16 +94,18 @@ impl Recipe {
 /// The programs of the firmware.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Program {
-    /// The application with its link.
+    /// The application with its link, for an emulator: logs and its end go over semihosting.
     #[default]
     Application,
+    /// The application for the real board: logs go to the debug probe over RTT.
+    Flashed,
     /// Inference alone: the golden vectors of the model in the slot.
     Inference,
     /// The same, telling an emulator's plugin where layers begin.
     Sections,
 }
 
-/// Builds the application of a board with every kernel; quick when nothing changed.
+/// Builds the application of an emulated board with every kernel; quick when nothing changed.
 pub fn build(board: &Board) -> Result<Firmware, BuildError> {
     build_as(board, &Recipe::default())
 }
@@ -110,15 +114,16 @@ pub fn build(board: &Board) -> Result<Firmware, BuildError> {
 pub fn build_as(board: &Board, recipe: &Recipe) -> Result<Firmware, BuildError> {
     let root = root()?;
     let (binary, feature) = match recipe.program {
-        // A key makes the firmware take signed models only, and brings the code that looks.
-        Program::Application => {
-            (board.name, env::var_os("GOLDCREST_UPDATE_KEY").is_some().then_some("signature"))
-        }
+        Program::Application => (board.name, Some("emulated")),
+        Program::Flashed => (board.name, None),
         Program::Inference => ("inference", Some("inference")),
         Program::Sections => ("inference", Some("sections")),
     };
+    // A key makes the firmware take signed models only, and brings the code that looks.
+    let takes_updates = matches!(recipe.program, Program::Application | Program::Flashed);
+    let signature = env::var_os("GOLDCREST_UPDATE_KEY").filter(|_| takes_updates).map(|_| "signature");
     let profile = if recipe.small { "firmware-small" } else { "firmware" };
-    let features = [Some(board.name), feature].into_iter().flatten().collect::<Vec<_>>().join(",");
+    let features = [Some(board.name), feature, signature].into_iter().flatten().collect::<Vec<_>>().join(",");
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command
         .current_dir(&root)
@@ -182,6 +187,11 @@ fn root() -> Result<PathBuf, BuildError> {
 }
 
 impl Firmware {
+    /// First addresses of its places for device images.
+    pub fn slots(&self) -> impl Iterator<Item = u64> {
+        [Some(self.slot_start), self.spare_start].into_iter().flatten()
+    }
+
     /// Reads the facts of a firmware's ELF file.
     pub fn open(path: &Path) -> Result<Self, BuildError> {
         let problem = |problem: String| BuildError::Elf { path: path.to_path_buf(), problem };
@@ -193,6 +203,8 @@ impl Firmware {
             found.map(|symbol| symbol.address()).ok_or_else(|| problem(format!("has no symbol {name}")))
         };
         let (start, end) = (symbol("__model_start")?, symbol("__model_end")?);
+        let spare = (symbol("__spare_start")?, symbol("__spare_end")?);
+        let spare_start = (spare.0 < spare.1).then_some(spare.0);
         let headers = elf.elf_header().program_headers(elf.endian(), &*bytes);
         let headers = headers.map_err(|error| problem(error.to_string()))?;
         let loadable = headers.iter().filter(|header| header.p_type(elf.endian()) == object::elf::PT_LOAD);
@@ -208,7 +220,8 @@ impl Firmware {
         let flash_bytes = last.saturating_sub(first);
         let vector_bytes = elf.section_by_name(".vector_table").map_or(0, |section| section.size());
         let slot_bytes = end.saturating_sub(start);
-        Ok(Self { elf: path.to_path_buf(), flash_bytes, vector_bytes, slot_start: start, slot_bytes })
+        let (elf, slot_start) = (path.to_path_buf(), start);
+        Ok(Self { elf, flash_bytes, vector_bytes, slot_start, slot_bytes, spare_start })
     }
 }
 

@@ -1,7 +1,8 @@
 //! The firmware's defmt logs: decoded, kept for error messages, shown when asked.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -56,13 +57,16 @@ impl Log {
     /// Collects the defmt frames of a firmware until the stream ends.
     pub fn collect_defmt(&self, elf: &Path, stream: impl Read + Send + 'static) -> thread::JoinHandle<()> {
         let log = self.clone();
-        let table = std::fs::read(elf).map_err(|error| error.to_string()).and_then(|bytes| {
-            let table = Table::parse(&bytes).map_err(|error| format!("{error:#}"))?;
-            table.ok_or_else(|| "it has no .defmt section".to_string())
-        });
+        let table = table(elf);
         let elf = elf.display().to_string();
         thread::spawn(move || match table {
-            Ok(table) => log.decode(&table, stream),
+            Ok(table) => {
+                // A pipe that fails has ended.
+                let _ = decode(&table, stream, |line| {
+                    log.add(line);
+                    ControlFlow::Continue(())
+                });
+            }
             Err(error) => {
                 log.add(format!("logs of {elf} cannot be decoded: {error}"));
                 // Drained all the same: a full pipe would stop the board.
@@ -70,18 +74,51 @@ impl Log {
             }
         })
     }
+}
 
-    fn decode(&self, table: &Table, mut stream: impl Read) {
-        let mut decoder = table.new_stream_decoder();
-        let mut buffer = [0; 4096];
-        while let Ok(count @ 1..) = stream.read(&mut buffer) {
-            decoder.received(&buffer[..count]);
-            loop {
-                match decoder.decode() {
-                    Ok(frame) => self.add(frame.display(false).to_string()),
-                    Err(DecodeError::UnexpectedEof) => break,
-                    Err(DecodeError::Malformed) => self.add("(a damaged log frame)".to_string()),
-                }
+/// What the frames of a firmware's logs mean, from its ELF file.
+///
+/// # Errors
+/// Why the file has no such table.
+pub fn table(elf: &Path) -> Result<Table, String> {
+    let bytes = std::fs::read(elf).map_err(|error| error.to_string())?;
+    let table = Table::parse(&bytes).map_err(|error| format!("{error:#}"))?;
+    table.ok_or_else(|| "it has no .defmt section".to_string())
+}
+
+/// A frame that is damaged, or that began before the first byte came.
+pub const DAMAGED: &str = "(a damaged log frame)";
+
+/// Decodes the defmt frames of a stream and hands each as a line to `each`, until that says stop or the stream
+/// ends.
+///
+/// # Errors
+/// What the stream reports.
+pub fn decode(
+    table: &Table,
+    mut stream: impl Read,
+    mut each: impl FnMut(String) -> ControlFlow<()>,
+) -> io::Result<()> {
+    let mut decoder = table.new_stream_decoder();
+    let mut buffer = [0; 4096];
+    loop {
+        let count = match stream.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        decoder.received(&buffer[..count]);
+        loop {
+            let line = match decoder.decode() {
+                Ok(frame) => frame.display(false).to_string(),
+                Err(DecodeError::UnexpectedEof) => break,
+                Err(DecodeError::Malformed) if table.encoding().can_recover() => DAMAGED.to_string(),
+                // Without marks between frames nobody knows where the next one begins.
+                Err(DecodeError::Malformed) => return Err(io::ErrorKind::InvalidData.into()),
+            };
+            if each(line).is_break() {
+                return Ok(());
             }
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::firmware::Firmware;
-use super::table::{Board, Machine};
+use super::table::{BOARDS, Board, Machine};
 
 /// Nanoseconds of virtual time per instruction are `2^ICOUNT_SHIFT`: a power of two far above the
 /// resolution of the boards' timers (40 to 80 ns), so that ticks tell instructions exactly.
@@ -32,6 +32,12 @@ pub enum QemuError {
         program: &'static str,
         /// Why.
         error: io::Error,
+    },
+    /// No machine for a board.
+    #[error("QEMU has no machine for {board}; emulated are {}", emulated_names())]
+    NoMachine {
+        /// The board.
+        board: &'static str,
     },
     /// Too old for a machine.
     #[error("{program} {found} is too old: {board} needs version {}.{} or later", .needed[0], .needed[1])]
@@ -73,9 +79,22 @@ fn parse_version(text: &str) -> Option<Vec<u32>> {
     number.split('.').map(|part| part.parse().ok()).collect()
 }
 
+fn emulated_names() -> String {
+    let emulated = BOARDS.iter().filter(|board| board.machine.is_some());
+    emulated.map(|board| board.name).collect::<Vec<_>>().join(", ")
+}
+
+/// The machine of a board.
+///
+/// # Errors
+/// When the board is only a real one.
+pub fn machine(board: &'static Board) -> Result<&'static Machine, QemuError> {
+    board.machine.as_ref().ok_or(QemuError::NoMachine { board: board.name })
+}
+
 /// Whether the installed QEMU can run a board.
 pub fn check(board: &'static Board) -> Result<(), QemuError> {
-    let Machine { program, since, .. } = board.machine;
+    let Machine { program, since, .. } = *machine(board)?;
     let found = version(program)?;
     if found.as_slice() >= since.as_slice() {
         return Ok(());
@@ -92,11 +111,12 @@ pub fn start_alone(
     image: &Path,
     plugin: Option<&str>,
 ) -> Result<Child, QemuError> {
-    let mut command = command(board, firmware, image);
+    let machine = machine(board)?;
+    let mut command = command(machine, firmware, image);
     if let Some(plugin) = plugin {
         command.args(["-plugin", plugin]);
     }
-    command.spawn().map_err(|error| start_error(board.machine.program, error))
+    command.spawn().map_err(|error| start_error(machine.program, error))
 }
 
 /// Starts QEMU: serial line at a Unix socket that already listens, logs on its standard output.
@@ -106,12 +126,13 @@ pub fn start(
     image: &Path,
     socket: &Path,
 ) -> Result<Child, QemuError> {
-    let mut command = command(board, firmware, image);
+    let machine = machine(board)?;
+    let mut command = command(machine, firmware, image);
     command
         .args(["-icount", &format!("shift={ICOUNT_SHIFT}")])
-        .args(["-serial", "null"].repeat(board.machine.serial_port))
+        .args(["-serial", "null"].repeat(machine.serial_port))
         .args(["-serial", &format!("unix:{}", quote(socket))]);
-    command.spawn().map_err(|error| start_error(board.machine.program, error))
+    command.spawn().map_err(|error| start_error(machine.program, error))
 }
 
 /// A path as the value of an option: a comma would end it; doubled, it belongs to it.
@@ -120,11 +141,10 @@ pub(super) fn quote(path: &Path) -> String {
 }
 
 /// QEMU with a firmware, and with a device image as a [`segment`](super::segment) at its slot's address.
-fn command(board: &Board, firmware: &Firmware, image: &Path) -> Command {
-    let Machine { program, arguments, .. } = board.machine;
-    let mut command = Command::new(program);
+fn command(machine: &Machine, firmware: &Firmware, image: &Path) -> Command {
+    let mut command = Command::new(machine.program);
     command
-        .args(arguments)
+        .args(machine.arguments)
         .args(["-nodefaults", "-display", "none", "-monitor", "none"])
         .args(["-semihosting-config", "enable=on,target=native"])
         .arg("-kernel")
@@ -149,6 +169,13 @@ mod tests {
         assert!(
             vec![7, 2, 22].as_slice() >= [7u32, 2].as_slice() && vec![6, 9].as_slice() < [7u32, 0].as_slice()
         );
+    }
+
+    #[test]
+    fn a_board_that_is_only_real_has_no_machine() {
+        let real = BOARDS.iter().find(|board| board.machine.is_none()).expect("a board without a machine");
+        let message = check(real).unwrap_err().to_string();
+        assert!(message.contains(real.name) && message.contains("mps2-an386"), "{message}");
     }
 
     #[test]

@@ -138,7 +138,7 @@ fn boards(names: &[String]) -> anyhow::Result<Vec<&'static Board>> {
                 false
             }
         };
-        return Ok(BOARDS.iter().filter(ready).collect());
+        return Ok(BOARDS.iter().filter(|board| board.machine.is_some()).filter(ready).collect());
     }
     let mut boards = Vec::new();
     for name in names {

@@ -23,6 +23,24 @@ pub struct Args {
     pub model: Option<PathBuf>,
 }
 
+/// Why the emulator cannot run a board; nothing where there is none to run it.
+fn emulator_problem(board: &'static Board) -> Option<String> {
+    board.machine.as_ref().and_then(|_| qemu::check(board).err()).map(|problem| problem.to_string())
+}
+
+/// What runs a board: its emulator, or what keeps that from it.
+fn emulator(board: &Board, problem: Option<&String>) -> String {
+    match (&board.machine, problem) {
+        (None, _) => "none".to_owned(),
+        (Some(_), Some(problem)) => problem.clone(),
+        (Some(machine), None) => machine.program.to_owned(),
+    }
+}
+
+fn flashed_by(board: &Board) -> Vec<&'static str> {
+    board.flash.iter().flat_map(|flash| flash.methods).map(|method| method.name()).collect()
+}
+
 /// Runs the subcommand.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let mut rows = Vec::new();
@@ -34,11 +52,12 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
             }),
             None => None,
         };
-        rows.push((board, qemu::check(board).err().map(|problem| problem.to_string()), fit));
+        rows.push((board, emulator_problem(board), fit));
     }
     let json = rows.iter().map(|(board, problem, fit)| to_json(board, problem.as_deref(), fit.as_ref()));
     output.print(&json!({ "boards": json.collect::<Vec<_>>() }), || {
-        let mut table = Table::new(&["board", "core", "flash", "for a model", "RAM", "emulator", "model"]);
+        let mut table =
+            Table::new(&["board", "core", "flash", "for a model", "RAM", "emulator", "flashed by", "model"]);
         for (board, problem, fit) in &rows {
             table.row([
                 board.name.to_owned(),
@@ -46,7 +65,8 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
                 kib(board.flash_bytes),
                 kib(board.slot_bytes),
                 kib(board.ram_bytes),
-                problem.clone().unwrap_or_else(|| board.machine.program.to_owned()),
+                emulator(board, problem.as_ref()),
+                flashed_by(board).join(", "),
                 fit.as_ref().map(ToString::to_string).unwrap_or_default(),
             ]);
         }
@@ -67,8 +87,10 @@ fn to_json(board: &Board, problem: Option<&str>, fit: Option<&Fit>) -> serde_jso
         "flash_bytes": board.flash_bytes,
         "slot_bytes": board.slot_bytes,
         "ram_bytes": board.ram_bytes,
-        "emulator": board.machine.program,
-        "ready": problem.is_none(),
+        "emulator": board.machine.as_ref().map(|machine| machine.program),
+        "ready": board.machine.is_some() && problem.is_none(),
+        "chip": board.flash.as_ref().map(|flash| flash.chip),
+        "flashed_by": flashed_by(board),
         "hint": problem,
         "model_fits": fit.map(|fit| *fit == Fit::Fits),
         "model_problem": fit.filter(|&fit| *fit != Fit::Fits).map(ToString::to_string),

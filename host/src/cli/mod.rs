@@ -7,9 +7,13 @@ pub mod bench;
 pub mod boards;
 mod data;
 pub mod demo;
+pub mod devices;
 pub mod doctor;
 pub mod emulate;
 pub mod eval;
+pub mod flash;
+pub mod infer;
+pub mod monitor;
 pub mod pack;
 pub mod packing;
 mod progress;
@@ -44,6 +48,10 @@ enum Command {
     Boards(boards::Args),
     Bench(bench::Args),
     Emulate(emulate::Args),
+    Flash(Box<flash::Args>),
+    Infer(infer::Args),
+    Monitor(monitor::Args),
+    Devices(devices::Args),
 }
 
 impl Cli {
@@ -60,6 +68,10 @@ impl Cli {
             Command::Boards(args) => boards::run(args, self.output),
             Command::Bench(args) => bench::run(args, self.output),
             Command::Emulate(args) => emulate::run(args, self.output),
+            Command::Flash(args) => flash::run(args, self.output),
+            Command::Infer(args) => infer::run(args, self.output),
+            Command::Monitor(args) => monitor::run(args, self.output),
+            Command::Devices(args) => devices::run(args, self.output),
         };
         outcome.unwrap_or_else(|error| {
             eprintln!("error: {error:#}");

@@ -24,6 +24,9 @@ use crate::training::{self, Backend, Progress, Run, Setup, Summary};
   goldcrest train lenet5 --data glyphs --out runs/signs --epochs 5
   goldcrest train lenet5 --data photos/ --resize 32x32 --out runs/photos --recipe recipe.toml
   goldcrest train runs/photos/model.onnx --data photos/ --out runs/more --learning-rate 0.001
+  goldcrest train models/resnet8.onnx --data birds/ --resize 32x32 --out runs/birds --head 7 --freeze conv1,residual1
+  goldcrest train dscnn --data photos/ --out runs/small --teacher runs/photos/best.onnx --temperature 4
+  goldcrest train resnet8 --recipe resnet8 --data cifar10 --out runs/mixed --augment flip,crop=4,cutmix=1 --ema 0.999
   goldcrest train lenet5 --data photos/ --out runs/photos --resume --epochs 80")]
 pub struct Args {
     /// A built-in architecture (lenet5, resnet8, ...), the path of one's .toml file, or an ONNX model to go on from
@@ -34,6 +37,9 @@ pub struct Args {
     /// Folder of the run: recipe.toml, metrics.jsonl, confusion.jsonl, checkpoint, best.onnx, model.onnx
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Give an ONNX model a fresh last layer for N classes; --freeze keeps the layers before it as they are
+    #[arg(long, value_name = "N")]
+    pub head: Option<std::num::NonZeroUsize>,
     /// Use only the first N training images
     #[arg(long, value_name = "N")]
     pub images: Option<usize>,
@@ -118,7 +124,16 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         dataset.train = dataset.train.head(count);
     }
     let model = match network {
-        Network::Model(model) => model,
+        Network::Model(model) => match args.head {
+            Some(classes) => architecture::replace_head(&model, classes.get(), recipe.seed)
+                .with_context(|| format!("cannot train {} with --head {classes}", args.network))
+                .map_err(|error| Usage(format!("{error:#}")))?,
+            None => model,
+        },
+        Network::Architecture(_) if args.head.is_some() => {
+            let advice = "an architecture ends with as many classes as the data set has";
+            return Err(Usage(format!("--head is for ONNX models: {advice}")).into());
+        }
         Network::Architecture(architecture) => {
             architecture.build(dataset.shape, dataset.classes.len(), recipe.seed)?
         }

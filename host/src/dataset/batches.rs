@@ -28,6 +28,10 @@ pub struct Batch {
     pub images: Vec<f32>,
     /// Classes.
     pub labels: Vec<i64>,
+    /// Where images are mixed: the class of the other image in each.
+    pub partners: Vec<i64>,
+    /// Where images are mixed: what each keeps of itself, in `0..=1`.
+    pub share: f32,
 }
 
 impl Batch {
@@ -39,6 +43,24 @@ impl Batch {
     /// True when there is no image.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
+    }
+
+    /// The class that each image is most of.
+    pub fn main_labels(&self) -> &[i64] {
+        if self.partners.is_empty() || self.share >= 0.5 { &self.labels } else { &self.partners }
+    }
+
+    /// The share of each of `classes` classes in each image, row by row.
+    pub fn shares(&self, classes: usize, shares: &mut Vec<f32>) {
+        shares.clear();
+        shares.resize(self.len() * classes, 0.0);
+        let own = if self.partners.is_empty() { 1.0 } else { self.share };
+        for (row, &label) in shares.chunks_exact_mut(classes.max(1)).zip(&self.labels) {
+            row[label as usize] += own;
+        }
+        for (row, &label) in shares.chunks_exact_mut(classes.max(1)).zip(&self.partners) {
+            row[label as usize] += 1.0 - own;
+        }
     }
 }
 
@@ -217,14 +239,28 @@ impl Drop for Batches {
 impl Job {
     /// Makes this thread's share of the batches until all are made or nobody wants them.
     fn make_every(&self, worker: usize, workers: usize, to: &SyncSender<Batch>, spare: &Mutex<Vec<Batch>>) {
-        let mut canvas = Canvas::new(self.split.shape());
+        let (mut canvas, mut spare_images) = (Canvas::new(self.split.shape()), Vec::new());
         for number in (self.options.start..self.end).filter(|number| number % workers == worker) {
             let reused = spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut batch = reused.unwrap_or_default();
             self.fill(number, &mut batch, &mut canvas);
+            self.mix(number, &mut batch, &mut spare_images);
             if to.send(batch).is_err() {
                 return;
             }
+        }
+    }
+
+    fn mix(&self, number: usize, batch: &mut Batch, spare: &mut Vec<f32>) {
+        batch.partners.clear();
+        batch.share = 1.0;
+        let mix = self.recipe.mix();
+        if !mix.is_none() {
+            let path = [self.options.epoch, u64::MAX, number as u64];
+            let mut random = Random::stream(self.options.seed, &path);
+            let (partners, share) = mix.apply(&mut batch.images, self.split.shape(), &mut random, spare);
+            batch.partners.extend(partners.iter().map(|&partner| batch.labels[partner as usize]));
+            batch.share = share;
         }
     }
 
@@ -257,7 +293,7 @@ mod tests {
     use crate::dataset::{glyphs, normalization::half};
 
     fn recipe() -> AugmentRecipe {
-        "flip,rotate=15,crop=4,cutout=8,jitter=0.2".parse().unwrap()
+        "flip,rotate=15,crop=4,cutout=8,jitter=0.2,mixup=0.4,cutmix=1".parse().unwrap()
     }
 
     fn all(split: &Split, options: &BatchOptions) -> Vec<Batch> {
@@ -344,6 +380,27 @@ mod tests {
         assert!(batches.waited() < Duration::from_secs(5));
         drop(batches);
         assert_eq!(Batches::plain(&split.head(0), &half(3), 10).count(), 0);
+    }
+
+    #[test]
+    fn mixed_images_are_of_two_classes() {
+        let split = glyphs::draw(64, 10, 1).train;
+        let options = BatchOptions { size: 16, ..BatchOptions::default() };
+        let mut shares = Vec::new();
+        for batch in all(&split, &options) {
+            assert_eq!(batch.partners.len(), batch.len());
+            batch.shares(10, &mut shares);
+            for (at, row) in shares.chunks(10).enumerate() {
+                assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+                let largest = row[batch.main_labels()[at] as usize];
+                assert!(row.iter().all(|&share| share <= largest), "{row:?}");
+            }
+            assert!(shares.iter().any(|share| (0.01..0.99).contains(share)), "share {}", batch.share);
+        }
+        let plain = Batches::plain(&split, &half(3), 16).next().unwrap();
+        plain.shares(10, &mut shares);
+        assert!(shares.iter().all(|&share| share == 0.0 || share == 1.0));
+        assert_eq!(plain.main_labels(), plain.labels);
     }
 
     #[derive(Debug)]

@@ -1,6 +1,8 @@
 //! JPEG and PNG files to pixels, all at once on all cores.
 
-use std::{borrow::Cow, io::Cursor, path::PathBuf};
+use std::borrow::Cow;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
 
 use goldcrest_shared::shape::Shape;
 use image::imageops::{self, FilterType};
@@ -97,6 +99,18 @@ pub(super) fn decode<L: Bytes>(
         train: Split::new(shape, pixels, labels(&arranged.train)),
         test: Split::new(shape, test_pixels, labels(&arranged.test)),
     })
+}
+
+/// Decodes one picture file: its shape (3 channels) and its RGB pixels, upright.
+pub(super) fn one(path: &Path) -> Result<(Shape, Vec<u8>), DatasetError> {
+    let one = Labelled { name: path.display().to_string(), label: 0, locator: path.to_path_buf() };
+    let file = File::read(&one)?;
+    let opened = file.open()?;
+    let size = opened.size;
+    let shape = Shape::new(size[0], size[1], 3);
+    let mut pixels = vec![0; shape.len()];
+    opened.write(&mut pixels, size)?;
+    Ok((shape, pixels))
 }
 
 /// Refuses data sets that would not fit into memory, before any memory is taken.

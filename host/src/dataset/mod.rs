@@ -35,6 +35,7 @@ mod folder;
 pub mod glyphs;
 mod layout;
 pub mod normalization;
+pub mod picture;
 mod progress;
 pub mod random;
 mod spec;

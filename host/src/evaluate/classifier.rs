@@ -130,14 +130,19 @@ impl Classifier for Int8Classifier {
     }
 }
 
-struct FloatClassifier {
+/// A float model in ONNX Runtime.
+pub struct FloatClassifier {
     runtime: OnnxRuntime,
     input: ImageInput,
     info: ModelInfo,
 }
 
 impl FloatClassifier {
-    fn load(model: &Model) -> Result<Self, EvaluateError> {
+    /// Loads a model that takes one image and gives logits, or probabilities by a softmax, which is left out.
+    ///
+    /// # Errors
+    /// When it is none, or ONNX Runtime is missing.
+    pub fn load(model: &Model) -> Result<Self, EvaluateError> {
         let input = image_input(model)?;
         let Some(output) = model.graph.outputs.first() else {
             return Err(EvaluateError::Output(String::new()));
@@ -160,6 +165,28 @@ impl FloatClassifier {
         let runtime = OnnxRuntime::load(model, sizes, vec![output], GraphOptimizationLevel::All)?;
         Ok(Self { runtime, input, info })
     }
+
+    /// The logits of normalized images (channels x height x width each), one image after the other.
+    ///
+    /// # Errors
+    /// When the model cannot be run.
+    pub fn logits_of_values(&self, images: &[f32]) -> Result<Vec<f32>, RunnerError> {
+        let size = self.input.shape.len();
+        let mut logits = Vec::new();
+        // A model exported with a fixed batch takes just that many images.
+        let batch = self.input.batch.unwrap_or((images.len() / size).max(1));
+        for chunk in images.chunks(batch * size) {
+            let mut values = chunk.to_vec();
+            values.resize(batch * size, 0.0);
+            if self.input.channels_last {
+                values = to_hwc(&values, self.input.shape);
+            }
+            let outputs = self.runtime.run::<f32, f32>(&values)?;
+            let wanted = chunk.len() / size * self.info.labels.len();
+            logits.extend(outputs.iter().flatten().take(wanted));
+        }
+        Ok(logits)
+    }
 }
 
 impl Classifier for FloatClassifier {
@@ -172,19 +199,6 @@ impl Classifier for FloatClassifier {
     }
 
     fn logits(&self, pictures: &[&[u8]]) -> Result<Vec<f32>, RunnerError> {
-        let mut logits = Vec::new();
-        // A model exported with a fixed batch takes just that many images.
-        let batch = self.input.batch.unwrap_or(pictures.len().max(1));
-        for chunk in pictures.chunks(batch) {
-            let mut values = normalize(&self.info.normalization, self.input.shape, chunk);
-            values.resize(batch.min(pictures.len().max(batch)) * self.input.shape.len(), 0.0);
-            if self.input.channels_last {
-                values = to_hwc(&values, self.input.shape);
-            }
-            let outputs = self.runtime.run::<f32, f32>(&values)?;
-            let wanted = chunk.len() * self.info.labels.len();
-            logits.extend(outputs.iter().flatten().take(wanted));
-        }
-        Ok(logits)
+        self.logits_of_values(&normalize(&self.info.normalization, self.input.shape, pictures))
     }
 }

@@ -4,6 +4,6 @@ mod classifier;
 mod lost;
 mod metrics;
 
-pub use classifier::{Classifier, EvaluateError, load, logits};
+pub use classifier::{Classifier, EvaluateError, FloatClassifier, load, logits};
 pub use lost::{SaveError, save};
 pub use metrics::{Agreement, ClassResult, Evaluation};

@@ -3,7 +3,7 @@
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::TensorElementType::Float32;
 
-use super::convolution::Parallel;
+use super::memory::Parallel;
 use super::missing;
 use super::normalize::{Affine, Sizes, Statistics};
 

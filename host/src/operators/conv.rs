@@ -3,7 +3,8 @@
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::TensorElementType::Float32;
 
-use super::convolution::{Convolution, Gradients};
+use super::convolution::Convolution;
+use super::memory::Gradients;
 use super::plane::Geometry;
 use super::{missing, on_threads};
 

@@ -1,201 +1,216 @@
-//! Depthwise 3x3 convolutions with stride 1, on images where they lie: rows are short, and so few products
-//! belong to each value that laying planes out would take longer than the convolution.
+//! Depthwise convolutions: each channel is convolved on its own, with a kernel of its own.
 //!
-//! A row is a few vectors; masks keep loads inside of it, so that padding is zeros that are never stored.
+//! Only as many products belong to each value as a kernel has taps, so nothing may be done for single values.
+//! As many channels as a vector has lanes are turned ([`super::transpose`]) so that one vector holds their values
+//! at one position; then a tap is one multiplication for all of them, whatever the kernel, stride, dilation and
+//! padding, and however small the image. The images of a part are taken one after the other through planes that
+//! stay in the cache of a core; the zeros around an image are written once.
 
-#[cfg(target_arch = "x86_64")]
-use super::simd::{Avx2, Avx512};
-use super::simd::{Level, Portable, Simd};
+use super::level::{Level, Work, at_level};
+use super::memory::{Gradients, PARTS, Parallel, Scratch, Shared, add_parts};
+use super::plane::Geometry;
+use super::transpose::Transpose;
+use super::turned::{Turned, gather, scatter};
 
-/// Rows and columns of a kernel.
-const SIDE: usize = 3;
-/// Values of a kernel.
-pub const TAPS: usize = SIDE * SIDE;
-
-/// One channel's sizes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plane {
-    /// Rows and columns that are read.
-    pub from: [usize; 2],
-    /// Rows and columns that are written.
-    pub to: [usize; 2],
-    /// Zeros before the first row and column.
-    pub padding: [usize; 2],
+/// A depthwise convolution, prepared for its shapes.
+#[derive(Clone, Debug)]
+pub struct Depthwise {
+    channels: usize,
+    taps: usize,
+    level: Level,
+    turned: Turned,
 }
 
-impl Plane {
-    /// The plane that takes gradients back: with the kernel turned around, it is a convolution too.
-    pub fn reversed(&self) -> Option<Self> {
-        let padding = [(SIDE - 1).checked_sub(self.padding[0])?, (SIDE - 1).checked_sub(self.padding[1])?];
-        Some(Self { from: self.to, to: self.from, padding })
-    }
-
-    /// `to[r][c] = bias + sum of kernel[i][j] * from[r + i - padding][c + j - padding]`
-    pub fn convolve(&self, level: Level, from: &[f32], kernel: &[f32; TAPS], bias: f32, to: &mut [f32]) {
-        assert_eq!([from.len(), to.len()], [self.from, self.to].map(|[rows, columns]| rows * columns));
-        // SAFETY: `detect` found the level's instructions; the slices have the plane's sizes.
-        unsafe {
-            match level {
-                #[cfg(target_arch = "x86_64")]
-                Level::Avx512 => self.convolve_avx512(from.as_ptr(), kernel, bias, to.as_mut_ptr()),
-                #[cfg(target_arch = "x86_64")]
-                Level::Avx2 => self.convolve_avx2(from.as_ptr(), kernel, bias, to.as_mut_ptr()),
-                Level::Portable => {
-                    self.convolve_with::<Portable>(from.as_ptr(), kernel, bias, to.as_mut_ptr())
-                }
-            }
-        }
-    }
-
-    /// Adds the gradients of the kernel over many images of one channel: `sums[i][j] += sum of dy[r][c] *
-    /// x[r + i - padding][c + j - padding]`. The channel of an image begins every `strides` values, of `dy` and
-    /// of `x`.
-    pub fn correlate(
-        &self,
-        level: Level,
-        [dy, x]: [&[f32]; 2],
-        strides: [usize; 2],
-        images: usize,
-        sums: &mut [f32; TAPS],
-    ) {
-        let length = |stride: usize, [rows, columns]: [usize; 2]| (images - 1) * stride + rows * columns;
-        assert!(dy.len() >= length(strides[0], self.to) && x.len() >= length(strides[1], self.from));
-        let pointers = [dy.as_ptr(), x.as_ptr()];
-        // SAFETY: `detect` found the level's instructions; the slices hold all images.
-        unsafe {
-            match level {
-                #[cfg(target_arch = "x86_64")]
-                Level::Avx512 => self.correlate_avx512(pointers, strides, images, sums),
-                #[cfg(target_arch = "x86_64")]
-                Level::Avx2 => self.correlate_avx2(pointers, strides, images, sums),
-                Level::Portable => self.correlate_with::<Portable>(pointers, strides, images, sums),
-            }
-        }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,fma")]
-    unsafe fn convolve_avx512(&self, from: *const f32, kernel: &[f32; TAPS], bias: f32, to: *mut f32) {
-        // SAFETY: the caller's promise.
-        unsafe { self.convolve_with::<Avx512>(from, kernel, bias, to) }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn convolve_avx2(&self, from: *const f32, kernel: &[f32; TAPS], bias: f32, to: *mut f32) {
-        // SAFETY: the caller's promise.
-        unsafe { self.convolve_with::<Avx2>(from, kernel, bias, to) }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,fma")]
-    unsafe fn correlate_avx512(
-        &self,
-        pointers: [*const f32; 2],
-        strides: [usize; 2],
-        images: usize,
-        sums: &mut [f32; TAPS],
-    ) {
-        // SAFETY: the caller's promise.
-        unsafe { self.correlate_with::<Avx512>(pointers, strides, images, sums) }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn correlate_avx2(
-        &self,
-        pointers: [*const f32; 2],
-        strides: [usize; 2],
-        images: usize,
-        sums: &mut [f32; TAPS],
-    ) {
-        // SAFETY: the caller's promise.
-        unsafe { self.correlate_with::<Avx2>(pointers, strides, images, sums) }
-    }
-
-    /// Of the lanes that write columns `first..`: those inside the output, and for each kernel column those
-    /// that read inside the input.
-    #[inline(always)]
-    unsafe fn masks<S: Simd>(&self, first: usize) -> (S::Mask, [S::Mask; SIDE]) {
-        let lanes = |count: usize| if count >= 32 { u32::MAX } else { (1 << count) - 1 };
-        let inside = lanes(self.to[1] - first);
-        let reads = |j: usize| {
-            let before = self.padding[1].saturating_sub(first + j);
-            let until = (self.from[1] + self.padding[1]).saturating_sub(first + j);
-            inside & lanes(until) & !lanes(before)
+impl Depthwise {
+    /// For a geometry with one input and one output channel in each group, and what vectors there are.
+    pub fn new(geometry: &Geometry, level: Level) -> Self {
+        let Geometry { groups, kernel, .. } = *geometry;
+        let level = match level {
+            // Half of the lanes would be empty.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 if groups <= 8 => Level::Avx2,
+            level => level,
         };
-        // SAFETY: the caller's promise.
-        unsafe { (S::mask(inside), [S::mask(reads(0)), S::mask(reads(1)), S::mask(reads(2))]) }
+        Self {
+            channels: groups,
+            taps: kernel[0] * kernel[1],
+            level,
+            turned: Turned::new(geometry, level.lanes()),
+        }
     }
 
-    /// The input row that output row `row` reads with kernel row `i`.
-    #[inline(always)]
-    fn row(&self, row: usize, i: usize) -> Option<usize> {
-        (row + i).checked_sub(self.padding[0]).filter(|&row| row < self.from[0])
+    /// Floats of an image of the input and of the output.
+    fn sizes(&self) -> [usize; 2] {
+        [&self.turned.input, &self.turned.output].map(|plane| self.channels * plane.places.len())
+    }
+
+    /// `y = x * w + bias`, all images.
+    pub fn forward(&self, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32], parallel: Parallel) {
+        let [x_size, y_size] = self.sizes();
+        let images = x.len() / x_size;
+        assert_eq!(
+            (x.len(), y.len(), w.len()),
+            (images * x_size, images * y_size, self.channels * self.taps)
+        );
+        let parts = images.clamp(1, PARTS);
+        let y = Shared::new(y);
+        parallel(parts, &|part| {
+            let (first, last) = (part * images / parts, (part + 1) * images / parts);
+            let x = &x[first * x_size..last * x_size];
+            // SAFETY: every part has its own images.
+            let y = unsafe { y.part(first * y_size, (last - first) * y_size) };
+            at_level(self.level, Forward { depthwise: self, x, w, bias, y });
+        });
+    }
+
+    /// Gradients of the input and of the weights, each where it is wanted.
+    pub fn backward(&self, dy: &[f32], x: &[f32], w: &[f32], wanted: Gradients, parallel: Parallel) {
+        let Gradients { dx, dw, .. } = wanted;
+        let ([x_size, y_size], w_size) = (self.sizes(), w.len());
+        let images = x.len() / x_size;
+        assert_eq!(
+            (x.len(), dy.len(), w_size),
+            (images * x_size, images * y_size, self.channels * self.taps)
+        );
+        let parts = images.clamp(1, PARTS);
+        let wants_dw = dw.is_some();
+        let mut sums = vec![0.0; if wants_dw { parts * w_size } else { 0 }];
+        let (dx, shared) = (dx.map(Shared::new), Shared::new(&mut sums));
+        parallel(parts, &|part| {
+            let (first, last) = (part * images / parts, (part + 1) * images / parts);
+            let (dy, x) = (&dy[first * y_size..last * y_size], &x[first * x_size..last * x_size]);
+            // SAFETY: every part has its own images and its own sums.
+            let wanted = unsafe {
+                let dx = dx.as_ref().map(|dx| dx.part(first * x_size, (last - first) * x_size));
+                [dx, wants_dw.then(|| shared.part(part * w_size, w_size))]
+            };
+            at_level(self.level, Backward { depthwise: self, read: [dy, x, w], wanted });
+        });
+        if let Some(dw) = dw {
+            add_parts(&sums, dw);
+        }
+    }
+
+    /// First channel and number of channels of each vector.
+    fn blocks(&self) -> impl Iterator<Item = (usize, usize)> {
+        (0..self.channels)
+            .step_by(self.level.lanes())
+            .map(|first| (first, self.level.lanes().min(self.channels - first)))
+    }
+
+    /// A value per channel and tap, as vectors over channels from `first` on; the lanes left over are 0.
+    fn turned(&self, values: &[f32], first: usize, count: usize) -> Vec<f32> {
+        let taps = values.len() / self.channels;
+        let mut turned = vec![0.0; taps * self.level.lanes()];
+        for (lane, values) in values.chunks_exact(taps).skip(first).take(count).enumerate() {
+            values
+                .iter()
+                .enumerate()
+                .for_each(|(tap, value)| turned[tap * self.level.lanes() + lane] = *value);
+        }
+        turned
     }
 
     #[inline(always)]
-    unsafe fn convolve_with<S: Simd>(&self, from: *const f32, kernel: &[f32; TAPS], bias: f32, to: *mut f32) {
-        // SAFETY: the caller's promise; masks keep all accesses inside the rows.
-        unsafe {
-            let kernel = kernel.map(|value| S::splat(value));
-            for first in (0..self.to[1]).step_by(S::LANES) {
-                let (inside, reads) = self.masks::<S>(first);
-                for row in 0..self.to[0] {
-                    let mut sums = [S::splat(bias), S::splat(0.0), S::splat(0.0)];
-                    for i in 0..SIDE {
-                        let Some(source) = self.row(row, i) else { continue };
-                        let from = from.wrapping_add(source * self.from[1] + first);
-                        for j in 0..SIDE {
-                            let from = from.wrapping_add(j).wrapping_sub(self.padding[1]);
-                            let value = S::load_masked(from, reads[j]);
-                            sums[j] = S::multiply_add(value, kernel[i * SIDE + j], sums[j]);
-                        }
-                    }
-                    let one = S::splat(1.0);
-                    let sum = S::multiply_add(sums[0], one, S::multiply_add(sums[1], one, sums[2]));
-                    S::store_masked(to.add(row * self.to[1] + first), inside, sum);
+    unsafe fn forward_with<S: Transpose>(&self, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+        let [x_size, y_size] = self.sizes();
+        let (x_area, y_area) = (self.turned.input.places.len(), self.turned.output.places.len());
+        let mut plane = Scratch::new(self.turned.input.floats);
+        plane[..self.turned.input.floats].fill(0.0);
+        let mut result = Scratch::new(y_area * S::LANES);
+        for (first, count) in self.blocks() {
+            let weights = self.turned(w, first, count);
+            let bias = bias.map_or_else(|| vec![0.0; S::LANES], |bias| self.turned(bias, first, count));
+            for (x, y) in x.chunks_exact(x_size).zip(y.chunks_exact_mut(y_size)) {
+                // SAFETY: the planes have the sizes that the places and passes were made for.
+                unsafe {
+                    gather::<S>(&x[first * x_area..], count, &self.turned.input.places, &mut plane);
+                    let start = S::load(bias.as_ptr());
+                    self.turned.forth.run::<S>(start, weights.as_ptr(), plane.as_ptr(), result.as_mut_ptr());
+                    scatter::<S>(&result, &mut y[first * y_area..][..count * y_area], count);
                 }
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn correlate_with<S: Simd>(
+    unsafe fn backward_with<S: Transpose>(
         &self,
-        [dy, x]: [*const f32; 2],
-        strides: [usize; 2],
-        images: usize,
-        totals: &mut [f32; TAPS],
+        [dy, x, w]: [&[f32]; 3],
+        [mut dx, mut dw]: [Option<&mut [f32]>; 2],
     ) {
-        // SAFETY: the caller's promise; masks keep all accesses inside the rows.
-        unsafe {
-            let mut sums = [S::splat(0.0); TAPS];
-            for first in (0..self.to[1]).step_by(S::LANES) {
-                let (inside, reads) = self.masks::<S>(first);
-                for image in 0..images {
-                    let (dy, x) = (dy.add(image * strides[0]), x.add(image * strides[1]));
-                    for row in 0..self.to[0] {
-                        let dy = S::load_masked(dy.add(row * self.to[1] + first), inside);
-                        for i in 0..SIDE {
-                            let Some(source) = self.row(row, i) else { continue };
-                            let from = x.wrapping_add(source * self.from[1] + first);
-                            for j in 0..SIDE {
-                                let from = from.wrapping_add(j).wrapping_sub(self.padding[1]);
-                                let value = S::load_masked(from, reads[j]);
-                                sums[i * SIDE + j] = S::multiply_add(dy, value, sums[i * SIDE + j]);
-                            }
+        let [x_size, y_size] = self.sizes();
+        let (x_area, y_area) = (self.turned.input.places.len(), self.turned.output.places.len());
+        let mut dy_plane = Scratch::new(self.turned.output.floats);
+        dy_plane[..self.turned.output.floats].fill(0.0);
+        let mut plane = Scratch::new(self.turned.input.floats);
+        plane[..self.turned.input.floats].fill(0.0);
+        let mut result = Scratch::new(x_area * S::LANES);
+        for (first, count) in self.blocks() {
+            let weights = self.turned(w, first, count);
+            let mut sums = vec![0.0; self.taps * S::LANES];
+            for (image, dy) in dy.chunks_exact(y_size).enumerate() {
+                // SAFETY: the planes have the sizes that the places and passes were made for.
+                unsafe {
+                    gather::<S>(&dy[first * y_area..], count, &self.turned.output.places, &mut dy_plane);
+                    if let Some(dx) = &mut dx {
+                        for pass in &self.turned.back {
+                            let (from, to) = (dy_plane.as_ptr(), result.as_mut_ptr());
+                            pass.run::<S>(S::splat(0.0), weights.as_ptr(), from, to);
                         }
+                        let dx = &mut dx[image * x_size + first * x_area..][..count * x_area];
+                        scatter::<S>(&result, dx, count);
+                    }
+                    if dw.is_some() {
+                        let x = &x[image * x_size + first * x_area..];
+                        gather::<S>(x, count, &self.turned.input.places, &mut plane);
+                        let dy = dy_plane.as_ptr().add(self.turned.output.places[0]);
+                        self.turned.forth.sums::<S>(
+                            dy,
+                            self.turned.output.row,
+                            plane.as_ptr(),
+                            sums.as_mut_ptr(),
+                        );
                     }
                 }
             }
-            let mut lanes = [0.0; 16 * 16];
-            for (tap, sum) in sums.iter().enumerate() {
-                S::store(lanes.as_mut_ptr().add(tap * S::LANES), *sum);
-            }
-            for (total, lanes) in totals.iter_mut().zip(lanes.chunks_exact(S::LANES)) {
-                *total += lanes.iter().sum::<f32>();
+            if let Some(dw) = &mut dw {
+                for (lane, dw) in dw.chunks_exact_mut(self.taps).skip(first).take(count).enumerate() {
+                    dw.iter_mut().enumerate().for_each(|(tap, dw)| *dw = sums[tap * S::LANES + lane]);
+                }
             }
         }
+    }
+}
+
+struct Forward<'a> {
+    depthwise: &'a Depthwise,
+    x: &'a [f32],
+    w: &'a [f32],
+    bias: Option<&'a [f32]>,
+    y: &'a mut [f32],
+}
+
+impl Work for Forward<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Transpose>(self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.depthwise.forward_with::<S>(self.x, self.w, self.bias, self.y) }
+    }
+}
+
+struct Backward<'a> {
+    depthwise: &'a Depthwise,
+    /// `dy`, `x` and `w`.
+    read: [&'a [f32]; 3],
+    /// `dx` and `dw`.
+    wanted: [Option<&'a mut [f32]>; 2],
+}
+
+impl Work for Backward<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Transpose>(self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.depthwise.backward_with::<S>(self.read, self.wanted) }
     }
 }

@@ -10,21 +10,33 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `conv.rs`, `batch_normalization.rs` | the operators as ONNX Runtime sees them |
-//! | `convolution.rs` | a convolution and its gradients over a batch |
+//! | `convolution/` | a convolution and its gradients over a batch |
 //! | `plane.rs` | how images lie in memory for it |
-//! | `depthwise.rs` | depthwise convolution of images where they lie |
+//! | `turned.rs`, `transpose.rs` | images whose channels lie in lanes |
+//! | `dense.rs`, `dense_loops.rs` | convolutions of such images where output channels fill the lanes |
+//! | `depthwise.rs`, `depthwise_loops.rs` | depthwise convolutions of such images |
 //! | `normalize.rs` | batch normalization and its gradients |
+//! | `block.rs` | its loops over some channels of a batch |
 //! | `multiply.rs` | the inner loops |
-//! | `simd.rs` | vectors of the processor at hand |
+//! | `memory.rs` | what tasks share and keep |
+//! | `simd.rs`, `level.rs` | vectors, and which ones the processor at hand has |
 
 mod batch_normalization;
+mod block;
 mod conv;
 mod convolution;
+mod dense;
+mod dense_loops;
 mod depthwise;
+mod depthwise_loops;
+mod level;
+mod memory;
 mod multiply;
 mod normalize;
 mod plane;
 mod simd;
+mod transpose;
+mod turned;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

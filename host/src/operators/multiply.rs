@@ -4,12 +4,12 @@
 //! taps, a tap being a fixed distance along the plane. [`Products`] makes the gradient of the weights: for
 //! each pair of planes and each tap, the sum over all positions. Both keep a block of results in
 //! registers, 24 vectors where there are 32 registers.
-
 #![expect(clippy::needless_range_loop, reason = "blocks of registers are indexed by their constant sizes")]
 
+use super::level::Level;
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Avx2, Avx512};
-use super::simd::{Level, Portable, Simd};
+use super::simd::{Portable, Simd};
 
 /// Positions by which planes are padded, so that the last vector may reach beyond their end.
 pub const SLACK: usize = 16;

@@ -3,15 +3,13 @@
 //! Channels are taken one block after the other, so that the values of a block are still in the cache when
 //! they are read again: for the sums first, then for the result. With `k = scale / sqrt(variance + epsilon)`
 //! and `b = bias - mean * k`, the forward pass is `y = x * k + b`; the backward pass computes the same to know
-//! where Relu cut, so nothing but the input is kept. See the rule of `BatchNormalization` for the formulas.
+//! where Relu cut, so nothing but the input is kept. See the rule of `BatchNormalization` for the formulas and
+//! [`super::block`] for the loops.
 
-use super::convolution::{Parallel, Shared};
-use super::simd::{Level, at_level};
-
-/// Vectors of the sums: enough for the widest processor.
-const LANES: usize = 16;
-/// A block has as many channels as make so many values of one image.
-const BLOCK: usize = 256;
+use super::block::{Block, Map, Terms};
+use super::level::Level;
+use super::memory::{Parallel, Shared};
+use super::simd::Simd;
 
 /// Sizes of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,16 +17,6 @@ pub struct Sizes {
     pub channels: usize,
     /// Values of a channel of one image.
     pub area: usize,
-}
-
-/// What normalizes one channel.
-#[derive(Clone, Copy, Debug, Default)]
-struct Channel {
-    /// `scale / sqrt(variance + epsilon)`.
-    k: f32,
-    /// `bias - mean * k`.
-    b: f32,
-    mean: f32,
 }
 
 /// Per-channel results of the forward pass.
@@ -50,21 +38,6 @@ pub struct Affine<'a> {
 }
 
 impl Sizes {
-    fn block(&self) -> usize {
-        BLOCK.div_ceil(self.area).clamp(1, self.channels)
-    }
-
-    /// For each image, the values of `count` channels from `first` on.
-    fn of<'a>(
-        &self,
-        values: &'a [f32],
-        first: usize,
-        count: usize,
-    ) -> impl Iterator<Item = &'a [f32]> + use<'a> {
-        let (start, length) = (first * self.area, count * self.area);
-        values.chunks_exact(self.channels * self.area).map(move |image| &image[start..][..length])
-    }
-
     /// Normalizes `x` by the batch. `near` is a guess of each channel's mean, to which sums are taken relative.
     pub fn forward(
         &self,
@@ -76,31 +49,33 @@ impl Sizes {
         parallel: Parallel,
     ) {
         let level = Level::detect();
+        let blocks = Block::split(*self);
+        let values = (x.len() / self.channels).max(1) as f64;
         let y = Shared::new(y);
         let Statistics { mean, inverse_deviation, variance } = statistics;
         let results = [mean, inverse_deviation, variance].map(|slice| Shared::new(slice));
-        let block = |number: usize| {
-            let first = number * self.block();
-            let count = self.block().min(self.channels - first);
+        parallel(blocks.len(), &|number| {
+            let Block { first, channels, .. } = blocks[number];
             // SAFETY: every block has its own channels.
             let [mean, inverse, variance] =
-                results.each_ref().map(|slice| unsafe { slice.part(first, count) });
-            mean.copy_from_slice(&near[first..][..count]);
-            at_level(level, || measure(*self, x, first, mean, variance));
-            let mut channels = vec![Channel::default(); count];
-            for (at, channel) in channels.iter_mut().enumerate() {
-                inverse[at] = 1.0 / (variance[at] + epsilon).sqrt();
-                let k = affine.scale[first + at] * inverse[at];
-                *channel = Channel { k, b: affine.bias[first + at] - mean[at] * k, mean: mean[at] };
+                results.each_ref().map(|slice| unsafe { slice.part(first, channels) });
+            let near = &near[first..];
+            let sums = blocks[number].add_up(level, Moments, [x, x], |channel| [near[channel]]);
+            let mut line = vec![[0.0; 2]; channels];
+            for (channel, [sum, squares]) in sums.into_iter().enumerate() {
+                let distance = sum / values;
+                variance[channel] = (squares / values - distance * distance).max(0.0) as f32;
+                mean[channel] = (f64::from(near[channel]) + distance) as f32;
+                inverse[channel] = 1.0 / (variance[channel] + epsilon).sqrt();
+                let k = affine.scale[first + channel] * inverse[channel];
+                line[channel] = [k, affine.bias[first + channel] - mean[channel] * k];
             }
-            for (image, from) in self.of(x, first, count).enumerate() {
-                let start = (image * self.channels + first) * self.area;
-                // SAFETY: every block has its own channels of every image.
-                let to = unsafe { y.part(start, from.len()) };
-                at_level(level, || apply(&channels, self.area, affine.relu, from, to));
+            let of = |channel: usize| line[channel];
+            match affine.relu {
+                true => blocks[number].map(level, Line::<true>, [x, x], &y, of),
+                false => blocks[number].map(level, Line::<false>, [x, x], &y, of),
             }
-        };
-        parallel(self.channels.div_ceil(self.block()), &block);
+        });
     }
 
     /// The gradients of input, scale and bias, from what the forward pass saw and measured.
@@ -114,146 +89,105 @@ impl Sizes {
         parallel: Parallel,
     ) {
         let level = Level::detect();
+        let blocks = Block::split(*self);
         let values = (x.len() / self.channels).max(1) as f32;
         let (dx, dscale, dbias) = (Shared::new(dx), Shared::new(dscale), Shared::new(dbias));
-        let block = |number: usize| {
-            let first = number * self.block();
-            let count = self.block().min(self.channels - first);
-            let channels: Vec<Channel> = (first..first + count)
-                .map(|at| {
-                    let k = affine.scale[at] * inverse_deviation[at];
-                    Channel { k, b: affine.bias[at] - mean[at] * k, mean: mean[at] }
-                })
-                .collect();
+        parallel(blocks.len(), &|number| {
+            let Block { first, channels, .. } = blocks[number];
+            let line = |channel: usize| {
+                let k = affine.scale[first + channel] * inverse_deviation[first + channel];
+                [k, affine.bias[first + channel] - mean[first + channel] * k]
+            };
+            let with_mean = |channel: usize| {
+                let [k, b] = line(channel);
+                [k, b, mean[first + channel]]
+            };
+            let sums = match affine.relu {
+                true => blocks[number].add_up(level, Products::<true>, [dy, x], with_mean),
+                false => blocks[number].add_up(level, Products::<false>, [dy, x], with_mean),
+            };
             // SAFETY: every block has its own channels.
-            let (dscale, dbias) = unsafe { (dscale.part(first, count), dbias.part(first, count)) };
-            at_level(level, || project(*self, [dy, x], first, &channels, affine.relu, [dscale, dbias]));
+            let (dscale, dbias) = unsafe { (dscale.part(first, channels), dbias.part(first, channels)) };
             // dx = k * g + x * a + c
-            let mut slopes = vec![[0.0; 2]; count];
-            for (at, slope) in slopes.iter_mut().enumerate() {
-                let (inverse, Channel { k, mean, .. }) = (inverse_deviation[first + at], channels[at]);
-                dscale[at] *= inverse;
-                let a = -k * inverse * dscale[at] / values;
-                *slope = [a, -k * dbias[at] / values - mean * a];
+            let mut slopes = vec![[0.0; 4]; channels];
+            for (channel, [products, sum]) in sums.into_iter().enumerate() {
+                let ([k, b], inverse) = (line(channel), inverse_deviation[first + channel]);
+                dscale[channel] = products as f32 * inverse;
+                dbias[channel] = sum as f32;
+                let a = -k * inverse * dscale[channel] / values;
+                slopes[channel] = [k, b, a, -k * dbias[channel] / values - mean[first + channel] * a];
             }
-            for (image, (dy, x)) in self.of(dy, first, count).zip(self.of(x, first, count)).enumerate() {
-                let start = (image * self.channels + first) * self.area;
-                // SAFETY: every block has its own channels of every image.
-                let dx = unsafe { dx.part(start, x.len()) };
-                at_level(level, || spread(&channels, &slopes, self.area, affine.relu, [dy, x], dx));
+            let of = |channel: usize| slopes[channel];
+            match affine.relu {
+                true => blocks[number].map(level, Slope::<true>, [dy, x], &dx, of),
+                false => blocks[number].map(level, Slope::<false>, [dy, x], &dx, of),
             }
-        };
-        parallel(self.channels.div_ceil(self.block()), &block);
+        });
     }
 }
 
-/// Adds up `LANES` sums of each of two values per element.
-#[inline(always)]
-fn add_up(count: usize, value: impl Fn(usize) -> [f32; 2]) -> [f64; 2] {
-    let mut lanes = [[0f32; LANES]; 2];
-    let whole = count - count % LANES;
-    for start in (0..whole).step_by(LANES) {
-        let [first, second] = &mut lanes;
-        for (lane, (first, second)) in first.iter_mut().zip(second).enumerate() {
-            let [a, b] = value(start + lane);
-            *first += a;
-            *second += b;
+/// Distance from a guess of the mean, and its square.
+struct Moments;
+
+impl Terms<1> for Moments {
+    #[inline(always)]
+    unsafe fn of<S: Simd>([x, _]: [S::Vector; 2], [near]: [S::Vector; 1]) -> [S::Vector; 2] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let distance = S::subtract(x, near);
+            [distance, S::multiply_add(distance, distance, S::splat(0.0))]
         }
     }
-    let mut sums = lanes.map(|lanes| lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>());
-    for at in whole..count {
-        let [a, b] = value(at);
-        sums[0] += f64::from(a);
-        sums[1] += f64::from(b);
-    }
-    sums
 }
 
-/// Mean and variance of channels from `first` on; `mean` holds a guess before.
-#[inline(always)]
-fn measure(sizes: Sizes, x: &[f32], first: usize, mean: &mut [f32], variance: &mut [f32]) {
-    let mut sums = vec![[0f64; 2]; mean.len()];
-    for image in sizes.of(x, first, mean.len()) {
-        for ((values, sums), &near) in image.chunks_exact(sizes.area).zip(&mut sums).zip(&*mean) {
-            let [sum, squares] = add_up(values.len(), |at| {
-                let distance = values[at] - near;
-                [distance, distance * distance]
-            });
-            sums[0] += sum;
-            sums[1] += squares;
-        }
-    }
-    let count = (x.len() / sizes.channels).max(1) as f64;
-    for ((mean, variance), [sum, squares]) in mean.iter_mut().zip(variance).zip(sums) {
-        let distance = sum / count;
-        *variance = (squares / count - distance * distance).max(0.0) as f32;
-        *mean = (f64::from(*mean) + distance) as f32;
-    }
-}
+/// `y = x * k + b`, cut at 0 with `RELU`; a NaN stays one, it must reach the loss.
+struct Line<const RELU: bool>;
 
-/// `to = from * k + b`, cut at 0 with `relu`.
-#[inline(always)]
-fn apply(channels: &[Channel], area: usize, relu: bool, from: &[f32], to: &mut [f32]) {
-    let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
-    for ((from, to), channel) in from.chunks_exact(area).zip(to.chunks_exact_mut(area)).zip(channels) {
-        for (to, from) in to.iter_mut().zip(from) {
-            let y = from * channel.k + channel.b;
-            // A NaN stays one: it must reach the loss.
-            *to = if y < floor { floor } else { y };
+impl<const RELU: bool> Map<2> for Line<RELU> {
+    #[inline(always)]
+    unsafe fn of<S: Simd>([x, _]: [S::Vector; 2], [k, b]: [S::Vector; 2]) -> S::Vector {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let y = S::multiply_add(x, k, b);
+            if RELU { S::at_least(S::splat(0.0), y) } else { y }
         }
     }
 }
 
 /// The gradient behind Relu.
 #[inline(always)]
-fn passed(channel: &Channel, relu: bool, dy: f32, x: f32) -> f32 {
-    if !relu || x * channel.k + channel.b > 0.0 { dy } else { 0.0 }
+unsafe fn passed<S: Simd, const RELU: bool>(
+    dy: S::Vector,
+    x: S::Vector,
+    k: S::Vector,
+    b: S::Vector,
+) -> S::Vector {
+    // SAFETY: the caller's promise.
+    unsafe { if RELU { S::where_positive(S::multiply_add(x, k, b), dy) } else { dy } }
 }
 
-/// Sums of the gradient, and of its product with the distance from the mean.
-#[inline(always)]
-fn project(
-    sizes: Sizes,
-    [dy, x]: [&[f32]; 2],
-    first: usize,
-    channels: &[Channel],
-    relu: bool,
-    [dscale, dbias]: [&mut [f32]; 2],
-) {
-    let mut sums = vec![[0f64; 2]; channels.len()];
-    let images = sizes.of(dy, first, channels.len()).zip(sizes.of(x, first, channels.len()));
-    for (dy, x) in images {
-        let planes = dy.chunks_exact(sizes.area).zip(x.chunks_exact(sizes.area));
-        for (((dy, x), sums), channel) in planes.zip(&mut sums).zip(channels) {
-            let (dy, x) = (&dy[..sizes.area], &x[..sizes.area]);
-            let [products, sum] = add_up(sizes.area, |at| {
-                let g = passed(channel, relu, dy[at], x[at]);
-                [g * (x[at] - channel.mean), g]
-            });
-            sums[0] += products;
-            sums[1] += sum;
+/// The gradient times the distance from the mean, and the gradient.
+struct Products<const RELU: bool>;
+
+impl<const RELU: bool> Terms<3> for Products<RELU> {
+    #[inline(always)]
+    unsafe fn of<S: Simd>([dy, x]: [S::Vector; 2], [k, b, mean]: [S::Vector; 3]) -> [S::Vector; 2] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let g = passed::<S, RELU>(dy, x, k, b);
+            [S::multiply_add(g, S::subtract(x, mean), S::splat(0.0)), g]
         }
-    }
-    for ((dscale, dbias), [products, sum]) in dscale.iter_mut().zip(dbias).zip(sums) {
-        (*dscale, *dbias) = (products as f32, sum as f32);
     }
 }
 
-/// `dx = k * g + x * a + c`, with `[a, c]` of each channel.
-#[inline(always)]
-fn spread(
-    channels: &[Channel],
-    slopes: &[[f32; 2]],
-    area: usize,
-    relu: bool,
-    [dy, x]: [&[f32]; 2],
-    dx: &mut [f32],
-) {
-    let planes = dy.chunks_exact(area).zip(x.chunks_exact(area)).zip(dx.chunks_exact_mut(area));
-    for (((dy, x), dx), (channel, [a, c])) in planes.zip(channels.iter().zip(slopes)) {
-        for ((dx, dy), x) in dx.iter_mut().zip(dy).zip(x) {
-            *dx = channel.k * passed(channel, relu, *dy, *x) + (x * a + c);
-        }
+/// `dx = k * g + x * a + c`
+struct Slope<const RELU: bool>;
+
+impl<const RELU: bool> Map<4> for Slope<RELU> {
+    #[inline(always)]
+    unsafe fn of<S: Simd>([dy, x]: [S::Vector; 2], [k, b, a, c]: [S::Vector; 4]) -> S::Vector {
+        // SAFETY: the caller's promise.
+        unsafe { S::multiply_add(k, passed::<S, RELU>(dy, x, k, b), S::multiply_add(x, a, c)) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Vectors of floats, as wide as the processor has them.
 //!
-//! A kernel is written once over [`Simd`] and compiled for each width; [`Level::detect`] says which one
+//! A kernel is written once over [`Simd`] and compiled for each width; [`Level`](super::level::Level) says which one
 //! this processor runs. Every level rounds a product and its sum once (fused), so results differ between
 //! levels only by the order of sums.
 
@@ -26,66 +26,40 @@ pub trait Simd {
     unsafe fn load_masked(from: *const f32, mask: Self::Mask) -> Self::Vector;
     /// Only lanes that count are written.
     unsafe fn store_masked(to: *mut f32, mask: Self::Mask, vector: Self::Vector);
-    /// `a * b + c`, rounded once.
-    unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// The sums over the lanes of 8 vectors that lie one after the other: reads 8 * LANES floats, writes 8.
-    unsafe fn sum_8(from: *const f32, to: *mut f32);
-}
-
-/// Runs a function compiled for a level: what is inlined into `run` becomes vectors of that width.
-pub fn at_level<R>(level: Level, run: impl FnOnce() -> R) -> R {
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,fma")]
-    fn avx512<R>(run: impl FnOnce() -> R) -> R {
-        run()
-    }
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    fn avx2<R>(run: impl FnOnce() -> R) -> R {
-        run()
-    }
-    match level {
-        // SAFETY: `detect` found the level's instructions.
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { avx512(run) },
-        // SAFETY: `detect` found the level's instructions.
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { avx2(run) },
-        Level::Portable => run(),
-    }
-}
-
-/// What the processor offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// 16 lanes, 32 registers.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-    /// 8 lanes, 16 registers.
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    /// Any processor.
-    Portable,
-}
-
-impl Level {
-    /// The best level of this processor.
-    pub fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512bw")
-            {
-                return Self::Avx512;
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return Self::Avx2;
+    /// The first `count` lanes, at most all of them; the others are 0.
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, count: usize) -> Self::Vector {
+        // SAFETY: the trait's contract; only lanes that count are touched.
+        unsafe {
+            match count < Self::LANES {
+                true => Self::load_masked(from, Self::mask((1 << count) - 1)),
+                false => Self::load(from),
             }
         }
-        Self::Portable
     }
+
+    /// Writes the first `count` lanes, at most all of them.
+    #[inline(always)]
+    unsafe fn store_first(to: *mut f32, count: usize, vector: Self::Vector) {
+        // SAFETY: the trait's contract; only lanes that count are touched.
+        unsafe {
+            match count < Self::LANES {
+                true => Self::store_masked(to, Self::mask((1 << count) - 1), vector),
+                false => Self::store(to, vector),
+            }
+        }
+    }
+
+    /// `a * b + c`, rounded once.
+    unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    unsafe fn subtract(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `value` where `sign` is above 0, else 0.
+    unsafe fn where_positive(sign: Self::Vector, value: Self::Vector) -> Self::Vector;
+    /// The larger one of each; `value` where it is no number.
+    unsafe fn at_least(floor: Self::Vector, value: Self::Vector) -> Self::Vector;
+    /// The sums over the lanes of 8 vectors that lie one after the other: reads 8 * LANES floats, writes 8.
+    unsafe fn sum_8(from: *const f32, to: *mut f32);
 }
 
 /// AVX-512 with its extensions of vector length, double words, bytes and words.
@@ -137,6 +111,31 @@ impl Simd for Avx512 {
     unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
         // SAFETY: the trait's contract.
         unsafe { std::arch::x86_64::_mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the trait's contract.
+        unsafe { std::arch::x86_64::_mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn subtract(a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the trait's contract.
+        unsafe { std::arch::x86_64::_mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn where_positive(sign: Self::Vector, value: Self::Vector) -> Self::Vector {
+        use std::arch::x86_64::{_CMP_GT_OQ, _mm512_cmp_ps_mask, _mm512_maskz_mov_ps};
+        // SAFETY: the trait's contract.
+        unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(sign, Self::splat(0.0)), value) }
+    }
+
+    #[inline(always)]
+    unsafe fn at_least(floor: Self::Vector, value: Self::Vector) -> Self::Vector {
+        // SAFETY: the trait's contract. The second operand is taken where one is no number.
+        unsafe { std::arch::x86_64::_mm512_max_ps(floor, value) }
     }
 
     #[inline(always)]
@@ -214,6 +213,31 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the trait's contract.
+        unsafe { std::arch::x86_64::_mm256_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn subtract(a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the trait's contract.
+        unsafe { std::arch::x86_64::_mm256_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn where_positive(sign: Self::Vector, value: Self::Vector) -> Self::Vector {
+        use std::arch::x86_64::{_CMP_GT_OQ, _mm256_and_ps, _mm256_cmp_ps};
+        // SAFETY: the trait's contract.
+        unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(sign, Self::splat(0.0)), value) }
+    }
+
+    #[inline(always)]
+    unsafe fn at_least(floor: Self::Vector, value: Self::Vector) -> Self::Vector {
+        // SAFETY: the trait's contract. The second operand is taken where one is no number.
+        unsafe { std::arch::x86_64::_mm256_max_ps(floor, value) }
+    }
+
+    #[inline(always)]
     unsafe fn sum_8(from: *const f32, to: *mut f32) {
         // SAFETY: the trait's contract.
         unsafe {
@@ -287,6 +311,26 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
         std::array::from_fn(|lane| a[lane] * b[lane] + c[lane])
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|lane| a[lane] + b[lane])
+    }
+
+    #[inline(always)]
+    unsafe fn subtract(a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|lane| a[lane] - b[lane])
+    }
+
+    #[inline(always)]
+    unsafe fn where_positive(sign: Self::Vector, value: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|lane| if sign[lane] > 0.0 { value[lane] } else { 0.0 })
+    }
+
+    #[inline(always)]
+    unsafe fn at_least(floor: Self::Vector, value: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|lane| if value[lane] < floor[lane] { floor[lane] } else { value[lane] })
     }
 
     #[inline(always)]

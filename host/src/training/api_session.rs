@@ -13,7 +13,7 @@ use ort::value::{DynValue, TensorRef};
 
 use super::checkpoint::State;
 use super::optimizer;
-use super::session::{Answer, Doing, Feed, Session, SessionError, artifact, options};
+use super::session::{Answer, Doing, Feed, Session, SessionError, Told, artifact, options};
 use crate::onnx::{Model, Tensor};
 use crate::operators;
 use crate::runtime;
@@ -85,9 +85,21 @@ impl ApiSession {
         // Views: ONNX Runtime reads the batch where it lies.
         let images =
             TensorRef::from_array_view((feed.shape.to_vec(), feed.images)).doing("passing the images")?;
-        let labels =
-            TensorRef::from_array_view(([feed.labels.len()], feed.labels)).doing("passing the labels")?;
-        let inputs = [images.ptr(), labels.ptr()];
+        let told: Vec<Told> = match graph {
+            Graph::Training => feed.told().collect(),
+            Graph::Evaluation => vec![Told::Labels(feed.labels)],
+        };
+        let count = feed.labels.len();
+        let told = told.into_iter().map(|told| match told {
+            Told::Labels(labels) => Ok(TensorRef::from_array_view(([count], labels))?.into_dyn()),
+            Told::Rows(rows) => {
+                let classes = rows.len() / count.max(1);
+                Ok(TensorRef::from_array_view(([count, classes], rows))?.into_dyn())
+            }
+        });
+        let told = told.collect::<ort::Result<Vec<_>>>().doing("passing the labels")?;
+        let inputs: Vec<_> =
+            std::iter::once(images.ptr()).chain(told.iter().map(|told| told.ptr())).collect();
         let api = training_api().map_err(|_| SessionError::NoTraining)?;
         let (function, count) = match graph {
             Graph::Training => (api.TrainStep, self.outputs[0]),

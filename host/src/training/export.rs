@@ -3,14 +3,16 @@
 use goldcrest_shared::quantize::graph::ModelInfo;
 
 use super::checkpoint::State;
+use crate::autodiff::averaged;
 use crate::onnx::{Model, info};
 
-/// `model` with the parameters of `state`, running statistics included, and with labels and
-/// normalization in its metadata.
+/// `model` with the parameters of `state`, running statistics included, or their means where those are kept,
+/// and with labels and normalization in its metadata.
 pub fn trained(model: &Model, state: &State, description: &ModelInfo) -> Model {
     let mut trained = model.clone();
     for (name, tensor) in &mut trained.graph.initializers {
-        if let Some(live) = state.parameter(name) {
+        let mean = state.parameter(&averaged(name));
+        if let Some(live) = mean.or_else(|| state.parameter(name)) {
             *tensor = live.clone();
         }
     }

@@ -1,11 +1,19 @@
 //! Training: a training graph and batches become weights, metrics and checkpoints.
 
+#[allow(unsafe_code)]
 pub mod api_session;
+#[allow(unsafe_code)]
 pub mod checkpoint;
+pub mod error;
 pub mod export;
+mod fit;
+mod learner;
 pub mod metrics;
 pub mod optimizer;
+mod options;
 pub mod plain_session;
+mod position;
+#[allow(unsafe_code)]
 mod processor_time;
 pub mod recipe;
 #[cfg(test)]
@@ -13,11 +21,17 @@ mod reference;
 pub mod run;
 pub mod schedule;
 pub mod session;
+mod setup;
+mod teacher;
 pub mod tensorboard;
 #[cfg(test)]
 mod tests;
 mod train;
 
+pub use error::TrainError;
+pub use fit::check;
 pub use recipe::Recipe;
 pub use run::Run;
-pub use train::{Backend, Progress, Setup, Summary, TrainError, check, train};
+pub use setup::{Backend, Setup};
+pub use teacher::TeacherError;
+pub use train::{Progress, Summary, train};

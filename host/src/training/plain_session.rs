@@ -9,7 +9,7 @@ use ort::session::IoBinding;
 use ort::value::{DynValue, Tensor, TensorValueType};
 
 use super::checkpoint::State;
-use super::session::{Answer, Doing, Feed, Session, SessionError, options};
+use super::session::{Answer, Doing, Feed, Session, SessionError, Told, options};
 use crate::autodiff::{LEARNING_RATE, SessionGraph};
 use crate::onnx::{self, Model};
 use crate::runtime::{self, Device};
@@ -29,8 +29,8 @@ pub struct PlainSession {
 /// A session with its names.
 struct Runner {
     session: ort::session::Session,
-    /// The images and the labels.
-    inputs: [String; 2],
+    /// The images and what is told about them, then parameters.
+    inputs: Vec<String>,
     /// The loss and the logits.
     results: [String; 2],
     parameters: Vec<String>,
@@ -74,22 +74,37 @@ impl Runner {
         }
         let session = builder.commit_from_memory(&model.encode()).doing(action)?;
         let graph = &model.graph;
-        let names = |infos: &[onnx::ValueInfo]| [0, 1].map(|at| infos[at].name.clone());
-        let inputs = graph.inputs.iter().map(|input| input.name.clone());
-        let parameters = inputs.filter(|name| state.parameter(name).is_some()).collect();
-        Ok(Self { session, inputs: names(&graph.inputs), results: names(&graph.outputs), parameters })
+        let inputs: Vec<String> = graph.inputs.iter().map(|input| input.name.clone()).collect();
+        let parameters = inputs.iter().filter(|name| state.parameter(name).is_some()).cloned().collect();
+        let results = [0, 1].map(|at| graph.outputs[at].name.clone());
+        Ok(Self { session, inputs, results, parameters })
     }
 
     /// The batch and the parameters as inputs, loss and logits as outputs in the host's memory.
-    fn bind(&self, feed: Feed, values: &BTreeMap<String, DynValue>) -> Result<IoBinding, SessionError> {
+    fn bind<'a>(
+        &self,
+        feed: Feed,
+        told: impl Iterator<Item = Told<'a>>,
+        values: &BTreeMap<String, DynValue>,
+    ) -> Result<IoBinding, SessionError> {
         let action = "passing a batch";
         // Owned: bound views are copied too, by a session that ONNX Runtime 1.19 refuses to open.
         let images = Tensor::from_array((feed.shape.to_vec(), feed.images.to_vec())).doing(action)?;
-        let labels = Tensor::from_array(([feed.labels.len()], feed.labels.to_vec())).doing(action)?;
         let mut binding = self.session.create_binding().doing(action)?;
-        let [image_name, label_name] = &self.inputs;
-        binding.bind_input(image_name, &images).doing(action)?;
-        binding.bind_input(label_name, &labels).doing(action)?;
+        binding.bind_input(&self.inputs[0], &images).doing(action)?;
+        let count = feed.labels.len();
+        for (name, told) in self.inputs[1..].iter().zip(told) {
+            let value = match told {
+                Told::Labels(labels) => {
+                    Tensor::from_array(([count], labels.to_vec())).doing(action)?.into_dyn()
+                }
+                Told::Rows(rows) => {
+                    let classes = rows.len() / count.max(1);
+                    Tensor::from_array(([count, classes], rows.to_vec())).doing(action)?.into_dyn()
+                }
+            };
+            binding.bind_input(name, &value).doing(action)?;
+        }
         for name in &self.parameters {
             if let Some(value) = values.get(name) {
                 binding.bind_input(name, value).doing(action)?;
@@ -121,7 +136,7 @@ fn answer(
 impl Session for PlainSession {
     fn step(&mut self, feed: Feed, learning_rate: f32) -> Result<Answer, SessionError> {
         let action = "training on a batch";
-        let mut binding = self.step.bind(feed, &self.values)?;
+        let mut binding = self.step.bind(feed, feed.told(), &self.values)?;
         let rate = Tensor::from_array(((), vec![learning_rate])).doing(action)?;
         binding.bind_input(LEARNING_RATE, &rate).doing(action)?;
         let device = memory(self.device)?;
@@ -139,7 +154,7 @@ impl Session for PlainSession {
 
     fn evaluate(&mut self, feed: Feed) -> Result<Answer, SessionError> {
         let action = "evaluating a batch";
-        let binding = self.evaluation.bind(feed, &self.values)?;
+        let binding = self.evaluation.bind(feed, std::iter::once(Told::Labels(feed.labels)), &self.values)?;
         let mut outputs = self.evaluation.session.run_binding(&binding).doing(action)?;
         answer(&mut outputs, &self.evaluation.results, feed.labels.len())
     }

@@ -1,83 +1,16 @@
-//! How to train: the options of a run, from a TOML file, from flags, or left at their defaults.
+//! How to train: a complete recipe with values in range.
 //!
-//! Each option is one field of [`Options`]: its TOML key and its flag have the same name. Flags win
-//! over the file, the file over the defaults. The effective recipe is saved in the run.
+//! It comes from [`Options`], each of which is a TOML key and a flag of the same name. Flags win over the file,
+//! the file over the defaults. The effective recipe is saved in the run.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::options::{BUILT_IN, Options};
 use super::schedule::{Schedule, Shape};
 use crate::autodiff;
 use crate::dataset::{AugmentRecipe, Normalization};
-
-/// The options of a run; what is `None` was not given.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[command(next_help_heading = "Recipe")]
-pub struct Options {
-    /// Passes over the training images [default: 50]
-    #[arg(long)]
-    pub epochs: Option<usize>,
-    /// Images per step [default: 64]
-    #[arg(long)]
-    pub batch: Option<usize>,
-    /// Peak learning rate [default: 0.01]
-    #[arg(long)]
-    pub learning_rate: Option<f32>,
-    /// How gradients become steps [default: sgd]
-    #[arg(long)]
-    pub optimizer: Option<Optimizer>,
-    /// Momentum of the stochastic gradient descent [default: 0.5]
-    #[arg(long)]
-    pub momentum: Option<f32>,
-    /// Look one step ahead with the momentum (Nesterov) [default: false]
-    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
-    pub nesterov: Option<bool>,
-    /// Pull of the weights towards 0, biases and normalizations left out [default: 0]
-    #[arg(long)]
-    pub weight_decay: Option<f32>,
-    /// The pull of `sgd` does not enter its momentum (`adamw`'s never does) [default: false]
-    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
-    pub decoupled_decay: Option<bool>,
-    /// Parameters whose names begin with one of these keep their values [default: none]
-    #[arg(long, value_delimiter = ',', value_name = "PREFIX")]
-    pub freeze: Option<Vec<String>>,
-    /// Part of each label that is spread evenly over all classes [default: 0]
-    #[arg(long)]
-    pub label_smoothing: Option<f32>,
-    /// Largest norm of a step's gradients, over all parameters; 0 clips nothing [default: 0]
-    #[arg(long)]
-    pub clip_norm: Option<f32>,
-    /// Shape of the learning rate after the warm-up [default: constant]
-    #[arg(long)]
-    pub schedule: Option<Shape>,
-    /// Epochs over which the learning rate rises at the start [default: 0]
-    #[arg(long)]
-    pub warmup: Option<f32>,
-    /// Epochs between two drops of the `step` schedule [default: 10]
-    #[arg(long)]
-    pub step_every: Option<usize>,
-    /// Factor of a drop of the `step` schedule [default: 0.1]
-    #[arg(long)]
-    pub step_factor: Option<f32>,
-    /// Random changes of the training images, as `flip,rotate=15,crop=4,cutout=8,jitter=0.2` or `none`
-    /// [default: flip,rotate=15]
-    #[arg(long, value_name = "STEPS")]
-    pub augment: Option<String>,
-    /// Mean that is subtracted per channel, of pixels in 0..1; one value stands for all channels [default: 0.5]
-    #[arg(long, value_delimiter = ',')]
-    pub mean: Option<Vec<f32>>,
-    /// Standard deviation that is divided by per channel [default: 0.5]
-    #[arg(long, value_delimiter = ',')]
-    pub std: Option<Vec<f32>>,
-    /// Share of the training images set aside to choose best.onnx by, in place of the test images [default: 0]
-    #[arg(long, value_name = "SHARE")]
-    pub validate: Option<f32>,
-    /// Seed of the weights, the order of the images and their augmentation [default: 0]
-    #[arg(long)]
-    pub seed: Option<u64>,
-}
 
 /// How gradients become steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -90,6 +23,17 @@ pub enum Optimizer {
     #[value(name = "adamw")]
     #[serde(rename = "adamw")]
     AdamW,
+}
+
+/// What a teacher says, and how much of the loss that is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Distillation {
+    /// The teacher's ONNX file.
+    pub teacher: PathBuf,
+    /// Share of the teacher in the loss, in `0..=1`.
+    pub weight: f32,
+    /// Divides the logits of both before their softmax.
+    pub temperature: f32,
 }
 
 /// A complete recipe with values in range.
@@ -120,6 +64,9 @@ pub struct Recipe {
     pub std: Vec<f32>,
     /// Share of the training images that are not trained on.
     pub validate: f32,
+    /// Share of the mean weights that a step keeps; 0: no mean is kept.
+    pub ema: f32,
+    pub distillation: Option<Distillation>,
     pub seed: u64,
 }
 
@@ -141,78 +88,14 @@ pub enum RecipeError {
     Range { key: &'static str, found: String, expected: &'static str },
 }
 
-/// Recipes that come with Goldcrest, by name.
-pub const BUILT_IN: [(&str, &str); 1] = [("resnet8", include_str!("../../../models/recipes/resnet8.toml"))];
-
-impl Options {
-    /// Reads a recipe file, or a built-in recipe by its name. Unknown keys are errors that show their line.
-    pub fn read(path: &Path) -> Result<Self, RecipeError> {
-        let built_in = BUILT_IN.iter().find(|(name, _)| Path::new(name) == path);
-        let text = match built_in {
-            Some((_, text)) => Ok((*text).to_owned()),
-            None => std::fs::read_to_string(path),
-        };
-        let text = text.map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
-        toml::from_str(&text).map_err(|source| RecipeError::Parse { path: path.to_owned(), source })
-    }
-
-    /// These options, completed by `others` where they are silent.
-    pub fn or(self, others: Self) -> Self {
-        Self {
-            epochs: self.epochs.or(others.epochs),
-            batch: self.batch.or(others.batch),
-            learning_rate: self.learning_rate.or(others.learning_rate),
-            optimizer: self.optimizer.or(others.optimizer),
-            momentum: self.momentum.or(others.momentum),
-            nesterov: self.nesterov.or(others.nesterov),
-            weight_decay: self.weight_decay.or(others.weight_decay),
-            decoupled_decay: self.decoupled_decay.or(others.decoupled_decay),
-            freeze: self.freeze.or(others.freeze),
-            label_smoothing: self.label_smoothing.or(others.label_smoothing),
-            clip_norm: self.clip_norm.or(others.clip_norm),
-            schedule: self.schedule.or(others.schedule),
-            warmup: self.warmup.or(others.warmup),
-            step_every: self.step_every.or(others.step_every),
-            step_factor: self.step_factor.or(others.step_factor),
-            augment: self.augment.or(others.augment),
-            mean: self.mean.or(others.mean),
-            std: self.std.or(others.std),
-            validate: self.validate.or(others.validate),
-            seed: self.seed.or(others.seed),
-        }
-    }
-
-    /// The complete recipe: the defaults where nothing is given, all values checked.
-    pub fn resolve(self) -> Result<Recipe, RecipeError> {
-        let recipe = Recipe {
-            epochs: self.epochs.unwrap_or(50),
-            batch: self.batch.unwrap_or(64),
-            learning_rate: self.learning_rate.unwrap_or(0.01),
-            optimizer: self.optimizer.unwrap_or_default(),
-            momentum: self.momentum.unwrap_or(0.5),
-            nesterov: self.nesterov.unwrap_or(false),
-            weight_decay: self.weight_decay.unwrap_or(0.0),
-            decoupled_decay: self.decoupled_decay.unwrap_or(false),
-            freeze: self.freeze.unwrap_or_default(),
-            label_smoothing: self.label_smoothing.unwrap_or(0.0),
-            clip_norm: self.clip_norm.unwrap_or(0.0),
-            schedule: self.schedule.unwrap_or_default(),
-            warmup: self.warmup.unwrap_or(0.0),
-            step_every: self.step_every.unwrap_or(10),
-            step_factor: self.step_factor.unwrap_or(0.1),
-            augment: self.augment.as_deref().unwrap_or("flip,rotate=15").parse()?,
-            mean: self.mean.unwrap_or_else(|| vec![0.5]),
-            std: self.std.unwrap_or_else(|| vec![0.5]),
-            validate: self.validate.unwrap_or(0.0),
-            seed: self.seed.unwrap_or(0),
-        };
-        recipe.check()?;
-        Ok(recipe)
-    }
-}
-
 impl Recipe {
-    fn check(&self) -> Result<(), RecipeError> {
+    /// Whether a training image can be of several classes.
+    pub fn mixes(&self) -> bool {
+        !self.augment.mix().is_none()
+    }
+
+    /// Checks the range of every value.
+    pub(super) fn check(&self) -> Result<(), RecipeError> {
         fn within<T: std::fmt::Debug>(
             key: &'static str,
             value: &T,
@@ -230,8 +113,14 @@ impl Recipe {
             ("weight-decay", &self.weight_decay),
             ("label-smoothing", &self.label_smoothing),
             ("validate", &self.validate),
+            ("ema", &self.ema),
         ] {
             within(key, share, "at least 0 and below 1", (0.0..1.0).contains(share))?;
+        }
+        if let Some(Distillation { weight, temperature, .. }) = &self.distillation {
+            within("distill-weight", weight, "0 to 1", (0.0..=1.0).contains(weight))?;
+            let fits = *temperature > 0.0 && temperature.is_finite();
+            within("temperature", temperature, "a number above 0", fits)?;
         }
         let clip = self.clip_norm;
         within(
@@ -254,7 +143,13 @@ impl Recipe {
     /// What the recipe asks of the training graph.
     pub fn graph_options(&self) -> autodiff::Options {
         autodiff::Options {
+            targets: if self.mixes() { autodiff::Targets::Shares } else { autodiff::Targets::Labels },
             label_smoothing: self.label_smoothing,
+            distillation: self.distillation.as_ref().map(|distillation| autodiff::Distillation {
+                weight: distillation.weight,
+                temperature: distillation.temperature,
+            }),
+            average: (self.ema > 0.0).then_some(self.ema),
             clip_norm: (self.clip_norm > 0.0).then_some(self.clip_norm),
             frozen: self.freeze.clone(),
             seed: self.seed as i64,
@@ -297,6 +192,10 @@ impl Recipe {
             mean: Some(self.mean.clone()),
             std: Some(self.std.clone()),
             validate: Some(self.validate),
+            ema: Some(self.ema),
+            teacher: self.distillation.as_ref().map(|distillation| distillation.teacher.clone()),
+            distill_weight: self.distillation.as_ref().map(|distillation| distillation.weight),
+            temperature: self.distillation.as_ref().map(|distillation| distillation.temperature),
             seed: Some(self.seed),
         }
     }
@@ -341,6 +240,8 @@ impl Recipe {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn read(text: &str) -> Result<Options, RecipeError> {
@@ -401,6 +302,10 @@ mod tests {
             ("std = [0.0]", "std"),
             ("mean = []", "mean"),
             ("augment = \"explode\"", "explode"),
+            ("ema = 1.0", "ema"),
+            ("temperature = 2.0", "teacher"),
+            ("teacher = \"t.onnx\"\ntemperature = 0.0", "temperature"),
+            ("teacher = \"t.onnx\"\ndistill-weight = 1.5", "distill-weight"),
         ] {
             let error = read(text).unwrap().resolve().unwrap_err().to_string();
             assert!(error.contains(key), "{text}: {error}");

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::api_session::ApiSession;
 use super::checkpoint::State;
 use super::optimizer::{MICROSOFT, OPSET};
-use super::session::{Feed, Session as _};
+use super::session::{Feed, Lessons, Session as _};
 use crate::onnx::proto::data_type::{BOOL, FLOAT, INT64};
 use crate::onnx::{Attribute, Data, Dimension, Graph, Model, Node, Tensor, ValueInfo};
 
@@ -181,7 +181,7 @@ fn batch(index: u64, size: usize) -> (Vec<f32>, Vec<i64>) {
 }
 
 fn feed<'a>(shape: &'a [usize], batch: &'a (Vec<f32>, Vec<i64>)) -> Feed<'a> {
-    Feed { shape, images: &batch.0, labels: &batch.1 }
+    Feed { shape, images: &batch.0, labels: &batch.1, lessons: Lessons::default() }
 }
 
 fn doubles(tensor: &Tensor) -> Vec<f64> {
@@ -250,11 +250,11 @@ fn evaluation_counts_hits_and_changes_nothing() {
             (0..CLASSES).max_by(|&a, &b| logit(a).total_cmp(&logit(b))).unwrap() as i64
         })
         .collect();
-    let shape = [8, FEATURES];
-    let right = session.evaluate(Feed { shape: &shape, images: &images, labels: &labels }).unwrap();
+    let (shape, lessons) = ([8, FEATURES], Lessons::default());
+    let right = session.evaluate(Feed { shape: &shape, images: &images, labels: &labels, lessons }).unwrap();
     assert_eq!(right.correct(&labels), 8);
     let others: Vec<i64> = labels.iter().map(|label| (label + 1) % CLASSES as i64).collect();
-    let wrong = session.evaluate(Feed { shape: &shape, images: &images, labels: &others }).unwrap();
+    let wrong = session.evaluate(Feed { shape: &shape, images: &images, labels: &others, lessons }).unwrap();
     assert_eq!(wrong.correct(&others), 0);
     assert!(wrong.loss > right.loss);
     assert_eq!(session.state().unwrap(), state);

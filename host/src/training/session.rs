@@ -63,6 +63,34 @@ pub struct Feed<'a> {
     pub images: &'a [f32],
     /// One class per image.
     pub labels: &'a [i64],
+    /// What a training step learns besides; evaluation takes no notice of it.
+    pub lessons: Lessons<'a>,
+}
+
+/// What a training step is told besides images and labels, as its graph asks
+/// ([`autodiff::Options`](crate::autodiff::Options)).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lessons<'a> {
+    /// In place of the labels: the share of each class in each image, `[N, classes]`.
+    pub shares: Option<&'a [f32]>,
+    /// A teacher's logits, `[N, classes]`.
+    pub teacher: Option<&'a [f32]>,
+}
+
+/// A further input of a graph.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Told<'a> {
+    Labels(&'a [i64]),
+    /// `[N, classes]`.
+    Rows(&'a [f32]),
+}
+
+impl<'a> Feed<'a> {
+    /// What a training step is told after the images, in the order of its graph's inputs.
+    pub(super) fn told(&self) -> impl Iterator<Item = Told<'a>> {
+        let targets = self.lessons.shares.map_or(Told::Labels(self.labels), Told::Rows);
+        std::iter::once(targets).chain(self.lessons.teacher.map(Told::Rows))
+    }
 }
 
 /// What a graph says about a batch.

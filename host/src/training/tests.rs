@@ -172,6 +172,131 @@ fn a_resumed_run_with_dropout_and_adamw_ends_with_the_same_bits() {
     assert_eq!(go("cut", Existing::Resume, usize::MAX).0, whole);
 }
 
+/// Trains a network on the drawn data set; stops after step `stop_at`.
+fn run_of(
+    model: &Model,
+    setup: &Setup,
+    folder: &Path,
+    existing: Existing,
+    recipe: &Recipe,
+    stop_at: usize,
+) -> Summary {
+    let (run, stop) = (Run::open(folder, existing).unwrap(), AtomicBool::new(false));
+    let mut steps = 0;
+    train(model, &dataset(), recipe, &run, setup, &stop, &mut |progress| {
+        steps += usize::from(matches!(progress, Progress::Step { .. }));
+        stop.store(steps >= stop_at, Ordering::Relaxed);
+    })
+    .unwrap()
+}
+
+/// Mean weights, mixed images and a teacher leave nothing outside the checkpoint, with either backend.
+#[test]
+fn a_resumed_run_with_means_mixed_images_and_a_teacher_ends_with_the_same_bits() {
+    crate::runtime::load(&Default::default()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset();
+    let teacher = folder.path().join("teacher");
+    let lenet = network(&dataset, "lenet5");
+    let setup = Setup::default();
+    let mean = Some(vec![0.4]);
+    let teaching = recipe(Options { epochs: Some(2), mean, ..Options::default() });
+    let teacher = run_of(&lenet, &setup, &teacher, Existing::Refuse, &teaching, usize::MAX).model;
+    let model = network(&dataset, "dscnn");
+    let options = Options {
+        epochs: Some(2),
+        ema: Some(0.9),
+        augment: Some("flip,crop=2,mixup=0.5,cutmix=1".into()),
+        teacher: Some(teacher.clone()),
+        ..Options::default()
+    };
+    let recipe = recipe(options);
+    let mut losses = Vec::new();
+    for backend in [Backend::TrainingApi, Backend::Session] {
+        let setup = Setup { backend, ..Setup::default() };
+        let at = |name: &str| folder.path().join(format!("{name}-{backend:?}"));
+        let go =
+            |name: &str, existing, stop_at| run_of(&model, &setup, &at(name), existing, &recipe, stop_at);
+        let whole = go("whole", Existing::Refuse, usize::MAX);
+        go("cut", Existing::Refuse, 4);
+        let cut = go("cut", Existing::Resume, usize::MAX);
+        assert_eq!(timeless(&cut.epochs), timeless(&whole.epochs));
+        assert_eq!(parameters(&at("cut")), parameters(&at("whole")));
+        let [ours, theirs] = [&whole, &cut].map(|summary| std::fs::read(&summary.model).unwrap());
+        assert_eq!(ours, theirs);
+        // The exported weights are the means, running statistics too.
+        let (exported, state) = (Model::read(&whole.model).unwrap(), parameters(&at("whole")));
+        let (mut means, mut moved) = (0, 0);
+        for (name, mean) in &state.frozen {
+            if let Some(name) = name.strip_suffix(".ema") {
+                assert_eq!(&exported.graph.initializers[name], mean, "{name}");
+                moved += usize::from(state.parameter(name) != Some(mean));
+                means += 1;
+            }
+        }
+        assert_eq!(means, exported.graph.initializers.len());
+        // Scales that the next normalization undoes stay at 1.
+        assert!(moved > means / 2, "{moved} of {means}");
+        // What is measured is what is exported.
+        let evaluated = crate::evaluate::load(&exported).unwrap();
+        let logits = crate::evaluate::logits(&*evaluated, &dataset.test, &|_| ()).unwrap();
+        let labels =
+            (0..dataset.test.len()).map(|index| dataset.test.label(index) as i64).collect::<Vec<_>>();
+        let correct = super::session::Answer::new(&[0.0], &logits, labels.len()).correct(&labels);
+        assert_eq!(correct as f64 / labels.len() as f64, whole.epochs[1].test_accuracy);
+        losses.push(whole.epochs[0].train_loss);
+    }
+    assert!((losses[0] - losses[1]).abs() < 1e-4 * losses[0], "{losses:?}");
+
+    // Without the teacher and without mixing the losses are others.
+    let plain = Recipe { distillation: None, ..recipe.clone() };
+    let path = folder.path().join("plain");
+    let plain = run_of(&model, &setup, &path, Existing::Refuse, &plain, usize::MAX).epochs;
+    assert!((plain[0].train_loss - losses[0]).abs() > 1e-3);
+}
+
+#[test]
+fn a_fresh_last_layer_is_all_that_changes_when_the_rest_is_frozen() {
+    crate::runtime::load(&Default::default()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let whole = network(&dataset(), "lenet5");
+    let error =
+        super::check(&whole, &Dataset { classes: vec!["a".into(), "b".into(), "c".into()], ..dataset() });
+    assert!(error.unwrap_err().to_string().contains("--head 3"));
+    let model = crate::architecture::replace_head(&whole, 10, 3).unwrap();
+    let freeze = Some(vec!["conv".to_owned(), "linear1".to_owned(), "linear2".to_owned()]);
+    let recipe = recipe(Options { epochs: Some(1), freeze, ..Options::default() });
+    let path = folder.path().join("run");
+    let summary = run_of(&model, &Setup::default(), &path, Existing::Refuse, &recipe, usize::MAX);
+    let trained = Model::read(&summary.model).unwrap();
+    for (name, tensor) in &whole.graph.initializers {
+        assert_eq!(trained.graph.initializers[name] == *tensor, !name.starts_with("linear3"), "{name}");
+    }
+}
+
+#[test]
+fn a_teacher_of_other_images_or_classes_is_refused() {
+    crate::runtime::load(&Default::default()).unwrap();
+    let (folder, dataset) = (tempfile::tempdir().unwrap(), dataset());
+    let path = folder.path().join("teacher.onnx");
+    let refused = |classes: usize, labels: &str| {
+        let mut model =
+            crate::architecture::load("lenet5").unwrap().build(dataset.shape, classes, 7).unwrap();
+        model.metadata.insert(crate::onnx::info::LABELS.into(), labels.into());
+        std::fs::write(&path, model.encode()).unwrap();
+        let recipe = recipe(Options { teacher: Some(path.clone()), ..Options::default() });
+        let run = Run::open(&folder.path().join("run"), Existing::Refuse).unwrap();
+        let (setup, stop) = (Setup::default(), AtomicBool::new(false));
+        train(&network(&dataset, "lenet5"), &dataset, &recipe, &run, &setup, &stop, &mut |_| ())
+            .unwrap_err()
+            .to_string()
+    };
+    let error = refused(3, r#"["a", "b", "c"]"#);
+    assert!(error.contains("3 classes (a, b, c)") && error.contains("10 classes"), "{error}");
+    let error = refused(10, r#"["0", "1", "2", "3", "4", "5", "6", "7", "8", "nine"]"#);
+    assert!(error.contains("nine") && error.contains("must agree"), "{error}");
+}
+
 /// Exporters may hold weights in `Constant` nodes.
 #[test]
 fn weights_in_constant_nodes_are_trained_and_exported() {

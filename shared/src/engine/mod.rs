@@ -121,10 +121,9 @@ impl<'a> Engine<'a> {
     /// Runs the network and shows each layer's output (HWC) right after the layer ran, before a
     /// later layer reuses its memory. Layers that write only a part of a tensor are not shown.
     pub fn run_traced(&mut self, observe: &mut impl FnMut(usize, &[i8])) -> &[i8] {
-        for (index, layer) in self.image.layers().enumerate() {
-            kernels::run(&layer, Arena::new(self.arena));
-            if !layer.record.partial {
-                let output = layer.record.output;
+        for (index, entry) in self.image.entries().enumerate() {
+            kernels::run(&entry, Arena::new(self.arena));
+            if let Some(output) = entry.complete_output() {
                 observe(index, part(values(self.arena), output.offset, output.shape.len()));
             }
         }

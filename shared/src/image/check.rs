@@ -59,8 +59,8 @@ pub(super) fn contents(image: &Image<'_>) -> Result<(), ImageError> {
     labels(image)?;
     let table = image.layer_count() as u64 * Record::BYTES as u64;
     block(image, "layer table", u32_at(bytes, field::LAYERS), table, ALIGNMENT)?;
-    for index in 0..image.layer_count() {
-        layer(image, &image.record(index))
+    for (index, entry) in image.entries().enumerate() {
+        layer(image, &entry.record())
             .map_err(|problem| ImageError::Layer { layer: index as u16, problem })?;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! The view of a whole image.
 
-use super::record::{Channel, Layer, Record};
+use super::record::{self, Entry, Layer, Record};
 use super::{ImageError, check, u16_at, u32_at};
 use crate::engine::part;
 use crate::shape::Shape;
@@ -140,7 +140,7 @@ impl<'a> Image<'a> {
         let (bytes, start) = (self.bytes, u32_at(self.bytes, field::GOLDEN) as usize);
         (0..usize::from(u16_at(bytes, field::GOLDEN_COUNT))).map(move |index| {
             let at = start + index * (pixels + classes);
-            (part(bytes, at, pixels), signed(part(bytes, at + pixels, classes)))
+            (part(bytes, at, pixels), record::signed(part(bytes, at + pixels, classes)))
         })
     }
 
@@ -151,46 +151,19 @@ impl<'a> Image<'a> {
 
     /// The layers in the order they run.
     pub fn layers(&self) -> impl Iterator<Item = Layer<'a>> + use<'a> {
-        let image = *self;
-        (0..image.layer_count()).map(move |index| image.layer(index))
+        self.entries().map(|entry| entry.layer())
     }
 
-    /// One layer; the index counts from 0 and is below [`Image::layer_count`].
-    pub fn layer(&self, index: usize) -> Layer<'a> {
-        let record = self.record(index);
-        let (weights, channels) = (record.weights, record.channels);
-        Layer {
-            record,
-            weights: signed(part(self.bytes, weights.0, weights.1)),
-            channels: pairs(part(self.bytes, channels.0, channels.1 * Channel::BYTES)),
-        }
-    }
-
-    pub(super) fn record(&self, index: usize) -> Record {
-        let at = u32_at(self.bytes, field::LAYERS) as usize + index * Record::BYTES;
-        Record::decode(part(self.bytes, at, Record::BYTES))
+    /// The layer table.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry<'a>> + use<'a> {
+        let (image, start) = (self.bytes, u32_at(self.bytes, field::LAYERS) as usize);
+        let table = part(image, start, self.layer_count() * Record::BYTES);
+        table.as_chunks().0.iter().map(move |bytes| Entry { image, bytes })
     }
 
     fn byte(&self, at: usize) -> u8 {
         self.bytes.get(at).copied().unwrap_or(0)
     }
-}
-
-/// Bytes as signed values.
-#[allow(unsafe_code)]
-fn signed(bytes: &[u8]) -> &[i8] {
-    // SAFETY: u8 and i8 have the same size and alignment, and every bit pattern is a value of both.
-    unsafe { core::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) }
-}
-
-/// Bytes as pairs of words. A checked image keeps them aligned.
-#[allow(unsafe_code)]
-fn pairs(bytes: &[u8]) -> &[Channel] {
-    // SAFETY: `Channel` is two i32 without padding, for which every bit pattern is a value;
-    // `align_to` splits off what is not aligned.
-    let (before, pairs, _) = unsafe { bytes.align_to::<Channel>() };
-    debug_assert!(before.is_empty());
-    pairs
 }
 
 #[cfg(target_endian = "big")]

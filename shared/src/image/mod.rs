@@ -15,6 +15,7 @@ use crate::kernels;
 pub use error::{ImageError, LayerError};
 pub use header::Image;
 pub use header::field as header_field;
+pub(crate) use record::Entry;
 pub use record::{Channel, Layer, Record, Slot};
 
 /// First four bytes of an image.

@@ -1,6 +1,7 @@
 //! One entry of the layer table: which kernel reads what from where.
 
 use super::{u16_at, u32_at};
+use crate::engine::part;
 use crate::shape::{Padding, Shape, Window};
 
 /// Offsets of the fields of a layer record, in bytes.
@@ -113,9 +114,10 @@ impl Record {
     /// Bytes of a record.
     pub const BYTES: usize = field::END;
 
-    /// Reads a record; missing bytes read as 0.
-    pub fn decode(bytes: &[u8]) -> Self {
-        let signed = |at: usize| bytes.get(at).map_or(0, |&byte| byte as i8);
+    /// Reads a record.
+    #[inline(always)]
+    pub fn decode(bytes: &[u8; Self::BYTES]) -> Self {
+        let signed = |at: usize| bytes[at] as i8;
         let short = |at| usize::from(u16_at(bytes, at));
         let pair = |at| (u32_at(bytes, at) as usize, u32_at(bytes, at + 4) as usize);
         let slot = |at| Slot {
@@ -227,6 +229,68 @@ pub struct Layer<'a> {
     pub channels: &'a [Channel],
 }
 
+/// An entry of the layer table, not yet decoded.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    pub(super) image: &'a [u8],
+    pub(super) bytes: &'a [u8; Record::BYTES],
+}
+
+impl<'a> Entry<'a> {
+    /// Number of the kernel that runs the layer.
+    pub fn kernel(&self) -> u8 {
+        self.bytes[field::KERNEL]
+    }
+
+    /// The record alone.
+    #[inline(always)]
+    pub fn record(&self) -> Record {
+        Record::decode(self.bytes)
+    }
+
+    /// The output, when it is complete after this layer.
+    #[inline]
+    pub fn complete_output(&self) -> Option<Slot> {
+        let record = self.record();
+        (!record.partial).then_some(record.output)
+    }
+
+    /// The whole layer.
+    #[inline(never)]
+    pub fn layer(&self) -> Layer<'a> {
+        self.decode()
+    }
+
+    /// The layer for a kernel so short that decoding what it does not look at would be felt.
+    #[inline(always)]
+    pub fn decode(&self) -> Layer<'a> {
+        let record = self.record();
+        let (weights, channels) = (record.weights, record.channels);
+        Layer {
+            record,
+            weights: signed(part(self.image, weights.0, weights.1)),
+            channels: pairs(part(self.image, channels.0, channels.1 * Channel::BYTES)),
+        }
+    }
+}
+
+/// Bytes as signed values.
+#[allow(unsafe_code)]
+pub(super) fn signed(bytes: &[u8]) -> &[i8] {
+    // SAFETY: u8 and i8 have the same size and alignment, and every bit pattern is a value of both.
+    unsafe { core::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) }
+}
+
+/// Bytes as pairs of words. A checked image keeps them aligned.
+#[allow(unsafe_code)]
+fn pairs(bytes: &[u8]) -> &[Channel] {
+    // SAFETY: `Channel` is two i32 without padding, for which every bit pattern is a value;
+    // `align_to` splits off what is not aligned.
+    let (before, pairs, _) = unsafe { bytes.align_to::<Channel>() };
+    debug_assert!(before.is_empty());
+    pairs
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,7 +299,8 @@ mod tests {
     proptest! {
         #[test]
         fn decode_and_encode_are_inverse(bytes in proptest::collection::vec(any::<u8>(), Record::BYTES)) {
-            let record = Record::decode(&bytes);
+            let bytes = bytes.first_chunk().unwrap();
+            let record = Record::decode(bytes);
             let again = Record::decode(&record.encode().unwrap());
             prop_assert_eq!(record, again);
         }

@@ -4,7 +4,7 @@ use super::output::Output;
 use super::simd::{pack, unpack};
 use super::{Needs, SMALL};
 use crate::engine::Arena;
-use crate::image::{Layer, Record};
+use crate::image::{Entry, Record};
 
 pub fn needs(record: &Record) -> Option<Needs> {
     let shape = record.output.shape;
@@ -12,7 +12,8 @@ pub fn needs(record: &Record) -> Option<Needs> {
     same.then_some(Needs { channels: 2, ..Needs::default() })
 }
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let count = record.output.shape.len();
     let [a, b] = [record.input, record.second].map(|slot| arena.values(slot.offset, count));

@@ -6,7 +6,7 @@ use super::simd::{pack, store};
 use super::taps::Taps;
 use super::{Needs, SMALL, window_fits};
 use crate::engine::{Arena, part};
-use crate::image::{Channel, Layer, Record};
+use crate::image::{Channel, Entry, Record};
 
 /// Cores without halfword-wise additions are faster one by one.
 const FOUR_AT_ONCE: bool = cfg!(any(goldcrest_dsp, test)) && !SMALL;
@@ -16,7 +16,8 @@ pub fn needs(record: &Record) -> Option<Needs> {
     (same && window_fits(record)).then_some(Needs { channels: 1, ..Needs::default() })
 }
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let output = record.output.shape;
     let input = arena.values(record.input.offset, record.input.shape.len());

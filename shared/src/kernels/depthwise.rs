@@ -5,7 +5,7 @@ use super::output::Output;
 use super::rows::{self, Rows};
 use super::{Needs, product, window_fits};
 use crate::engine::{Arena, part};
-use crate::image::{Layer, Record};
+use crate::image::{Entry, Record};
 
 pub fn needs(record: &Record) -> Option<Needs> {
     let (input, output) = (record.input.shape.channels, record.output.shape.channels);
@@ -17,7 +17,8 @@ pub fn needs(record: &Record) -> Option<Needs> {
     Some(Needs { weights, channels: output as u64, scratch: rows::scratch_bytes(record) })
 }
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let (input, output) = (record.input.shape, record.output.shape);
     let target = arena.values(record.output.offset, output.len());

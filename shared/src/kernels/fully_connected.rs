@@ -7,7 +7,7 @@ use super::block::{self, accumulate};
 use super::output::Output;
 use super::{Needs, product};
 use crate::engine::{Arena, part};
-use crate::image::{Channel, Layer, Record};
+use crate::image::{Channel, Entry, Record};
 use crate::shape::Padding;
 
 pub fn needs(record: &Record) -> Option<Needs> {
@@ -22,7 +22,8 @@ pub fn needs(record: &Record) -> Option<Needs> {
     Some(Needs { weights, channels: output.channels as u64, scratch: 0 })
 }
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let input = arena.values(record.input.offset, record.input.shape.len());
     let mut target = arena.values(record.output.offset, record.output.shape.len());

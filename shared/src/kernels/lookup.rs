@@ -2,13 +2,14 @@
 
 use super::Needs;
 use crate::engine::Arena;
-use crate::image::{Layer, Record};
+use crate::image::{Entry, Record};
 
 pub fn needs(record: &Record) -> Option<Needs> {
     (record.input.shape == record.output.shape).then_some(Needs { weights: 256, ..Needs::default() })
 }
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let input = arena.values(record.input.offset, record.input.shape.len());
     let target = arena.values(record.output.offset, record.output.shape.len());

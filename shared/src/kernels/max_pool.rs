@@ -4,7 +4,7 @@ use super::simd::{load, max, store};
 use super::taps::Taps;
 use super::{Needs, SMALL, window_fits};
 use crate::engine::{Arena, part};
-use crate::image::{Layer, Record};
+use crate::image::{Entry, Record};
 
 /// Cores without byte-wise instructions are faster one by one.
 const FOUR_AT_ONCE: bool = cfg!(any(goldcrest_dsp, test)) && !SMALL;
@@ -14,7 +14,8 @@ pub fn needs(record: &Record) -> Option<Needs> {
     (same && window_fits(record)).then_some(Needs::default())
 }
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let output = record.output.shape;
     let input = arena.values(record.input.offset, record.input.shape.len());

@@ -35,7 +35,7 @@ mod taps;
 mod upsample;
 
 use crate::engine::Arena;
-use crate::image::{Layer, Record};
+use crate::image::{Entry, Record};
 
 /// A kernel: what a layer needs and how it runs.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub struct Kernel {
     /// What the kernel touches beside its tensors; `None` when the shapes do not belong to it.
     pub needs: fn(&Record) -> Option<Needs>,
     /// Computes the layer.
-    pub(crate) run: fn(&Layer<'_>, Arena<'_>),
+    pub(crate) run: fn(&Entry<'_>, Arena<'_>),
 }
 
 /// What a kernel touches beside its input and output tensors.
@@ -83,6 +83,7 @@ pub mod id {
     pub const DSP_FULLY_CONNECTED: u8 = 37;
     pub const MVE_CONV: u8 = 64;
     pub const MVE_FULLY_CONNECTED: u8 = 65;
+    pub(super) const LAST: u8 = MVE_FULLY_CONNECTED;
 }
 
 /// The kernels that read what the portable ones read, with the instructions of the core.
@@ -132,7 +133,7 @@ const fn kernel(
     id: u8,
     name: &'static str,
     needs: fn(&Record) -> Option<Needs>,
-    run: fn(&Layer<'_>, Arena<'_>),
+    run: fn(&Entry<'_>, Arena<'_>),
 ) -> Kernel {
     match included(name) {
         true => Kernel { id, name, needs, run },
@@ -172,15 +173,29 @@ const fn is_among(name: &[u8], list: &[u8]) -> bool {
     false
 }
 
+/// Where in [`TABLE`] the kernel with a number stands; beyond its end where this build has none.
+static PLACES: [u8; 1 + id::LAST as usize] = {
+    let mut places = [u8::MAX; 1 + id::LAST as usize];
+    let mut place = 0;
+    while place < TABLE.len() {
+        let id = TABLE[place].id;
+        if id != id::NONE {
+            places[id as usize] = place as u8;
+        }
+        place += 1;
+    }
+    places
+};
+
 /// The kernel with a number, when this build has it.
 pub fn find(id: u8) -> Option<&'static Kernel> {
-    TABLE.iter().find(|kernel| kernel.id == id && id != id::NONE)
+    PLACES.get(usize::from(id)).and_then(|&place| TABLE.get(usize::from(place)))
 }
 
 /// Runs one layer.
-pub(crate) fn run(layer: &Layer<'_>, arena: Arena<'_>) {
-    if let Some(kernel) = find(layer.record.kernel) {
-        (kernel.run)(layer, arena);
+pub(crate) fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    if let Some(kernel) = find(entry.kernel()) {
+        (kernel.run)(entry, arena);
     }
 }
 

@@ -4,7 +4,7 @@
 use super::Needs;
 use super::output::Output;
 use crate::engine::{Arena, part};
-use crate::image::{Channel, Layer, Record};
+use crate::image::{Channel, Entry, Record};
 
 pub fn needs(record: &Record) -> Option<Needs> {
     let (shape, second) = (record.output.shape, record.second.shape);
@@ -13,7 +13,8 @@ pub fn needs(record: &Record) -> Option<Needs> {
     fits.then_some(Needs { channels: 1, ..Needs::default() })
 }
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let shape = record.output.shape;
     let [a, b] = [record.input, record.second].map(|slot| arena.values(slot.offset, slot.shape.len()));

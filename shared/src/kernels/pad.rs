@@ -3,7 +3,7 @@
 use super::Needs;
 use super::rows::copy;
 use crate::engine::{Arena, part};
-use crate::image::{Layer, Record};
+use crate::image::{Entry, Record};
 
 pub fn needs(record: &Record) -> Option<Needs> {
     let (input, output, padding) = (record.input.shape, record.output.shape, record.window.padding);
@@ -13,7 +13,8 @@ pub fn needs(record: &Record) -> Option<Needs> {
     fits.then_some(Needs::default())
 }
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let (shape, output, padding) = (record.input.shape, record.output.shape, record.window.padding);
     let input = arena.values(record.input.offset, shape.len());

@@ -4,6 +4,9 @@
 
 use core::cell::Cell;
 
+#[cfg(not(goldcrest_dsp))]
+use crate::engine::part;
+
 /// Four values from `at` on as a word, at any alignment; 0 beyond the end.
 #[inline(always)]
 pub fn load(values: &[Cell<i8>], at: usize) -> u32 {
@@ -20,6 +23,22 @@ pub fn load(values: &[Cell<i8>], at: usize) -> u32 {
 pub fn store(values: &[Cell<i8>], at: usize, word: u32) {
     if let Some(target) = values.get(at..).and_then(|rest| rest.first_chunk::<4>()) {
         target.iter().zip(word.to_le_bytes()).for_each(|(to, byte)| to.set(byte as i8));
+    }
+}
+
+/// `values[at]`, or zero when that is out of range: see [`part`].
+#[cfg(not(goldcrest_dsp))]
+#[inline]
+pub fn get<T: Copy + Default>(values: &[Cell<T>], at: usize) -> T {
+    part(values, at, 1).first().map(Cell::get).unwrap_or_default()
+}
+
+/// `values[at] = value`, or nothing when that is out of range: see [`part`].
+#[cfg(not(goldcrest_dsp))]
+#[inline]
+pub fn set<T>(values: &[Cell<T>], at: usize, value: T) {
+    if let Some(place) = part(values, at, 1).first() {
+        place.set(value);
     }
 }
 

@@ -19,6 +19,7 @@ use super::*;
 use crate::app::tests::Pipe;
 use crate::app::{App, Site, Stack, Stopped};
 use crate::clock::Stopwatch;
+use crate::led::NoLed;
 
 const SLOT: usize = 20 * 4096;
 
@@ -192,7 +193,7 @@ impl Board {
                 stack: Still,
                 firmware_bytes: 0,
             };
-            if App::new(site, &mut pipe, Still).serve() == Ok(Stopped::LineEnded) {
+            if App::new(site, &mut pipe, NoLed, Still).serve() == Ok(Stopped::LineEnded) {
                 break;
             }
         }

@@ -25,3 +25,14 @@ impl Transport for std::os::unix::net::UnixStream {
         io::Read::read(self, buffer)
     }
 }
+
+impl Transport for std::net::TcpStream {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        io::Write::write_all(self, bytes)
+    }
+
+    fn receive(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
+        self.set_read_timeout(Some(timeout))?;
+        io::Read::read(self, buffer)
+    }
+}

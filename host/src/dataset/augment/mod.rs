@@ -1,13 +1,15 @@
 //! Augmentation: random changes of training images that keep their class.
 //!
 //! One file per member of the family, all with the shape of [`Augment`]; a new one is a new file
-//! and a line in [`FAMILY`]. They work on bytes, before normalization.
+//! and a line in [`FAMILY`]. They work on bytes, before normalization. [`Mix`] stands apart: it mixes the finished
+//! images of a batch.
 
 mod canvas;
 mod crop;
 mod cutout;
 mod flip;
 mod jitter;
+mod mix;
 mod rotate;
 
 use std::{fmt, str::FromStr, sync::Arc};
@@ -17,6 +19,7 @@ pub use crop::Crop;
 pub use cutout::Cutout;
 pub use flip::Flip;
 pub use jitter::Jitter;
+pub use mix::Mix;
 pub use rotate::{Interpolation, Rotate};
 
 use super::random::Random;
@@ -40,11 +43,12 @@ const FAMILY: [(&str, &str, Make); 6] = [
     ("jitter", "jitter=SHARE: change brightness, contrast and saturation by up to this share", jitter::make),
 ];
 
-/// The steps a training image goes through, in this order. Written as `flip,rotate=15,crop=4`; the
-/// empty text and `none` change nothing.
+/// The steps a training image goes through, in this order, and how images are mixed after them. Written as
+/// `flip,rotate=15,crop=4,mixup=0.2`; the empty text and `none` change nothing.
 #[derive(Clone, Debug, Default)]
 pub struct AugmentRecipe {
     steps: Vec<Arc<dyn Augment>>,
+    mix: Mix,
 }
 
 /// A text that is no recipe.
@@ -56,7 +60,8 @@ pub struct RecipeError {
 }
 
 fn family() -> String {
-    FAMILY.iter().map(|(_, help, _)| format!("  {help}")).collect::<Vec<_>>().join("\n")
+    let steps = FAMILY.iter().map(|(_, help, _)| help).chain(mix::FAMILY.iter().map(|(_, help)| help));
+    steps.map(|help| format!("  {help}")).collect::<Vec<_>>().join("\n")
 }
 
 impl AugmentRecipe {
@@ -72,6 +77,11 @@ impl AugmentRecipe {
         &self.steps
     }
 
+    /// How the images of a batch are mixed.
+    pub fn mix(&self) -> &Mix {
+        &self.mix
+    }
+
     /// Takes one image through all steps.
     pub fn apply(&self, canvas: &mut Canvas, random: &mut Random) {
         for step in &self.steps {
@@ -84,38 +94,34 @@ impl FromStr for AugmentRecipe {
     type Err = RecipeError;
 
     fn from_str(text: &str) -> Result<Self, RecipeError> {
-        let steps = text
-            .split(',')
-            .map(str::trim)
-            .filter(|step| !step.is_empty() && *step != "none")
-            .map(|step| {
-                let fail = |reason| RecipeError { step: step.to_owned(), reason };
-                let (name, number) = match step.split_once('=') {
-                    None => (step, None),
-                    Some((name, number)) => {
-                        let number: Option<f32> = number.trim().parse().ok();
-                        (name.trim(), Some(number.ok_or_else(|| fail("no number after `=`"))?))
-                    }
-                };
-                let known = FAMILY.iter().find(|(known, ..)| *known == name);
-                let (_, _, make) = known.ok_or_else(|| fail("unknown step"))?;
-                make(number).map_err(fail)
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { steps })
+        let mut recipe = Self::default();
+        for step in text.split(',').map(str::trim).filter(|step| !step.is_empty() && *step != "none") {
+            let fail = |reason| RecipeError { step: step.to_owned(), reason };
+            let (name, number) = match step.split_once('=') {
+                None => (step, None),
+                Some((name, number)) => {
+                    let number: Option<f32> = number.trim().parse().ok();
+                    (name.trim(), Some(number.ok_or_else(|| fail("no number after `=`"))?))
+                }
+            };
+            if recipe.mix.set(name, number).map_err(fail)? {
+                continue;
+            }
+            let known = FAMILY.iter().find(|(known, ..)| *known == name);
+            let (_, _, make) = known.ok_or_else(|| fail("unknown step"))?;
+            recipe.steps.push(make(number).map_err(fail)?);
+        }
+        Ok(recipe)
     }
 }
 
 impl fmt::Display for AugmentRecipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.steps.is_empty() {
-            return f.write_str("none");
-        }
-        for (at, step) in self.steps.iter().enumerate() {
-            let comma = if at > 0 { "," } else { "" };
-            write!(f, "{comma}{step}")?;
-        }
-        Ok(())
+        let steps = self.steps.iter().map(ToString::to_string);
+        let mix = (!self.mix.is_none()).then(|| self.mix.to_string());
+        let steps: Vec<String> = steps.chain(mix).collect();
+        f.write_str(if steps.is_empty() { "none" } else { "" })?;
+        f.write_str(&steps.join(","))
     }
 }
 
@@ -127,9 +133,17 @@ mod tests {
 
     #[test]
     fn text_round_trips() {
-        for text in ["none", "flip", "flip=0.25,rotate=15,crop=4,cutout=8,jitter=0.2", "rotate-nearest=7.5"] {
+        for text in [
+            "none",
+            "flip",
+            "flip=0.25,rotate=15,crop=4,cutout=8,jitter=0.2",
+            "rotate-nearest=7.5",
+            "flip,mixup=0.2,cutmix=1",
+            "cutmix=0.5",
+        ] {
             assert_eq!(text.parse::<AugmentRecipe>().unwrap().to_string(), text);
         }
+        assert_eq!("mixup=0.2,flip".parse::<AugmentRecipe>().unwrap().to_string(), "flip,mixup=0.2");
         assert_eq!(" flip , crop = 2 ".parse::<AugmentRecipe>().unwrap().to_string(), "flip,crop=2");
         assert!("".parse::<AugmentRecipe>().unwrap().steps().is_empty());
         let built = AugmentRecipe::default().with(Flip::default()).with(Rotate::degrees(15.0));
@@ -153,6 +167,9 @@ mod tests {
             "jitter=1.5",
             "crop=inf",
             "jitter",
+            "mixup",
+            "mixup=0",
+            "cutmix=2.5",
         ];
         for text in bad {
             let error = text.parse::<AugmentRecipe>().unwrap_err().to_string();

@@ -11,7 +11,7 @@ use super::multiply::{Multiply, pair_bytes};
 use super::patch::Patch;
 use super::{HEIGHT, PIXELS, bounds};
 use crate::engine::{Arena, part};
-use crate::image::{Layer, Record, Slot};
+use crate::image::{Entry, Record, Slot};
 use crate::shape::Padding;
 
 /// Bytes for the outputs of a tile where the rows have fewer than four pixels.
@@ -34,7 +34,8 @@ pub fn needs(record: &Record) -> Option<Needs> {
     })
 }
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let (input, output) = (record.input.shape, record.output.shape);
     let target = arena.values(record.output.offset, output.len());

@@ -11,7 +11,7 @@ use super::super::{Needs, product, window_fits};
 use super::planes::{CHANNELS, Filler, Planes};
 use super::{HEIGHT, PIXELS, bounds};
 use crate::engine::{Arena, part};
-use crate::image::{Channel, Layer, Record};
+use crate::image::{Channel, Entry, Layer, Record};
 
 /// Words of weights of a channel.
 fn words(record: &Record) -> usize {
@@ -33,7 +33,8 @@ pub fn needs(record: &Record) -> Option<Needs> {
     })
 }
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let (input, output) = (record.input.shape, record.output.shape);
     let target = arena.values(record.output.offset, output.len());
@@ -113,12 +114,13 @@ impl<'a> Windows<'a> {
         pitch: usize,
         done: &mut impl FnMut(usize, usize),
     ) {
-        use super::super::simd::multiply_add;
+        use super::super::simd::{multiply_add, set};
         for first in (0..self.pitch).step_by(CHANNELS) {
             filler.fill(first);
             let count = (self.pitch - first).min(CHANNELS);
-            for channel in 0..count {
-                let Channel { bias, multiplier } = self.channels[first + channel];
+            for (channel, &Channel { bias, multiplier }) in
+                part(self.channels, first, count).iter().enumerate()
+            {
                 let weights = part(self.weights, (first + channel) * self.words * 4, self.words * 4);
                 for pixel in 0..width {
                     let values = part(planes, channel * self.plane + pixel * self.step, self.words);
@@ -127,7 +129,7 @@ impl<'a> Windows<'a> {
                         multiply_add(sum, u32::from_le_bytes(weight.map(|byte| byte as u8)), value.get())
                     });
                     let at = pixel * pitch + (first + channel) % pitch;
-                    part(target, at, 1)[0].set(self.last.saturated(sum, multiplier));
+                    set(target, at, self.last.saturated(sum, multiplier));
                 }
             }
             done(first, count);

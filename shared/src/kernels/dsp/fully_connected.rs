@@ -12,7 +12,7 @@ use super::super::output::Output;
 use super::super::{Needs, product};
 use super::bounds;
 use crate::engine::{Arena, part};
-use crate::image::{Channel, Layer, Record};
+use crate::image::{Channel, Entry, Record};
 
 /// Pairs of output channels that are computed at once.
 const BLOCK: usize = 4;
@@ -27,7 +27,8 @@ pub fn needs(record: &Record) -> Option<Needs> {
     })
 }
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.decode();
     let record = &layer.record;
     let quads = record.input.shape.len().div_ceil(4);
     // The tensor is aligned and the arena ends at a whole word, so its last word is there.

@@ -53,26 +53,26 @@ impl<'a> Multiply<'a> {
     /// Writes the outputs of four pixels, HWC, saturated but not bounded.
     #[cfg(not(goldcrest_dsp))]
     pub fn run(&self, outputs: &[Cell<i8>]) {
-        use super::super::simd::{even, multiply_add};
+        use super::super::simd::{even, multiply_add, set};
         let bytes = pair_bytes(self.quads as u64) as usize;
+        let word = |bytes: &[i8; 4]| u32::from_le_bytes(bytes.map(|byte| byte as u8));
         for (pair, weights) in self.weights.chunks_exact(bytes).enumerate() {
             // An odd last pair repeats one channel, so it stands one channel further left.
             let channel = (2 * pair).min(self.outputs - 2);
-            let words = weights.as_chunks::<4>().0;
-            let word = |at: usize| u32::from_le_bytes(words[at].map(|byte| byte as u8));
-            let end = 2 + 2 * self.quads;
-            debug_assert_eq!(word(end + 2) as i32, self.last.rounding());
+            let [low, both, rest @ ..] = weights.as_chunks::<4>().0 else { return };
+            let Some((weights, [first, second, rounding])) = rest.split_last_chunk() else { return };
+            debug_assert_eq!(word(rounding) as i32, self.last.rounding());
             for pixel in 0..PIXELS {
-                let (mut low, mut both) = (word(0) as i32, word(1) as i32);
+                let (mut low, mut both) = (word(low) as i32, word(both) as i32);
                 let values = self.tile.iter().skip(pixel).step_by(PIXELS);
-                for (weight, value) in (2..end).map(word).zip(values) {
+                for (weight, value) in weights.iter().map(word).zip(values) {
                     low = multiply_add(low, even(weight), value.get());
                     both = multiply_add(both, weight, value.get());
                 }
                 let high = both.wrapping_sub(low) >> 8;
-                let place = part(outputs, pixel * self.outputs + channel, 2);
-                place[0].set(self.last.saturated(low, word(end) as i32));
-                place[1].set(self.last.saturated(high, word(end + 1) as i32));
+                let place = pixel * self.outputs + channel;
+                set(outputs, place, self.last.saturated(low, word(first) as i32));
+                set(outputs, place + 1, self.last.saturated(high, word(second) as i32));
             }
         }
     }

@@ -88,11 +88,11 @@ impl<'a> Filler<'a> {
 
     /// Fills the planes with four channels from `first` on, which is a multiple of 4.
     pub fn fill(&self, first: usize) {
-        use super::super::simd::{even, load, odd};
+        use super::super::simd::{even, load, odd, set};
         let low = |[a, b]: [u32; 2]| (a & 0xffff) | (b << 16);
         let high = |[a, b]: [u32; 2]| (a >> 16) | (b & 0xffff_0000);
         let Planes { height, pairs, columns, words, channels } = self.planes;
-        for (pair, rows) in self.sources[..height].chunks(2).enumerate() {
+        for (pair, rows) in part(&self.sources, 0, height).chunks(2).enumerate() {
             for column in 0..columns {
                 let word = |row: &[Cell<i8>]| load(row, column * channels + first);
                 let values = match *rows {
@@ -104,7 +104,7 @@ impl<'a> Filler<'a> {
                     _ => return,
                 };
                 for (channel, value) in values.into_iter().enumerate() {
-                    part(self.memory, channel * words + column * pairs + pair, 1)[0].set(value);
+                    set(self.memory, channel * words + column * pairs + pair, value);
                 }
             }
         }

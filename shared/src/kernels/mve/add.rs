@@ -6,9 +6,10 @@ use core::arch::naked_asm;
 use super::super::output::Output;
 use super::finish::narrow;
 use crate::engine::Arena;
-use crate::image::Layer;
+use crate::image::Entry;
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let count = record.output.shape.len();
     let [a, b, target] =

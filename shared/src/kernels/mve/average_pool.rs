@@ -8,17 +8,18 @@ use super::super::output::Output;
 use super::super::taps::Taps;
 use super::finish::narrow;
 use crate::engine::{Arena, part};
-use crate::image::{Channel, Layer};
+use crate::image::{Channel, Entry};
 
 /// Most taps whose sum fits 16 bits.
 const TAPS: usize = 255;
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let last = Output::new(record);
     let [height, width] = record.window.kernel;
     if last.is_wide() || height * width > TAPS {
-        return plain::run(layer, arena);
+        return plain::run(entry, arena);
     }
     let output = record.output.shape;
     let input = arena.values(record.input.offset, record.input.shape.len());

@@ -9,7 +9,7 @@ use super::dot::{PIXELS, dot};
 use super::finish::{self, Finish};
 use super::patch::{Patch, Tile};
 use crate::engine::{Arena, part};
-use crate::image::{Layer, Record};
+use crate::image::{Entry, Record};
 
 pub fn needs(record: &Record) -> Option<Needs> {
     if !window_fits(record) || record.groups != 1 {
@@ -29,7 +29,8 @@ fn scratch(record: &Record, patch: &Patch) -> [u64; 4] {
     [ring, patch.tile_bytes(), patch.gathered_bytes(), sums]
 }
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let (input, output) = (record.input.shape, record.output.shape);
     let target = arena.values(record.output.offset, output.len());

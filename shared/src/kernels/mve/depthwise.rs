@@ -9,15 +9,16 @@ use super::super::output::Output;
 use super::super::rows::Rows;
 use super::finish::narrow;
 use crate::engine::{Arena, part};
-use crate::image::{Channel, Layer};
+use crate::image::{Channel, Entry};
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let (input, output) = (record.input.shape, record.output.shape);
     let last = Output::new(record);
     let channels = output.channels;
     if last.is_wide() || input.channels != channels {
-        return plain::run(layer, arena);
+        return plain::run(entry, arena);
     }
     let target = arena.values(record.output.offset, output.len());
     let scratch = arena.values(record.scratch.0, record.scratch.1);

@@ -9,7 +9,7 @@ use super::super::{Needs, product};
 use super::VECTOR;
 use super::finish::{self, Finish};
 use crate::engine::Arena;
-use crate::image::{Layer, Record};
+use crate::image::{Entry, Record};
 
 /// Outputs computed at once.
 const BLOCK: usize = 4;
@@ -28,7 +28,8 @@ fn blocks_and_vectors(record: &Record) -> (usize, usize) {
     (record.output.shape.channels.div_ceil(BLOCK), record.input.shape.len().div_ceil(VECTOR))
 }
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let input = arena.values(record.input.offset, record.input.shape.len());
     let target = arena.values(record.output.offset, record.output.shape.len());

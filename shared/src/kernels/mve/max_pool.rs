@@ -5,9 +5,10 @@ use core::arch::naked_asm;
 
 use super::super::taps::Taps;
 use crate::engine::{Arena, part};
-use crate::image::Layer;
+use crate::image::Entry;
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let output = record.output.shape;
     let input = arena.values(record.input.offset, record.input.shape.len());

@@ -7,13 +7,14 @@ use super::super::mul as plain;
 use super::super::output::Output;
 use super::finish::narrow;
 use crate::engine::Arena;
-use crate::image::{Channel, Layer};
+use crate::image::{Channel, Entry};
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let last = Output::new(record);
     if last.is_wide() {
-        return plain::run(layer, arena);
+        return plain::run(entry, arena);
     }
     let Some(&Channel { multiplier, .. }) = layer.channels.first() else { return };
     let (count, step) = (record.output.shape.len(), record.second.shape.len());

@@ -10,7 +10,7 @@ use super::super::{Needs, product, window_fits};
 use super::multiply::{self, CHANNELS};
 use super::tile::{PIXELS, Patch};
 use crate::engine::{Arena, part};
-use crate::image::{Layer, Record};
+use crate::image::{Entry, Layer, Record};
 
 pub fn needs(record: &Record) -> Option<Needs> {
     if !window_fits(record) || record.groups != 1 {
@@ -24,7 +24,8 @@ pub fn needs(record: &Record) -> Option<Needs> {
     })
 }
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let (input, output) = (record.input.shape, record.output.shape);
     let target = arena.values(record.output.offset, output.len());

@@ -1,7 +1,7 @@
 //! Which kernel computes which layer. Every layer starts with its fastest; where RAM or flash is scarce,
 //! layers step down to smaller ones, those first that cost least speed for what they free.
 
-use alloc::{vec, vec::Vec};
+use alloc::{string::String, vec, vec::Vec};
 
 use super::layout::Layout;
 use super::lower::{Step, lower};
@@ -80,11 +80,15 @@ fn within_ram(
     mut layout: Layout,
     budget: usize,
 ) -> Result<Layout, PackError> {
+    let mut least = (usize::MAX, String::new());
     while layout.plan.peak > budget {
-        let Some((node, rank)) = relief(model, options, ranks, &layout)? else {
+        if layout.plan.peak < least.0 {
             let layer = layout.steps.get(layout.plan.critical).map_or("", |step| &step.name);
-            let needed = layout.plan.peak;
-            return Err(PackError::Ram { layer: layer.into(), needed, budget, missing: needed - budget });
+            least = (layout.plan.peak, layer.into());
+        }
+        let Some((node, rank)) = relief(model, options, ranks, &layout)? else {
+            let (needed, layer) = least;
+            return Err(PackError::Ram { layer, needed, budget, missing: needed - budget });
         };
         ranks[node] = rank;
         layout = Layout::new(model, options, ranks)?;

@@ -69,15 +69,16 @@ fn code_is_saved_by_fewer_kernels() {
 fn a_budget_too_small_names_the_layer_and_the_missing_bytes() {
     let whole = packed(PackOptions::default()).unwrap();
     let least = |optimize| packed(PackOptions { optimize, ..PackOptions::default() }).unwrap();
-    let ram = PackOptions { ram_budget: Some(10_000), ..PackOptions::default() };
-    let message = packed(ram).unwrap_err().to_string();
-    assert!(
-        message.contains(&format!(
-            "{} more than the budget of 10000",
-            least(Optimize::Ram).arena_bytes - 10_000
-        )),
-        "{message}"
-    );
+    for family in Family::ALL {
+        let options = PackOptions { family, ..PackOptions::default() };
+        let least = packed(PackOptions { optimize: Optimize::Ram, ..options.clone() }).unwrap().arena_bytes;
+        let message =
+            packed(PackOptions { ram_budget: Some(10_000), ..options.clone() }).unwrap_err().to_string();
+        let missing = format!("{} more than the budget of 10000", least - 10_000);
+        assert!(message.contains(&missing), "{family}: {message}");
+        // What the message says is enough.
+        assert_eq!(packed(PackOptions { ram_budget: Some(least), ..options }).unwrap().arena_bytes, least);
+    }
     let flash = PackOptions { flash_budget: Some(10_000), ..PackOptions::default() };
     let message = packed(flash).unwrap_err().to_string();
     assert!(

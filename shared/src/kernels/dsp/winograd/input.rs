@@ -7,8 +7,9 @@ use core::cell::Cell;
 use super::super::super::product;
 use super::super::super::rows::Rows;
 #[cfg(not(goldcrest_dsp))]
-use super::super::super::simd::{add_halves, even, load, odd, subtract_halves};
+use super::super::super::simd::{add_halves, even, load, odd, set, subtract_halves};
 use super::{POSITIONS, TILES};
+#[cfg(goldcrest_dsp)]
 use crate::engine::part;
 
 /// The transformed tiles, in scratch memory.
@@ -74,7 +75,7 @@ impl Tiles<'_> {
                     ];
                     for (column, value) in across.into_iter().enumerate() {
                         let at = (((4 * row + column) * self.quads + quad) * 2 + half) * TILES + tile;
-                        part(self.memory, at, 1)[0].set(value);
+                        set(self.memory, at, value);
                     }
                 }
             }

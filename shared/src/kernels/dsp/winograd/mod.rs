@@ -18,7 +18,7 @@ use super::super::rows::{self, Rows};
 use super::super::{Needs, window_fits};
 use super::bounds;
 use crate::engine::{Arena, part};
-use crate::image::{Layer, Record};
+use crate::image::{Entry, Record};
 use input::Tiles;
 use product::Product;
 
@@ -60,7 +60,8 @@ pub fn needs(record: &Record) -> Option<Needs> {
     })
 }
 
-pub fn run(layer: &Layer<'_>, arena: Arena<'_>) {
+pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+    let layer = &entry.layer();
     let record = &layer.record;
     let (input, output) = (record.input.shape, record.output.shape);
     let target = arena.values(record.output.offset, output.len());

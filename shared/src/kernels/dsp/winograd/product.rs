@@ -64,41 +64,47 @@ impl<'a> Product<'a> {
         count: usize,
         channel: usize,
     ) {
-        use super::super::super::simd::multiply_add;
+        use super::super::super::simd::{get, multiply_add, set};
         let bytes = Self::pair_bytes(self.quads) as usize;
+        let word = |bytes: &[i8; 4]| u32::from_le_bytes(bytes.map(|byte| byte as u8));
+        let channels = 2 * self.quads;
         for pair in 0..count {
             let words = part(self.weights, (first + pair) * bytes, bytes).as_chunks::<4>().0;
-            let word = |at: usize| u32::from_le_bytes(words[at].map(|byte| byte as u8));
+            let Some((constants, weights)) = words.split_first_chunk::<4>() else { return };
+            let [first_bias, second_bias, first_multiplier, second_multiplier] =
+                constants.map(|constant| word(&constant) as i32);
             for position in 0..POSITIONS {
-                for lane in 0..LANES {
-                    let (output, tile) = (lane / TILES, lane % TILES);
-                    let channels = 2 * self.quads;
-                    let sum = (0..channels).fold(0, |sum, pair| {
-                        let at = position * channels + pair;
-                        multiply_add(
-                            sum,
-                            word(4 + 2 * at + output),
-                            part(tiles, at * TILES + tile, 1)[0].get(),
-                        )
-                    });
-                    part(self.sums, position * LANES + lane, 1)[0].set(sum as u32);
+                let weights = part(weights, position * 2 * channels, 2 * channels).as_chunks::<2>().0;
+                let tiles = part(tiles, position * channels * TILES, channels * TILES).as_chunks::<TILES>().0;
+                let mut sums = [[0; TILES]; 2];
+                for (weights, values) in weights.iter().zip(tiles) {
+                    for (sums, weight) in sums.iter_mut().zip(weights.each_ref().map(word)) {
+                        for (sum, value) in sums.iter_mut().zip(values) {
+                            *sum = multiply_add(*sum, weight, value.get());
+                        }
+                    }
                 }
+                let target = part(self.sums, position * LANES, LANES);
+                target.iter().zip(sums.as_flattened()).for_each(|(to, &sum)| to.set(sum as u32));
             }
-            for lane in 0..LANES {
-                let (output, tile) = (lane / TILES, lane % TILES);
-                let sum = |position: usize| part(self.sums, position * LANES + lane, 1)[0].get() as i32;
-                let across = |a: [i32; 4]| {
-                    [a[0].wrapping_add(a[1]).wrapping_add(a[2]), a[1].wrapping_sub(a[2]).wrapping_sub(a[3])]
-                };
-                let [a, b, c, d] =
-                    [0, 4, 8, 12].map(|row| across([0, 1, 2, 3].map(|column| sum(row + column))));
-                for column in [0, 1] {
-                    let sums = across([a[column], b[column], c[column], d[column]]);
-                    for (down, sum) in sums.into_iter().enumerate() {
-                        let sum = sum.wrapping_add(word(output) as i32) >> 2;
-                        let at =
-                            down * row + (2 * tile + column) * self.outputs + channel + 2 * pair + output;
-                        part(outputs, at, 1)[0].set(self.last.saturated(sum, word(2 + output) as i32));
+            let outputs_of = [(first_bias, first_multiplier), (second_bias, second_multiplier)];
+            for (output, (bias, multiplier)) in outputs_of.into_iter().enumerate() {
+                for tile in 0..TILES {
+                    let sum =
+                        |position: usize| get(self.sums, position * LANES + output * TILES + tile) as i32;
+                    let across = |[a, b, c, d]: [i32; 4]| {
+                        [a.wrapping_add(b).wrapping_add(c), b.wrapping_sub(c).wrapping_sub(d)]
+                    };
+                    let rows = [0, 4, 8, 12].map(|row| across([0, 1, 2, 3].map(|column| sum(row + column))));
+                    let left = across(rows.map(|[left, _]| left));
+                    let right = across(rows.map(|[_, right]| right));
+                    for (column, sums) in [left, right].into_iter().enumerate() {
+                        for (down, sum) in sums.into_iter().enumerate() {
+                            let sum = sum.wrapping_add(bias) >> 2;
+                            let at =
+                                down * row + (2 * tile + column) * self.outputs + channel + 2 * pair + output;
+                            set(outputs, at, self.last.saturated(sum, multiplier));
+                        }
                     }
                 }
             }

@@ -1,0 +1,34 @@
+//! Raspberry Pi Pico: RP2040, the first of its Cortex-M0+ at 125 MHz, 2 MiB of flash. UART0: GP0 (pin 1)
+//! sends, GP1 (pin 2) receives. The light is on GP25.
+
+use embassy_rp::gpio::{Level, Output};
+
+use super::Peripherals;
+use crate::driver::rp::{self, FlashSlot, Line};
+use crate::driver::rp_timer::Timer;
+use crate::start::Region;
+
+/// UART0 and the timer.
+pub enum Board {}
+
+impl super::Board for Board {
+    const NAME: &'static str = "pico";
+    const FRAME_BYTES: usize = 4096;
+    const AHEAD_BYTES: u32 = rp::AHEAD_BYTES;
+    type Line = Line;
+    type Watch = Timer;
+    type Led = Output<'static>;
+    type Slot = FlashSlot;
+
+    fn take() -> Peripherals<Self> {
+        // The crystal of 12 MHz, which the default set-up expects, gives the cores 125 MHz.
+        let parts = embassy_rp::init(embassy_rp::config::Config::default());
+        let line = rp::line(parts.UART0, parts.PIN_0, parts.PIN_1);
+        Peripherals { line, watch: Timer::new(), led: Output::new(parts.PIN_25, Level::Low) }
+    }
+
+    unsafe fn spare(slot: Region) -> Option<FlashSlot> {
+        // SAFETY: the slots are whole sectors, and the caller promises the rest.
+        unsafe { rp::spare(slot) }
+    }
+}

@@ -1,0 +1,36 @@
+//! Raspberry Pi Pico 2: RP2350, the first of its Cortex-M33 at 150 MHz, 4 MiB of flash. UART0: GP0 (pin 1)
+//! sends, GP1 (pin 2) receives. The light is on GP25.
+
+use embassy_rp::gpio::{Level, Output};
+
+use super::Peripherals;
+use crate::driver::dwt::Cycles;
+use crate::driver::rp::{self, FlashSlot, Line};
+use crate::start::Region;
+
+/// UART0 and the cycle counter.
+pub enum Board {}
+
+impl super::Board for Board {
+    const NAME: &'static str = "pico2";
+    const FRAME_BYTES: usize = 4096;
+    const AHEAD_BYTES: u32 = rp::AHEAD_BYTES;
+    type Line = Line;
+    type Watch = Cycles;
+    type Led = Output<'static>;
+    type Slot = FlashSlot;
+
+    fn take() -> Peripherals<Self> {
+        let core = cortex_m::Peripherals::take().expect("taken once, at boot");
+        // The crystal of 12 MHz, which the default set-up expects, gives the cores 150 MHz.
+        let parts = embassy_rp::init(embassy_rp::config::Config::default());
+        let line = rp::line(parts.UART0, parts.PIN_0, parts.PIN_1);
+        let watch = Cycles::new(core.DCB, core.DWT, embassy_rp::clocks::clk_sys_freq());
+        Peripherals { line, watch, led: Output::new(parts.PIN_25, Level::Low) }
+    }
+
+    unsafe fn spare(slot: Region) -> Option<FlashSlot> {
+        // SAFETY: the slots are whole sectors, and the caller promises the rest.
+        unsafe { rp::spare(slot) }
+    }
+}

@@ -1,0 +1,9 @@
+//! From a camera's or a file's picture to a model's input, by the same integers on host and board.
+//!
+//! * [`resize`]: crop, and the average over the area of each output pixel.
+//! * [`color`]: RGB565 to RGB, RGB to gray.
+
+pub mod color;
+pub mod resize;
+
+pub use resize::{Crop, Resize, ResizeError};

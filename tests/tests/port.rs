@@ -1,0 +1,230 @@
+//! `goldcrest infer` and `goldcrest monitor` against the firmware in QEMU, over a pseudo terminal and sockets.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use goldcrest::board::firmware::{self, Firmware};
+use goldcrest::board::payload::Payload;
+use goldcrest::board::table;
+use goldcrest::dataset::picture::{Part, Picture};
+use goldcrest_shared::engine::Engine;
+use goldcrest_shared::image::Image;
+use goldcrest_shared::quantize::pack::PackOptions;
+use goldcrest_shared::quantize::random::{self, Random};
+use goldcrest_shared::shape::Shape;
+use goldcrest_tests::{binary, goldcrest, goldcrest_fails, goldcrest_json, text};
+
+const BOARD: &str = "mps2-an386";
+
+/// QEMU with the firmware and a model.
+struct Board {
+    qemu: Child,
+    /// Where the logs come out.
+    output: BufReader<ChildStdout>,
+    /// The pseudo terminal, where QEMU made one.
+    terminal: Option<String>,
+    folder: tempfile::TempDir,
+    firmware: Firmware,
+    model: PathBuf,
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
+}
+
+fn lenet5(seed: u64) -> Vec<u8> {
+    let family = table::find(BOARD).unwrap().family;
+    let options = PackOptions { family, golden: vec![Random::new(3).pixels(3072)], ..PackOptions::default() };
+    Payload::pack(&random::lenet5(seed), &options).unwrap().bytes
+}
+
+impl Board {
+    /// `serial` is QEMU's name of what the serial line is connected to; `{}` in it is the board's own folder.
+    fn start(serial: &str) -> Self {
+        let firmware = firmware::build(table::find(BOARD).unwrap()).unwrap_or_else(|error| panic!("{error}"));
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("model.gci");
+        std::fs::write(&model, lenet5(1)).unwrap();
+        let place = |text: &str| text.replace("{}", folder.path().to_str().unwrap());
+        let mut qemu = Command::new("qemu-system-arm")
+            .args(["-machine", BOARD, "-nodefaults", "-display", "none", "-monitor", "none"])
+            .args(["-semihosting-config", "enable=on,target=native"])
+            .args(["-serial", &place(serial), "-kernel"])
+            .arg(&firmware.elf)
+            .args([
+                "-device",
+                &format!("loader,file={},addr={},force-raw=on", text(&model), firmware.slot_start),
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("QEMU is installed");
+        let mut output = BufReader::new(qemu.stdout.take().unwrap());
+        let terminal = (serial == "pty").then(|| {
+            // "char device redirected to /dev/pts/3 (label serial0)"
+            let mut line = String::new();
+            output.read_line(&mut line).unwrap();
+            line.split_whitespace().find(|word| word.starts_with("/dev/")).expect(&line).to_string()
+        });
+        // QEMU forgets the line if bytes come before the firmware switches its UART on, which it does before it
+        // logs for the first time.
+        assert!(!output.fill_buf().unwrap().is_empty(), "the firmware logs nothing");
+        Self { qemu, output, terminal, folder, firmware, model }
+    }
+
+    /// Pictures of other sizes than the model's input: a photo-like PNG, a gray one, and a small one.
+    fn pictures(&self) -> Vec<PathBuf> {
+        let picture = |name: &str, width: u32, height: u32, color: image::ExtendedColorType| {
+            let path = self.folder.path().join(name);
+            let channels = u32::from(color.channel_count());
+            let pixels: Vec<u8> = (0..width * height * channels)
+                .map(|index| {
+                    ((index / channels % width * 3)
+                        ^ (index / channels / width * 5)
+                        ^ (index % channels * 80)) as u8
+                })
+                .collect();
+            image::save_buffer(&path, &pixels, width, height, color).unwrap();
+            path
+        };
+        vec![
+            picture("wide.png", 97, 48, image::ExtendedColorType::Rgb8),
+            picture("gray.png", 33, 101, image::ExtendedColorType::L8),
+            picture("small.png", 7, 9, image::ExtendedColorType::Rgb8),
+        ]
+    }
+}
+
+/// The logits of a device image for a picture, by the engine on the host.
+fn expected(model: &Path, picture: &Path) -> Vec<i64> {
+    let bytes = std::fs::read(model).unwrap();
+    let image = Image::new_checked(&bytes).unwrap();
+    let input = Picture::open(picture).unwrap().fit(Shape::new(32, 32, 3), Part::Middle).unwrap();
+    let mut arena = vec![0; Engine::words(&image)];
+    let mut engine = Engine::new(&image, &mut arena).unwrap();
+    engine.load_pixels(&input).unwrap();
+    engine.run().iter().map(|&logit| logit.into()).collect()
+}
+
+/// Classifies pictures over a port and holds every logit against the host's.
+fn classify(board: &Board, port: &str) {
+    let pictures = board.pictures();
+    let arguments: Vec<&str> = pictures.iter().map(|path| text(path)).collect();
+    let model = text(&board.model);
+    let report = goldcrest_json(
+        &[&["infer", "--port", port, "--model", model, "--check"], &arguments[..]].concat(),
+        0,
+    );
+    assert_eq!((&report["board"], &report["mismatches"]), (&BOARD.into(), &0.into()), "{report}");
+    let images = report["images"].as_array().unwrap();
+    assert_eq!(images.len(), pictures.len());
+    for (image, picture) in images.iter().zip(&pictures) {
+        let logits = expected(&board.model, picture);
+        assert_eq!(image["logits"], serde_json::json!(logits), "{}", picture.display());
+        let class = logits.iter().position(|logit| logit == logits.iter().max().unwrap()).unwrap();
+        assert_eq!(image["class"], class);
+        assert!(image["milliseconds"].as_f64().unwrap() > 0.0, "{image}");
+    }
+}
+
+#[test]
+fn pictures_go_to_a_board_over_a_pseudo_terminal_and_its_logs_come_back() {
+    let mut board = Board::start("pty");
+    let port = board.terminal.clone().unwrap();
+    classify(&board, &port);
+
+    // Another model of the same shape is told apart by its logits only.
+    let other = board.folder.path().join("other.gci");
+    std::fs::write(&other, lenet5(2)).unwrap();
+    let picture = &board.pictures()[0];
+    let arguments = ["infer", "--port", &port, "--check", "--model", text(&other), text(picture)];
+    let report = goldcrest_json(&arguments, 1);
+    assert!(report["mismatches"].as_u64().unwrap() > 0);
+
+    // The log goes to whoever asks for it, from the start.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let elf = text(&board.firmware.elf);
+    let monitor = Command::new(binary())
+        .args([
+            "monitor",
+            "--port",
+            &format!("tcp:{address}"),
+            "--elf",
+            elf,
+            "--seconds",
+            "60",
+            "--lines",
+            "3",
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    board.qemu.kill().unwrap();
+    let mut stream = listener.accept().unwrap().0;
+    std::io::copy(&mut board.output, &mut stream).unwrap();
+    drop(stream);
+    let monitor = monitor.wait_with_output().unwrap();
+    let log = String::from_utf8_lossy(&monitor.stdout);
+    assert_eq!((monitor.status.code(), log.lines().count()), (Some(0), 3), "{log}");
+    assert!(log.contains("10000 instructions take") && log.contains("mps2-an386: arena"), "{log}");
+}
+
+#[test]
+fn sockets_are_ports_too() {
+    let board = Board::start("unix:{}/serial,server=on,wait=off");
+    classify(&board, &format!("unix:{}", text(&board.folder.path().join("serial"))));
+    drop(board);
+
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let board = Board::start(&format!("tcp:{free},server=on,wait=off"));
+    let port = format!("tcp:{free}");
+    classify(&board, &port);
+    let table = goldcrest(&["infer", "--port", &port, text(&board.pictures()[2])]);
+    let table = String::from_utf8_lossy(&table.stdout);
+    assert!(table.contains("small.png") && table.contains(" ms"), "{table}");
+}
+
+#[test]
+fn a_port_without_a_board_and_pictures_that_are_none_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("dot.png");
+    image::save_buffer(&picture, &[1, 2, 3], 1, 1, image::ExtendedColorType::Rgb8).unwrap();
+    let notes = folder.path().join("notes.txt");
+    std::fs::write(&notes, "no picture").unwrap();
+
+    let message = goldcrest_fails(&["infer", "--port", "/dev/ttyGOLD7", text(&picture)], "/dev/ttyGOLD7");
+    assert_eq!(message.lines().count(), 1, "{message}");
+    goldcrest_fails(&["infer", "--port", "/dev/ttyGOLD7", text(&notes)], "notes.txt");
+    let output = goldcrest(&["infer", "--port", "unix:/nowhere", text(&picture)]);
+    assert_eq!(output.status.code(), Some(2));
+    goldcrest_fails(&["monitor", "--port", "/dev/ttyGOLD7", "--elf", text(&notes)], "notes.txt");
+
+    // Something listens, but it is no board.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!("tcp:{}", listener.local_addr().unwrap());
+    let hangs_up = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 64]);
+    });
+    let output = goldcrest(&["infer", "--port", &port, text(&picture)]);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains(&port) && message.contains("closed"), "{message}");
+    hangs_up.join().unwrap();
+}
+
+#[test]
+fn devices_are_listed_or_their_absence_is() {
+    let report = goldcrest_json(&["devices"], 0);
+    assert!(report["ports"].is_array() && report["probes"].is_array(), "{report}");
+    // Without probe-rs on the search path the way to get it is named.
+    let output = Command::new(binary()).args(["devices", "--json"]).env("PATH", "/nowhere").output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["probes_hint"].as_str().unwrap().contains("cargo install probe-rs-tools"), "{report}");
+}
