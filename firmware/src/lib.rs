@@ -21,6 +21,7 @@ pub mod clock;
 #[cfg(target_os = "none")]
 #[allow(unsafe_code)]
 pub mod driver;
+pub mod last_words;
 pub mod led;
 mod log;
 pub mod source;

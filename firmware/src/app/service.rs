@@ -36,6 +36,7 @@ pub struct Service<'m, W, S, F> {
     /// Ticks that the measurement itself takes.
     overhead: u64,
     stack: S,
+    last_words: &'m str,
 }
 
 /// What comes after an answer.
@@ -49,7 +50,8 @@ pub enum Next {
 
 impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
     pub fn new(site: Site<'m, S, F>, frame_bytes: u32, mut watch: W) -> Self {
-        let Site { board, slot, spare, key, arena, ahead_bytes, stack, firmware_bytes, .. } = site;
+        let Site { board, slot, spare, key, arena, ahead_bytes, stack, firmware_bytes, last_words, .. } =
+            site;
         let model = model::check(slot, arena);
         match &model {
             Ok(image) => info!("model {:08x}: {} layers", image.crc(), image.layer_count()),
@@ -69,6 +71,7 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
             watch,
             overhead,
             stack,
+            last_words,
         }
     }
 
@@ -91,6 +94,7 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
                 return Ok(Next::Serve);
             }
             Request::SelfTest => self.self_test(),
+            Request::LastWords => Ok(Response::LastWords { message: self.last_words }),
             Request::Write { update, total, offset, bytes } => {
                 let written = self.update.write(update, total as usize, offset as usize, bytes);
                 written.map(|pieces| {

@@ -75,6 +75,15 @@ impl Method {
             Method::Espflash => "espflash",
         }
     }
+
+    /// The program that does it, and what installs that; none where a file on a drive is enough.
+    pub fn program(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Method::Probe => Some(("probe-rs", "cargo install probe-rs-tools --locked")),
+            Method::Uf2 { .. } | Method::Hex => None,
+            Method::Espflash => Some(("espflash", "cargo install espflash --locked")),
+        }
+    }
 }
 
 /// A QEMU machine.
@@ -108,7 +117,7 @@ const fn stm32f405(arguments: &'static [&'static str], since: [u32; 2]) -> Machi
     }
 }
 
-/// The STM32F405RG (RM0090, tables 5 and 7): the RAM that every bus master reaches.
+/// The STM32F405RG (RM0090, chapters 2 and 3): the RAM that every bus master reaches.
 const STM32F405: Flash = Flash {
     chip: "STM32F405RGTx",
     methods: &[Method::Probe],
@@ -170,7 +179,7 @@ pub static BOARDS: &[Board] = &[
         slot_bytes: 384 * KIB,
         ram_bytes: 96 * KIB,
         machine: Some(Machine::new(ARM, &["-machine", "b-l475e-iot01a"], [9, 0])),
-        // RM0351, tables 2 and 8; SRAM1 alone.
+        // RM0351, chapters 2 and 3; SRAM1 alone.
         flash: Some(Flash { chip: "STM32L475VGTx", sectors: &[(512, 2 * KIB)], ..STM32F405 }),
     },
     Board {
@@ -204,7 +213,7 @@ pub static BOARDS: &[Board] = &[
         rustflags: &[],
         family: Family::Dsp,
         flash_bytes: 512 * KIB,
-        slot_bytes: 160 * KIB,
+        slot_bytes: 192 * KIB,
         ram_bytes: 128 * KIB,
         machine: None,
         flash: Some(Flash {
@@ -321,7 +330,7 @@ pub static BOARDS: &[Board] = &[
         slot_bytes: 128 * KIB,
         ram_bytes: 128 * KIB,
         machine: None,
-        // RM0390, tables 1 and 4.
+        // RM0390, chapters 2 and 3.
         flash: Some(Flash {
             chip: "STM32F446RETx",
             sectors: &[(4, 16 * KIB), (1, 64 * KIB), (3, 128 * KIB)],
