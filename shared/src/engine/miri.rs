@@ -71,8 +71,23 @@ fn packed(model: &QuantizedModel, family: Family, optimize: Optimize) -> Packed 
 }
 
 #[test]
-fn every_kernel_of_every_family() {
-    for (model, family) in networks().iter().flat_map(|model| Family::ALL.map(|family| (model, family))) {
+fn portable_kernels() {
+    every_kernel(Family::Portable);
+}
+
+#[test]
+fn dsp_kernels() {
+    every_kernel(Family::Dsp);
+}
+
+#[test]
+fn mve_kernels() {
+    every_kernel(Family::Mve);
+}
+
+/// Runs the networks with the kernels of a family and compares every layer.
+fn every_kernel(family: Family) {
+    for model in &networks() {
         // Packing, too, is slow under Miri, and the fastest kernels are those with unsafe code.
         let all = [Optimize::Speed, Optimize::Flash, Optimize::Ram];
         for &optimize in if cfg!(miri) { &all[..1] } else { &all } {
