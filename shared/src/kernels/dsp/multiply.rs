@@ -126,6 +126,7 @@ pub mod armv7em {
         let run: Pairs = match (last.is_wide() || SMALL, quads) {
             // The form for wide sums computes narrow ones too.
             (true, _) => wide,
+            (false, 2) => two_quads,
             (false, 4) => four_quads,
             (false, _) => narrow,
         };
@@ -264,7 +265,20 @@ pub mod armv7em {
         };
     }
 
-    /// Four groups of four taps. The first products are added to where the sums start.
+    /// Two groups of four taps. The first products are added to where the sums start.
+    macro_rules! two_groups {
+        () => {
+            concat!(
+                "ldrd r4, r8, [r0], #8\n",
+                taps!(0, 8, ["r4", "r4", "r4", "r4"], ["r8", "r8", "r8", "r8"]),
+                taps!(16, 24),
+                taps!(32, 40),
+                taps!(48, 56),
+            )
+        };
+    }
+
+    /// Four groups of four taps, in the same way.
     macro_rules! four_groups {
         () => {
             concat!(
@@ -344,6 +358,9 @@ pub mod armv7em {
         (rounds) => {
             "adr r4, 3f\nadr r5, 4f\nsubs r5, r5, r4\nmla r4, r5, r8, r4\nadds r4, #1\n"
         };
+        (two_groups) => {
+            ""
+        };
         (four_groups) => {
             ""
         };
@@ -356,6 +373,10 @@ pub mod armv7em {
     pairs!(
         /// Outputs that may need 64 bits.
         wide, rounds, wide
+    );
+    pairs!(
+        /// Outputs of two groups of four taps that need 32 bits.
+        two_quads, two_groups, plain
     );
     pairs!(
         /// Outputs of four groups of four taps that need 32 bits.

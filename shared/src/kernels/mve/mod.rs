@@ -23,6 +23,8 @@ pub mod copy;
 #[cfg(goldcrest_mve)]
 pub mod depthwise;
 mod dot;
+#[cfg(goldcrest_mve)]
+mod elementwise;
 mod finish;
 pub mod fully_connected;
 #[cfg(goldcrest_mve)]
