@@ -43,6 +43,8 @@ pub struct Site<'m, S, F> {
     pub stack: S,
     /// Bytes of flash that the firmware occupies.
     pub firmware_bytes: u32,
+    /// What the firmware said before it started anew; empty when it was the power, or a button.
+    pub last_words: &'m str,
 }
 
 /// How deep the stack went.

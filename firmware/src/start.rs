@@ -41,6 +41,8 @@ macro_rules! run {
 pub fn run<B: Board>() -> ! {
     // SAFETY: called once, by the entry point, before anything else looks at free memory.
     let Memory { slots, frame, arena, stack, firmware_bytes } = unsafe { Memory::take(B::FRAME_BYTES) };
+    // SAFETY: nobody else uses the place now; a fault that comes later writes to it and does not return.
+    let last_words = unsafe { fault::last_words() }.take().unwrap_or_default();
     let Peripherals { mut line, mut watch, mut led } = B::take();
     let ticks = ticks_of_10_000_instructions(&mut watch);
     info!("10000 instructions take {} ticks of {} Hz", ticks, watch.frequency());
@@ -64,6 +66,7 @@ pub fn run<B: Board>() -> ! {
             ahead_bytes: B::AHEAD_BYTES,
             stack: &stack,
             firmware_bytes,
+            last_words: &last_words,
         };
         let mut app = App::new(site, &mut line, &mut led, &mut watch);
         // A failed line (a full buffer, a framing error) costs a frame, which the host sends again.

@@ -137,6 +137,7 @@ fn board(
         frame: Vec::leak(vec![0; 4096]),
         stack: NoGauge,
         firmware_bytes: 0,
+        last_words: "",
     };
     App::new(site, Port { input: to_board.clone(), output: from_board.clone() }, NoLed, NoClock)
 }

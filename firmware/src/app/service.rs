@@ -15,6 +15,8 @@ use super::update::{Slot, Update, self_test};
 use super::{Reply, Site, Stack};
 use crate::clock::Stopwatch;
 use crate::log::{debug, info, warn};
+use crate::source::ImageSource;
+use crate::source::received::Received;
 
 /// Values per [`Response::Layer`].
 const LAYER_PIECE: usize = 1024;
@@ -34,6 +36,7 @@ pub struct Service<'m, W, S, F> {
     /// Ticks that the measurement itself takes.
     overhead: u64,
     stack: S,
+    last_words: &'m str,
 }
 
 /// What comes after an answer.
@@ -47,7 +50,8 @@ pub enum Next {
 
 impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
     pub fn new(site: Site<'m, S, F>, frame_bytes: u32, mut watch: W) -> Self {
-        let Site { board, slot, spare, key, arena, ahead_bytes, stack, firmware_bytes, .. } = site;
+        let Site { board, slot, spare, key, arena, ahead_bytes, stack, firmware_bytes, last_words, .. } =
+            site;
         let model = model::check(slot, arena);
         match &model {
             Ok(image) => info!("model {:08x}: {} layers", image.crc(), image.layer_count()),
@@ -67,6 +71,7 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
             watch,
             overhead,
             stack,
+            last_words,
         }
     }
 
@@ -89,6 +94,7 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
                 return Ok(Next::Serve);
             }
             Request::SelfTest => self.self_test(),
+            Request::LastWords => Ok(Response::LastWords { message: self.last_words }),
             Request::Write { update, total, offset, bytes } => {
                 let written = self.update.write(update, total as usize, offset as usize, bytes);
                 written.map(|pieces| {
@@ -168,9 +174,7 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
             Go::Run => self.transfer.forget(),
         }
         let mut engine = engine(&image, self.arena)?;
-        if checksum(engine.input_mut()) != crc {
-            return Err(Refusal::WrongPixels.into());
-        }
+        Received { crc }.fill(image.input_shape(), engine.input_mut())?;
         convert(&image, engine.input_mut());
         match report {
             Report::Answer => {
@@ -262,17 +266,6 @@ fn engine<'e>(image: &Image<'e>, arena: &'e mut [u32]) -> Result<Engine<'e>, Ref
     let fault =
         |small: goldcrest_shared::engine::ArenaTooSmall| ModelFault::Arena { needed: small.expected as u32 };
     Engine::new(image, arena).map_err(|small| Refusal::NoModel(fault(small)))
-}
-
-/// [`CRC`] of pixels as they came.
-fn checksum(pixels: &[i8]) -> u32 {
-    let mut digest = CRC.digest();
-    let mut block = [0; 32];
-    for pixels in pixels.chunks(block.len()) {
-        block.iter_mut().zip(pixels).for_each(|(place, &pixel)| *place = pixel as u8);
-        digest.update(block.get(..pixels.len()).unwrap_or_default());
-    }
-    digest.finalize()
 }
 
 /// Turns pixels into the network's input where they stand, as [`Engine::load_pixels`] does on the way.

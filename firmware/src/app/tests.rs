@@ -134,6 +134,7 @@ impl Bench {
             frame: leak(&[0; 1024]),
             stack,
             firmware_bytes: 1000,
+            last_words: "hard fault",
         };
         let app = App::new(site, Pipe::default(), Lamp::default(), Counter::default());
         Self { app, image: Image::new_checked(slot).ok() }
@@ -184,6 +185,12 @@ impl Bench {
         let logits = engine.run_traced(&mut |_, output| layers.push(output.to_vec())).to_vec();
         (logits, layers)
     }
+}
+
+#[test]
+fn what_the_firmware_said_before_it_started_anew_is_told() {
+    let frames = Bench::new(&lenet5(), 16_384).ask(1, &Request::LastWords);
+    assert_eq!(message::decode(&frames[0]), Ok((1, Response::LastWords { message: "hard fault" })));
 }
 
 #[test]

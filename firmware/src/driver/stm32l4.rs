@@ -28,7 +28,7 @@ const PIN_RX: usize = 7;
 const PIN_LED: usize = 14;
 /// The alternate function of the pins that is USART1.
 const AF_USART1: u8 = 7;
-/// Wait states of the flash at 80 MHz (RM0351, table 12).
+/// Wait states of the flash at 80 MHz (RM0351, section 3.3.3).
 const LATENCY: u8 = 4;
 
 /// Switches clocks, pins and USART on, and gives the processor's timer its frequency.

@@ -202,6 +202,18 @@ impl<T: Transport> Client<T> {
         })
     }
 
+    /// What the firmware said before it started anew, such as where it panicked.
+    pub fn last_words(&mut self) -> Result<Option<String>, LinkError> {
+        let attempts = self.patience.attempts;
+        let ask = &Request::LastWords;
+        self.conversation.ask(ask, &mut self.quick, attempts, |response| match *response {
+            Response::LastWords { message } => {
+                Outcome::Done(Some(message.to_string()).filter(|message| !message.is_empty()))
+            }
+            _ => Outcome::Unexpected,
+        })
+    }
+
     /// Runs the model's golden vectors on the board: how many there are, how many failed.
     pub fn self_test(&mut self) -> Result<(usize, usize), LinkError> {
         let attempts = self.patience.attempts;
@@ -257,7 +269,11 @@ impl<T: Transport> Client<T> {
                 Err(error) => return Err(error),
             }
         }
-        Err(last)
+        // A board that starts anew whenever it runs the image loses it every time.
+        match self.last_words() {
+            Ok(Some(message)) => Err(LinkError::Fault { message }),
+            _ => Err(last),
+        }
     }
 
     /// Brings an image to the board.

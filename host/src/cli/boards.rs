@@ -1,7 +1,7 @@
 //! `goldcrest boards`: what the firmware runs on.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 
 use goldcrest_shared::quantize::pack::PackOptions;
 use serde_json::json;
@@ -10,6 +10,7 @@ use super::Output;
 use super::table::Table;
 use crate::board::fit::{Fit, Size};
 use crate::board::payload::Payload;
+use crate::board::table::Method;
 use crate::board::{BOARDS, Board, qemu};
 
 /// List the boards: cores, memory, what runs them, and whether a model fits
@@ -41,6 +42,23 @@ fn flashed_by(board: &Board) -> Vec<&'static str> {
     board.flash.iter().flat_map(|flash| flash.methods).map(|method| method.name()).collect()
 }
 
+/// What keeps a board from being flashed: no program for any of its methods.
+fn flash_problem(board: &Board) -> Option<String> {
+    let methods = board.flash.as_ref()?.methods;
+    let missing = |method: &Method| {
+        let (program, install) = method.program()?;
+        let found = Command::new(program).arg("--version").stdin(Stdio::null()).output();
+        found.is_err().then(|| format!("{program} is not installed; run `{install}`"))
+    };
+    let problems: Option<Vec<_>> = methods.iter().map(missing).collect();
+    problems?.into_iter().next()
+}
+
+/// What writes a board's flash, or what is missing for it.
+fn flashing(board: &Board, problem: Option<&String>) -> String {
+    problem.cloned().unwrap_or_else(|| flashed_by(board).join(", "))
+}
+
 /// Runs the subcommand.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let mut rows = Vec::new();
@@ -52,13 +70,13 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
             }),
             None => None,
         };
-        rows.push((board, emulator_problem(board), fit));
+        rows.push((board, emulator_problem(board), flash_problem(board), fit));
     }
-    let json = rows.iter().map(|(board, problem, fit)| to_json(board, problem.as_deref(), fit.as_ref()));
+    let json = rows.iter().map(|(board, problem, flash, fit)| to_json(board, problem, flash, fit.as_ref()));
     output.print(&json!({ "boards": json.collect::<Vec<_>>() }), || {
         let mut table =
             Table::new(&["board", "core", "flash", "for a model", "RAM", "emulator", "flashed by", "model"]);
-        for (board, problem, fit) in &rows {
+        for (board, problem, flash, fit) in &rows {
             table.row([
                 board.name.to_owned(),
                 board.core.to_owned(),
@@ -66,7 +84,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
                 kib(board.slot_bytes),
                 kib(board.ram_bytes),
                 emulator(board, problem.as_ref()),
-                flashed_by(board).join(", "),
+                flashing(board, flash.as_ref()),
                 fit.as_ref().map(ToString::to_string).unwrap_or_default(),
             ]);
         }
@@ -79,7 +97,12 @@ fn kib(bytes: u32) -> String {
     format!("{} KiB", bytes / 1024)
 }
 
-fn to_json(board: &Board, problem: Option<&str>, fit: Option<&Fit>) -> serde_json::Value {
+fn to_json(
+    board: &Board,
+    problem: &Option<String>,
+    flash: &Option<String>,
+    fit: Option<&Fit>,
+) -> serde_json::Value {
     json!({
         "name": board.name,
         "core": board.core,
@@ -91,6 +114,8 @@ fn to_json(board: &Board, problem: Option<&str>, fit: Option<&Fit>) -> serde_jso
         "ready": board.machine.is_some() && problem.is_none(),
         "chip": board.flash.as_ref().map(|flash| flash.chip),
         "flashed_by": flashed_by(board),
+        "flash_ready": board.flash.is_some() && flash.is_none(),
+        "flash_hint": flash,
         "hint": problem,
         "model_fits": fit.map(|fit| *fit == Fit::Fits),
         "model_problem": fit.filter(|&fit| *fit != Fit::Fits).map(ToString::to_string),

@@ -41,6 +41,18 @@ fn check(program: &str, package: &str) -> Check {
     Ok(line.trim_start_matches("QEMU emulator version ").split(' ').next().unwrap_or_default().to_owned())
 }
 
+/// What apt knows of the first package: its versions and where they come from.
+fn first_package_policy(packages: &[&str]) -> String {
+    let output = Command::new("apt-cache").arg("policy").args(packages.first()).output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+}
+
+/// The release with backports in a policy such as `100 http://deb.debian.org/debian bookworm-backports/main amd64`.
+fn backports(policy: &str) -> Option<&str> {
+    let mut words = policy.split_whitespace().filter_map(|word| word.split('/').next());
+    words.find(|word| word.ends_with("-backports"))
+}
+
 /// Installs packages with the system's package manager, when that needs no password: as root, or
 /// through `sudo -n`. Prefers Debian's backports where they are configured, because newer QEMUs know more boards.
 pub(super) fn system_install(packages: &[&str]) -> Result<(), String> {
@@ -63,7 +75,26 @@ pub(super) fn system_install(packages: &[&str]) -> Result<(), String> {
         }
     };
     apt(&["update", "-qq"])?;
+    let policy = first_package_policy(packages);
     let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    if let Some(release) = backports(&policy) {
+        install.extend(["-t", release]);
+    }
     install.extend_from_slice(packages);
     apt(&install)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::backports;
+
+    #[test]
+    fn backports_are_found_where_they_are_configured() {
+        let main = "*** 1:7.2 500\n 500 http://deb.debian.org/debian bookworm/main amd64 Packages\n";
+        let both = format!(
+            "1:10.0 100\n 100 http://deb.debian.org/debian bookworm-backports/main amd64 Packages\n{main}"
+        );
+        assert_eq!(backports(main), None);
+        assert_eq!(backports(&both), Some("bookworm-backports"));
+    }
 }

@@ -69,6 +69,8 @@ pub enum Request<'a> {
         #[serde(borrow, serialize_with = "as_bytes")]
         signature: &'a [u8],
     },
+    /// Why did the firmware start anew? Answered by [`Response::LastWords`].
+    LastWords,
 }
 
 /// What a board sends of an inference beside its answer.
@@ -162,6 +164,12 @@ pub enum Response<'a> {
     },
     /// Answer to [`Request::Activate`]: what runs from now on.
     Activated(ModelInfo),
+    /// Answer to [`Request::LastWords`].
+    LastWords {
+        /// What the firmware said before it started anew, such as where it panicked; empty when it was the
+        /// power, or a button.
+        message: &'a str,
+    },
 }
 
 /// Why a board does not do what it was asked.

@@ -67,6 +67,7 @@ fn the_document_has_these_frames() {
             7,
             &Request::Activate { update: 9, crc: 0x1234_5678, signature: &[] },
         ),
+        row("request `LastWords`", 8, &Request::LastWords),
         row(
             "response `Hello`, version 2, frames of 4,096 bytes, 4,096 bytes ahead",
             1,
@@ -129,6 +130,7 @@ fn the_document_has_these_frames() {
             &Response::Written { update: 9, received: 1024, ahead: 0 },
         ),
         row("response `Activated`", 7, &Response::Activated(model)),
+        row("response `LastWords`, hard fault", 8, &Response::LastWords { message: "hard fault" }),
     ];
     let table = rows.join("\n");
     assert!(SPECIFICATION.contains(&table), "docs/link-protocol.md should have:\n{table}");
@@ -155,5 +157,5 @@ fn the_documents_frames_decode_to_what_it_says() {
         assert!(of == sequence && message.starts_with(name), "{line}: {of} {message}");
         count += 1;
     }
-    assert_eq!(count, 23);
+    assert_eq!(count, 25);
 }

@@ -192,6 +192,7 @@ impl Board {
                 ahead_bytes: 0,
                 stack: Still,
                 firmware_bytes: 0,
+                last_words: "",
             };
             if App::new(site, &mut pipe, NoLed, Still).serve() == Ok(Stopped::LineEnded) {
                 break;

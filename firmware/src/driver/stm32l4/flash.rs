@@ -52,7 +52,7 @@ impl FlashSlot {
     }
 
     /// Does something with the controller unlocked and the data cache off: it may be wrong while one bank is read and
-    /// the other written (ES0250, section 2.2.3), and it does not notice what is erased.
+    /// the other written (the part's errata, ES0250), and it does not notice what is erased.
     fn unlocked(&mut self, work: impl FnOnce() -> Result<(), FlashError>) -> Result<(), FlashError> {
         for key in KEYS {
             FLASH.keyr().write_value(key);

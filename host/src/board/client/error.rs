@@ -42,6 +42,12 @@ pub enum LinkError {
         /// Ours.
         host: u16,
     },
+    /// The firmware stopped and started anew.
+    #[error("the firmware stopped and started anew: {message}")]
+    Fault {
+        /// What it said.
+        message: String,
+    },
     /// The board said no.
     #[error("{}", refusal(.0))]
     Refused(Refusal),

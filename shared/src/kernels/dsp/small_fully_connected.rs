@@ -58,7 +58,8 @@ fn pairs(weights: &[i8], input: &[Cell<u32>], widened: &[Cell<u32>], target: &[C
     }
     let word = |bytes: &[i8; 4]| u32::from_le_bytes(bytes.map(|byte| byte as u8));
     let mut places = target.iter();
-    let mut pairs = weights.chunks_exact(4 * (2 * widened.len() + CONSTANTS)).map(|weights| {
+    let bytes = 4 * (2 * widened.len() + CONSTANTS);
+    let mut pairs = weights.chunks_exact(bytes.max(1)).map(|weights| {
         let [first, second, rest @ ..] = weights.as_chunks::<4>().0 else { return 0 };
         let Some((weights, [a, b, rounding])) = rest.split_last_chunk() else { return 0 };
         let mut sums = [first, second].map(|start| word(start) as i32);
