@@ -8,7 +8,7 @@ DATA ?=
 # Seconds that each fuzz target runs.
 FUZZ_SECONDS ?= 600
 
-.PHONY: demo test build doctor lint lint-firmware bench-engine verify-boards bench-quantize bench-train miri corpus fuzz help
+.PHONY: demo test build doctor lint lint-firmware bench-engine verify-boards bench-quantize bench-train tensorboard miri corpus fuzz help
 
 demo: doctor ## Train, quantize, prove and run on an emulated board (DATA=SPEC)
 	$(GOLDCREST) demo $(if $(DATA),--data $(DATA))
@@ -49,6 +49,12 @@ bench-quantize: build ## Accuracy beside ONNX Runtime's quantizer (DATA=SPEC MOD
 	target/bench/onnxruntime/bin/pip install --quiet onnxruntime==1.22.1 onnx==1.23.2 numpy sympy
 	target/bench/onnxruntime/bin/python tests/bench/quantize.py target/release/goldcrest \
 		$(or $(DATA),cifar10) target/bench/quantize.json $(or $(MODELS),models/lenet5.onnx models/resnet8.onnx)
+
+tensorboard: doctor ## TensorBoard's own reader on a run's event files, in an environment of its own
+	python3 -m venv target/tensorboard
+	target/tensorboard/bin/pip install --quiet tensorboard==2.20.0 setuptools==80.9.0
+	$(GOLDCREST) train lenet5 --data glyphs:500,100 --epochs 3 --out target/tensorboard/run --overwrite
+	target/tensorboard/bin/python tests/tensorboard/check.py target/tensorboard/run
 
 miri: ## The engine and the image reader under Miri (needs a nightly toolchain)
 	rustup component add --toolchain nightly miri rust-src

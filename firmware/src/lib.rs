@@ -5,7 +5,8 @@
 //!    computer: its tests do.
 //! 2. A board is one file in [`board`]: which peripherals from [`driver`] it uses, at which
 //!    addresses, and one file in `memory/`: what lies where.
-//! 3. The model is no part of the program. It lies in its own flash slot, which an emulator's
+//! 3. Pictures come from a [`source`]: the line, flash, a camera.
+//! 4. The model is no part of the program. It lies in its own flash slot, which an emulator's
 //!    command line or a flash tool fills, and is checked at every start.
 #![cfg_attr(not(test), no_std)]
 #![deny(missing_docs)]
@@ -23,6 +24,7 @@ pub mod driver;
 pub mod last_words;
 pub mod led;
 mod log;
+pub mod source;
 #[cfg(target_os = "none")]
 #[allow(unsafe_code)]
 pub mod start;

@@ -17,5 +17,6 @@ pub mod onnx;
 pub mod operators;
 #[allow(unsafe_code)]
 pub mod runtime;
+pub mod sweep;
 pub mod training;
 pub mod verify;

@@ -176,6 +176,40 @@ fn pictures_go_to_a_board_over_a_pseudo_terminal_and_its_logs_come_back() {
 }
 
 #[test]
+fn a_new_model_goes_over_the_line_and_runs() {
+    let board = Board::start("unix:{}/serial,server=on,wait=off");
+    let port = format!("unix:{}", text(&board.folder.path().join("serial")));
+    let picture = &board.pictures()[0];
+    let new = board.folder.path().join("new.gci");
+    std::fs::write(&new, lenet5(2)).unwrap();
+    let check = |model: &Path| {
+        ["infer", "--port", &port, "--check", "--model", text(model), text(picture)].map(String::from)
+    };
+    let run = |arguments: &[String], code| {
+        goldcrest_json(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), code)
+    };
+    run(&check(&board.model), 0);
+    let update = ["flash", "--board", BOARD, "--model", text(&new), "--model-only", "--port", &port];
+    let report = goldcrest_json(&update, 0);
+    assert_eq!((&report["method"], &report["written"]), (&"link".into(), &true.into()), "{report}");
+    run(&check(&new), 0);
+    run(&check(&board.model), 1);
+
+    // A device image without golden vectors cannot test itself, and the model stays.
+    let family = table::find(BOARD).unwrap().family;
+    let options = PackOptions { family, ..PackOptions::default() };
+    let bare = board.folder.path().join("bare.gci");
+    std::fs::write(&bare, Payload::pack(&random::lenet5(3), &options).unwrap().bytes).unwrap();
+    goldcrest_fails(
+        &["flash", "--board", BOARD, "--model", text(&bare), "--model-only", "--port", &port],
+        "golden",
+    );
+    let other = ["flash", "--board", "mps2-an385", "--model", text(&new), "--model-only", "--port", &port];
+    goldcrest_fails(&other, "pass --board mps2-an386");
+    run(&check(&new), 0);
+}
+
+#[test]
 fn sockets_are_ports_too() {
     let board = Board::start("unix:{}/serial,server=on,wait=off");
     classify(&board, &format!("unix:{}", text(&board.folder.path().join("serial"))));

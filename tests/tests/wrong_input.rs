@@ -77,6 +77,52 @@ fn a_file_that_is_no_model_is_refused() {
 }
 
 #[test]
+fn recipes_with_mistakes_show_the_line() {
+    in_folder(|folder| {
+        let (recipe, out) = (folder.join("recipe.toml"), folder.join("run"));
+        let train = ["train", "lenet5", "--data", "glyphs", "--out", text(&out), "--recipe", text(&recipe)];
+        for (written, line, says) in [
+            ("epochs = 1\nlearnig-rate = 0.1\n", "line 2", "learning-rate"),
+            ("epochs = 1\n\nbatch = \"many\"\n", "line 3", "invalid type"),
+            ("[search]\nmomentum = { low = 0.9, high = 0.1 }\n", "line 2", "the lower one"),
+        ] {
+            fs::write(&recipe, written).expect("written");
+            let message = goldcrest_fails(&train, says);
+            assert!(message.contains(line) && message.contains("recipe.toml"), "{message}");
+        }
+        fs::write(&recipe, "[search]\nmomentum = { low = 0.1, high = 0.9 }\n").expect("written");
+        goldcrest_fails(&train, "goldcrest sweep");
+        fs::write(&recipe, "epochs = 1\n").expect("written");
+        let sweep = ["sweep", text(&recipe), "--network", "lenet5", "--data", "glyphs", "--out", text(&out)];
+        goldcrest_fails(&sweep, "no [search] table");
+        goldcrest_fails(&[&train[..], &["--qat"]].concat(), "lenet5 is an architecture");
+        goldcrest_fails(&[&train[..], &["--head", "3"]].concat(), "--head is for ONNX models");
+        assert!(!out.exists());
+    });
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_an_error_before_training() {
+    // On a machine with a GPU there is nothing to see here.
+    if Path::new("/proc/driver/nvidia").exists() {
+        return;
+    }
+    in_folder(|folder| {
+        let out = folder.join("run");
+        let train = ["train", "lenet5", "--data", "glyphs", "--out", text(&out), "--device", "cuda"];
+        let message = goldcrest_fails(&train, "CUDA driver");
+        assert!(message.contains("--device cpu") && !out.exists(), "{message}");
+        let output = goldcrest(&["doctor", "--cuda", "--json"]);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let parts = report["parts"].as_array().expect("a list");
+        let part = |name: &str| parts.iter().find(|part| part["name"] == name).expect("a part");
+        assert_eq!(part("CUDA driver")["found"], false);
+        assert!(part("ONNX Runtime training (CUDA)")["hint"].is_string());
+        assert_eq!(output.status.code(), Some(2));
+    });
+}
+
+#[test]
 fn an_unknown_board_lists_the_known_ones() {
     in_folder(|folder| {
         let model = folder.join("model.onnx");

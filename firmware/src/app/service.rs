@@ -15,6 +15,8 @@ use super::update::{Slot, Update, self_test};
 use super::{Reply, Site, Stack};
 use crate::clock::Stopwatch;
 use crate::log::{debug, info, warn};
+use crate::source::ImageSource;
+use crate::source::received::Received;
 
 /// Values per [`Response::Layer`].
 const LAYER_PIECE: usize = 1024;
@@ -172,9 +174,7 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
             Go::Run => self.transfer.forget(),
         }
         let mut engine = engine(&image, self.arena)?;
-        if checksum(engine.input_mut()) != crc {
-            return Err(Refusal::WrongPixels.into());
-        }
+        Received { crc }.fill(image.input_shape(), engine.input_mut())?;
         convert(&image, engine.input_mut());
         match report {
             Report::Answer => {
@@ -266,17 +266,6 @@ fn engine<'e>(image: &Image<'e>, arena: &'e mut [u32]) -> Result<Engine<'e>, Ref
     let fault =
         |small: goldcrest_shared::engine::ArenaTooSmall| ModelFault::Arena { needed: small.expected as u32 };
     Engine::new(image, arena).map_err(|small| Refusal::NoModel(fault(small)))
-}
-
-/// [`CRC`] of pixels as they came.
-fn checksum(pixels: &[i8]) -> u32 {
-    let mut digest = CRC.digest();
-    let mut block = [0; 32];
-    for pixels in pixels.chunks(block.len()) {
-        block.iter_mut().zip(pixels).for_each(|(place, &pixel)| *place = pixel as u8);
-        digest.update(block.get(..pixels.len()).unwrap_or_default());
-    }
-    digest.finalize()
 }
 
 /// Turns pixels into the network's input where they stand, as [`Engine::load_pixels`] does on the way.

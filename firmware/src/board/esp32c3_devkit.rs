@@ -15,7 +15,7 @@ pub enum Board {}
 impl super::Board for Board {
     const NAME: &'static str = "esp32c3-devkit";
     const FRAME_BYTES: usize = 4096;
-    const AHEAD_BYTES: u32 = 0;
+    const AHEAD_BYTES: u32 = esp32c3::AHEAD_BYTES;
     type Line = Line;
     type Watch = Cycles;
     type Led = ActiveLow<Output<'static>>;
@@ -23,7 +23,7 @@ impl super::Board for Board {
 
     fn take() -> Peripherals<Self> {
         let parts = esp32c3::take();
-        let line = esp32c3::line(parts.UART0, parts.GPIO21, parts.GPIO20);
+        let line = Line::new(parts.UART0, parts.GPIO21, parts.GPIO20);
         let led = ActiveLow(Output::new(parts.GPIO8, Level::High, OutputConfig::default()));
         Peripherals { line, watch: Cycles::new(), led }
     }

@@ -1,14 +1,14 @@
-//! Raspberry Pi Pico: RP2040, the first of its Cortex-M0+ at 125 MHz, 2 MiB of flash. UART0: GP0 (pin 1)
-//! sends, GP1 (pin 2) receives. The light is on GP25.
+//! Raspberry Pi Pico: RP2040, the first of its Cortex-M0+ at 125 MHz, 2 MiB of flash. The line is the
+//! USB port, or UART0: GP0 (pin 1) sends, GP1 (pin 2) receives. The light is on GP25.
 
 use embassy_rp::gpio::{Level, Output};
 
 use super::Peripherals;
+use crate::driver::rp::timer::Timer;
 use crate::driver::rp::{self, FlashSlot, Line};
-use crate::driver::rp_timer::Timer;
 use crate::start::Region;
 
-/// UART0 and the timer.
+/// The two lines and the timer.
 pub enum Board {}
 
 impl super::Board for Board {
@@ -23,7 +23,7 @@ impl super::Board for Board {
     fn take() -> Peripherals<Self> {
         // The crystal of 12 MHz, which the default set-up expects, gives the cores 125 MHz.
         let parts = embassy_rp::init(embassy_rp::config::Config::default());
-        let line = rp::line(parts.UART0, parts.PIN_0, parts.PIN_1);
+        let line = Line::new(parts.UART0, parts.PIN_0, parts.PIN_1, parts.USB);
         Peripherals { line, watch: Timer::new(), led: Output::new(parts.PIN_25, Level::Low) }
     }
 

@@ -1,5 +1,5 @@
-//! Raspberry Pi Pico 2: RP2350, the first of its Cortex-M33 at 150 MHz, 4 MiB of flash. UART0: GP0 (pin 1)
-//! sends, GP1 (pin 2) receives. The light is on GP25.
+//! Raspberry Pi Pico 2: RP2350, the first of its Cortex-M33 at 150 MHz, 4 MiB of flash. The line is the
+//! USB port, or UART0: GP0 (pin 1) sends, GP1 (pin 2) receives. The light is on GP25.
 
 use embassy_rp::gpio::{Level, Output};
 
@@ -8,7 +8,7 @@ use crate::driver::dwt::Cycles;
 use crate::driver::rp::{self, FlashSlot, Line};
 use crate::start::Region;
 
-/// UART0 and the cycle counter.
+/// The two lines and the cycle counter.
 pub enum Board {}
 
 impl super::Board for Board {
@@ -24,7 +24,7 @@ impl super::Board for Board {
         let core = cortex_m::Peripherals::take().expect("taken once, at boot");
         // The crystal of 12 MHz, which the default set-up expects, gives the cores 150 MHz.
         let parts = embassy_rp::init(embassy_rp::config::Config::default());
-        let line = rp::line(parts.UART0, parts.PIN_0, parts.PIN_1);
+        let line = Line::new(parts.UART0, parts.PIN_0, parts.PIN_1, parts.USB);
         let watch = Cycles::new(core.DCB, core.DWT, embassy_rp::clocks::clk_sys_freq());
         Peripherals { line, watch, led: Output::new(parts.PIN_25, Level::Low) }
     }

@@ -3,14 +3,17 @@
 //! The boot loader shows the processor only the program in flash. The slots are shown to it here, at the same
 //! distance from the first address as in the flash.
 
+mod line;
+
 use core::arch::asm;
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
+use esp_hal::Config;
 use esp_hal::clock::CpuClock;
 use esp_hal::peripherals::{FLASH, Peripherals};
-use esp_hal::uart::{self, Uart};
-use esp_hal::{Blocking, Config};
 use esp_storage::{FlashStorage, FlashStorageError};
+
+pub use line::{AHEAD_BYTES, Line};
 
 use super::Register;
 use super::nor_slot::NorSlot;
@@ -37,9 +40,6 @@ unsafe extern "C" {
     fn Cache_Invalidate_Addr(start: u32, bytes: u32);
 }
 
-/// UART0.
-pub type Line = Uart<'static, Blocking>;
-
 /// Switches the clocks on, stops the watchdogs, and shows the processor the slots.
 ///
 /// # Panics
@@ -48,17 +48,6 @@ pub fn take() -> Peripherals {
     let peripherals = esp_hal::init(Config::default().with_cpu_clock(CpuClock::_160MHz));
     show_slots();
     peripherals
-}
-
-/// UART0 on the pins of its boot loader: GPIO21 sends, GPIO20 receives.
-pub fn line(
-    uart: esp_hal::peripherals::UART0<'static>,
-    send: esp_hal::peripherals::GPIO21<'static>,
-    receive: esp_hal::peripherals::GPIO20<'static>,
-) -> Line {
-    let config = uart::Config::default().with_baudrate(115_200);
-    let line = Uart::new(uart, config).expect("115,200 baud can be divided from 80 MHz");
-    line.with_tx(send).with_rx(receive)
 }
 
 fn show_slots() {

@@ -23,8 +23,6 @@ pub mod reception;
 mod register;
 #[cfg(feature = "rp")]
 pub mod rp;
-#[cfg(feature = "pico")]
-pub mod rp_timer;
 #[cfg(target_arch = "riscv32")]
 pub mod sifive;
 #[cfg(target_arch = "arm")]

@@ -6,6 +6,7 @@ use super::forward::forward_model;
 use super::parameters::{Parameters, parameters};
 use super::rule::rule_of;
 use super::rules::batch_normalization::with_relu;
+use super::rules::fake_quantize::joined;
 use super::tape::Tape;
 use super::{
     AutodiffError, Dialect, GradientGraph, Options, Parameter, Role, Targets, Update, average, loss, momentum,
@@ -23,7 +24,9 @@ pub fn gradient_graph(model: &Model, options: &Options) -> Result<GradientGraph,
     let forward_model = forward_model(model)?;
     let graph = &forward_model.graph;
     let logits = graph.outputs[0].name.clone();
-    let Parameters { names, trainable } = parameters(graph, &options.frozen)?;
+    let nodes = joined(&graph.nodes, |name| graph.initializers.contains_key(name));
+    let read = Graph { nodes, ..graph.clone() };
+    let Parameters { names, trainable } = parameters(&read, &options.frozen)?;
     let all: BTreeSet<String> = names.iter().cloned().collect();
     let feeds = Feeds::of(graph, options)?;
 
@@ -31,8 +34,8 @@ pub fn gradient_graph(model: &Model, options: &Options) -> Result<GradientGraph,
     inputs.inputs.extend(feeds.infos());
     let mut tape = Tape::new(options.dialect, &inputs, &all, trainable.clone(), options.seed)?;
     let nodes = match options.dialect {
-        Dialect::Training => with_relu(&graph.nodes, &trainable),
-        Dialect::Standard => graph.nodes.clone(),
+        Dialect::Training => with_relu(&read.nodes, &trainable),
+        Dialect::Standard => read.nodes,
     };
     forward_pass(&mut tape, &nodes)?;
     tape.enter("loss".into());

@@ -50,6 +50,7 @@ static RULES: &[&dyn Rule] = &[
     &rules::conv::Conv,
     &rules::div::Div,
     &rules::dropout::Dropout,
+    &rules::fake_quantize::FakeQuantize,
     &rules::gemm::Gemm,
     &rules::global_average_pool::GlobalAveragePool,
     &rules::hard_sigmoid::HardSigmoid,

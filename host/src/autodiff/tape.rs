@@ -112,6 +112,11 @@ impl Tape {
         self.differentiable.contains(value)
     }
 
+    /// Says that the gradient of a value is needed, where what it is made of does not.
+    pub fn want(&mut self, value: &str) {
+        self.differentiable.insert(value.into());
+    }
+
     /// Appends a node; the types of its outputs are inferred, where [`Tape::declare`] did not give
     /// them.
     pub fn append(&mut self, node: Node) -> Result<(), AutodiffError> {

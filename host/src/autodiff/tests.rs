@@ -8,6 +8,7 @@ use crate::architecture::{self, Architecture};
 use crate::onnx::{Attribute, Data, Graph, Node, ValueInfo};
 use goldcrest_shared::shape::Shape;
 
+mod fake_quantize;
 mod lessons;
 
 const BATCH: usize = 3;
@@ -65,6 +66,21 @@ fn dialects_agree_on_every_architecture() {
             println!("{name} {}: {distance:.1e}", output.name);
             assert!(distance < 1e-4, "{name} {}: {distance}", output.name);
         }
+    }
+}
+
+#[test]
+fn a_layer_that_does_not_fit_is_named() {
+    for (weights, shape, node, words) in [
+        ("conv2.weight", [16usize, 5, 5, 5].to_vec(), "conv2", "6 channels"),
+        ("linear2.weight", vec![84, 100], "linear2", "[120]"),
+        ("linear3.bias", vec![7], "logits", "7"),
+    ] {
+        let mut model = architecture::load("lenet5").unwrap().build(Shape::new(32, 32, 3), 10, 1).unwrap();
+        let zeros = vec![0.0; shape.iter().product()];
+        model.graph.initializers.insert(weights.into(), Tensor::f32(&shape, zeros));
+        let error = training_graph(&model, &Options::default()).unwrap_err().to_string();
+        assert!(error.contains(node) && error.contains(words), "{error}");
     }
 }
 

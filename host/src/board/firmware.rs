@@ -209,15 +209,18 @@ impl Firmware {
         let headers = headers.map_err(|error| problem(error.to_string()))?;
         let loadable = headers.iter().filter(|header| header.p_type(elf.endian()) == object::elf::PT_LOAD);
         // From the first to the last byte that is programmed, so that gaps between segments count.
-        let (mut first, mut last) = (u64::MAX, 0);
+        let (mut first, mut last, mut sum) = (u64::MAX, 0, 0);
         for header in loadable {
             let (address, size) = (header.p_paddr(elf.endian()), header.p_filesz(elf.endian()));
             if size > 0 {
                 first = first.min(u64::from(address));
                 last = last.max(u64::from(address) + u64::from(size));
+                sum += u64::from(size);
             }
         }
-        let flash_bytes = last.saturating_sub(first);
+        // Espressif's tool packs the segments, which the processor sees far apart.
+        let packed = elf.section_by_name(".flash.appdesc").is_some();
+        let flash_bytes = if packed { sum } else { last.saturating_sub(first) };
         let vector_bytes = elf.section_by_name(".vector_table").map_or(0, |section| section.size());
         let slot_bytes = end.saturating_sub(start);
         let (elf, slot_start) = (path.to_path_buf(), start);

@@ -12,8 +12,10 @@
 //! * [`fit`]: whether a model fits a board.
 //! * [`inference`]: the program of inference alone: its size, its stack, its cycles.
 //! * [`placement`]: whether a firmware lies where the part has memory.
+//! * [`boot`]: what the part's boot ROM looks for in front of it.
 //! * [`log`]: the firmware's defmt logs.
 
+pub mod boot;
 pub mod client;
 pub mod emulator;
 pub mod evaluate;

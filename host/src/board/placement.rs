@@ -6,13 +6,15 @@ use std::ops::Range;
 use object::read::elf::{ElfFile32, FileHeader, ProgramHeader};
 use object::{Endianness, Object, ObjectSection};
 
+use super::boot::BootError;
 use super::firmware::Firmware;
 use super::table::{Board, Flash};
 
 /// A piece of a firmware's flash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// First address in flash.
+    /// First address in flash, as the processor sees it. On Espressif's parts also in RAM: their tool lays out the
+    /// flash.
     pub address: u32,
     /// What is written there.
     pub bytes: Vec<u8>,
@@ -81,6 +83,9 @@ pub enum PlacementError {
         /// The ELF file's entry.
         entry: u32,
     },
+    /// The boot ROM would not start it.
+    #[error(transparent)]
+    Boot(#[from] BootError),
     /// A slot shares a sector with something else.
     #[error("the slot at {:#010x}..{:#010x} does not begin and end with sectors of the flash", .slot.start, .slot.end)]
     Sectors {
@@ -141,6 +146,7 @@ pub fn check(board: &Board, firmware: &Firmware) -> Result<Placement, PlacementE
         }
     }
     let program = all_flash.start..firmware.slot_start;
+    let places = flash.boot.places(&program, &ram);
     let mut segments = Vec::new();
     // Nothing yet: any address lies before its start and behind its end.
     let mut variables = Range { start: u32::MAX, end: 0 };
@@ -151,12 +157,19 @@ pub fn check(board: &Board, firmware: &Firmware) -> Result<Placement, PlacementE
         if header.p_type(endian) != object::elf::PT_LOAD || size == 0 {
             continue;
         }
+        let in_ram = ram.contains(&u64::from(place));
         if written > 0 {
-            within("a segment", range(load, written), "the firmware's flash", &program)?;
+            let found = range(load, written);
+            let fitting =
+                places.iter().find(|allowed| found.start >= allowed.start && found.end <= allowed.end);
+            within("a segment", found, "the firmware's flash", fitting.unwrap_or(&program))?;
             let bytes = header.data(endian, &*bytes).map_err(|()| problem("is truncated".into()))?.to_vec();
             segments.push(Segment { address: load, bytes });
         }
-        if written == 0 || place != load {
+        // Espressif's linker script keeps addresses free where a part of the flash is seen again.
+        let kept_free =
+            written == 0 && !in_ram && places.iter().any(|range| range.contains(&u64::from(place)));
+        if (written == 0 || place != load || in_ram) && !kept_free {
             within("a variable", range(place, size), "RAM", &ram)?;
             variables = variables.start.min(place)..variables.end.max(place + size);
         }
@@ -165,8 +178,13 @@ pub fn check(board: &Board, firmware: &Firmware) -> Result<Placement, PlacementE
     let entry = elf.elf_header().e_entry(endian);
     let stack = match elf.section_by_name(".vector_table") {
         Some(table) => Some(vectors(table.data().unwrap_or_default(), entry, &program, &ram)?),
-        None => within("the entry", range(entry, 2), "the firmware's flash", &program).map(|()| None)?,
+        None => {
+            let seen = places.iter().find(|allowed| allowed.contains(&u64::from(entry)));
+            within("the entry", range(entry, 2), "the firmware's flash", seen.unwrap_or(&program))?;
+            None
+        }
     };
+    flash.boot.check(flash.start, &segments)?;
     Ok(Placement { segments, entry, stack, variables })
 }
 

@@ -5,7 +5,8 @@
 //! those who have a probe, and users of Rust on microcontrollers mostly have it.
 
 use std::io;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
 
 /// What installs the command.
 pub const INSTALL: &str = "cargo install probe-rs-tools --locked";
@@ -37,7 +38,7 @@ pub struct Probe {
 }
 
 /// Starts `probe-rs` with nothing to ask the user.
-pub(super) fn command() -> Command {
+fn command() -> Command {
     let mut command = Command::new("probe-rs");
     command.stdin(Stdio::null()).env("NO_COLOR", "1");
     command
@@ -45,15 +46,29 @@ pub(super) fn command() -> Command {
 
 /// The probes that `probe-rs` finds.
 pub fn list() -> Result<Vec<Probe>, ProbeError> {
-    let output = command().arg("list").output().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => ProbeError::Missing,
-        _ => ProbeError::Start(error),
-    })?;
+    let output = command().arg("list").output().map_err(start_error)?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
         return Err(ProbeError::Failed(text.trim().lines().next().unwrap_or("no reason given").to_string()));
     }
     Ok(parse(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// Shows the logs of the firmware that runs on a part, until the user ends it; they go to standard output.
+pub fn attach(chip: &str, probe: Option<&str>, elf: &Path) -> Result<ExitStatus, ProbeError> {
+    let mut command = command();
+    command.args(["attach", "--non-interactive", "--chip", chip]);
+    if let Some(probe) = probe {
+        command.args(["--probe", probe]);
+    }
+    command.arg(elf).status().map_err(start_error)
+}
+
+fn start_error(error: io::Error) -> ProbeError {
+    match error.kind() {
+        io::ErrorKind::NotFound => ProbeError::Missing,
+        _ => ProbeError::Start(error),
+    }
 }
 
 /// Lines such as `[0]: STLink V2-1 -- 0483:374b:066DFF555654725187043434 (ST-LINK)`.

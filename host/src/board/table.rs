@@ -3,6 +3,8 @@
 
 use goldcrest_shared::kernels::Family;
 
+use super::boot::Boot;
+
 /// A board that the firmware runs on: in an emulator, on a desk, or both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Board {
@@ -41,6 +43,8 @@ pub struct Flash {
     pub ram_start: u32,
     /// Flash that comes in units of erasure of one size, from `start` up: how many, of how many bytes.
     pub sectors: &'static [(u32, u32)],
+    /// How the part starts a program.
+    pub boot: Boot,
     /// Bits per second of the serial line.
     pub baud: u32,
 }
@@ -120,6 +124,7 @@ const STM32F405: Flash = Flash {
     start: 0x0800_0000,
     ram_start: 0x2000_0000,
     sectors: &[(4, 16 * KIB), (1, 64 * KIB), (7, 128 * KIB)],
+    boot: Boot::Vectors,
     baud: 115_200,
 };
 
@@ -131,6 +136,7 @@ const ESP32C3: Flash = Flash {
     start: 0x3c00_0000,
     ram_start: 0x3fc8_0000,
     sectors: &[(1024, 4 * KIB)],
+    boot: Boot::Espressif,
     baud: 115_200,
 };
 
@@ -141,6 +147,7 @@ const NRF52840: Flash = Flash {
     start: 0,
     ram_start: 0x2000_0000,
     sectors: &[(256, 4 * KIB)],
+    boot: Boot::Vectors,
     baud: 115_200,
 };
 
@@ -151,6 +158,7 @@ const RP2040: Flash = Flash {
     start: 0x1000_0000,
     ram_start: 0x2000_0000,
     sectors: &[(512, 4 * KIB)],
+    boot: Boot::Rp2040,
     baud: 115_200,
 };
 
@@ -205,10 +213,15 @@ pub static BOARDS: &[Board] = &[
         rustflags: &[],
         family: Family::Dsp,
         flash_bytes: 512 * KIB,
-        slot_bytes: 160 * KIB,
+        slot_bytes: 192 * KIB,
         ram_bytes: 128 * KIB,
         machine: None,
-        flash: Some(Flash { chip: "nRF52833_xxAA", sectors: &[(128, 4 * KIB)], ..NRF52840 }),
+        flash: Some(Flash {
+            chip: "nRF52833_xxAA",
+            methods: &[Method::Probe, Method::Hex],
+            sectors: &[(128, 4 * KIB)],
+            ..NRF52840
+        }),
     },
     Board {
         name: "mps2-an385",
@@ -362,6 +375,7 @@ pub static BOARDS: &[Board] = &[
             chip: "RP235x",
             methods: &[Method::Uf2 { family: 0xe48b_ff59 }, Method::Probe],
             sectors: &[(1024, 4 * KIB)],
+            boot: Boot::Rp2350,
             ..RP2040
         }),
     },

@@ -10,6 +10,7 @@ use goldcrest_shared::quantize::moments::{Moments, Sample};
 use goldcrest_shared::quantize::random::Random;
 use goldcrest_shared::quantize::reference::run_node;
 use goldcrest_shared::quantize::rounding::WeightRange;
+use goldcrest_shared::quantize::ties;
 use goldcrest_shared::quantize::{FloatGraph, QuantizeReport};
 use goldcrest_shared::requantize::Multiplier;
 use goldcrest_shared::shape::{Shape, Window};
@@ -23,7 +24,7 @@ use crate::verify::{Pixels, Runner, RunnerError};
 /// Images that a thread runs at once.
 const CHUNK: usize = 10;
 /// Positions per image and layer that are looked at.
-const POSITIONS: usize = 64;
+pub const POSITIONS: usize = 64;
 
 /// Learns the weights of all convolutions, in the order of the network; those named in `int4` get weights of
 /// four bits.
@@ -57,6 +58,9 @@ pub fn learn_weights(
                     false => WeightRange::INT8,
                 };
                 learn(graph, index, conv.exact, &mut moments, learning, range);
+                if graph.nodes[index].output == graph.output {
+                    part_ties(graph, index, &wanted[index]);
+                }
             }
         }
         let node = &graph.nodes[index];
@@ -159,6 +163,16 @@ fn observe(graph: &QuantizedGraph, index: usize, values: &[i8], wanted: &[Vec<f3
         a.merge(b);
         a
     })
+}
+
+/// Moves the logits' biases so that equal logits favour no class.
+fn part_ties(graph: &mut QuantizedGraph, index: usize, wanted: &[Vec<f32>]) {
+    let QuantizedOp::Conv(conv) = &mut graph.nodes[index].op else { return };
+    let offsets = ties::offsets(&wanted.concat(), conv.bias.len());
+    for ((bias, multiplier), offset) in conv.bias.iter_mut().zip(&conv.multipliers).zip(offsets) {
+        let step = 65536.0 / f64::from(multiplier.k());
+        *bias = bias.saturating_add((offset * step).round() as i32);
+    }
 }
 
 /// Runs one node on all images.

@@ -7,6 +7,7 @@ mod pipeline;
 mod settings;
 mod source;
 mod sqnr;
+mod variants;
 
 use goldcrest_shared::quantize::FloatGraph;
 use goldcrest_shared::quantize::graph::ModelInfo;

@@ -5,10 +5,12 @@ use std::sync::Mutex;
 use goldcrest_shared::quantize::equalize::equalize;
 use goldcrest_shared::quantize::graph::{ModelInfo, QuantizedModel, QuantizedOp};
 use goldcrest_shared::quantize::learn::Learning;
+use goldcrest_shared::quantize::pixels::exact_pixels;
 use goldcrest_shared::quantize::statistics::Statistics;
 use goldcrest_shared::quantize::{FloatGraph, QuantizeError, QuantizeReport, check, quantize};
 
 use super::learn::learn_weights;
+use super::variants::{needed, varied};
 use super::{FloatNetwork, PipelineError, Settings, calibrate};
 use crate::dataset::Split;
 
@@ -19,6 +21,8 @@ const RIDGE: f64 = 0.03;
 pub struct Source {
     info: ModelInfo,
     images: Split,
+    /// Each image in as many variants as learning needs.
+    learned: Split,
     plain: Calibrated,
     /// Equalized forms made so far, by strength.
     equalized: Mutex<Vec<(f64, Calibrated)>>,
@@ -42,28 +46,28 @@ pub struct Outcome {
 }
 
 impl Source {
-    /// Calibrates a graph; `done` is told how many images more went through it.
+    /// Calibrates a graph, whose normalization moves into its first convolution where it can; `done` is told how
+    /// many images more went through it.
     ///
     /// # Errors
     /// When ONNX Runtime is missing or fails.
     pub fn calibrate(
-        graph: FloatGraph,
-        info: ModelInfo,
+        mut graph: FloatGraph,
+        mut info: ModelInfo,
         images: Split,
         done: &(dyn Fn(usize) + Sync),
     ) -> Result<Self, PipelineError> {
+        exact_pixels(&mut graph, &mut info);
+        let variants = needed(&graph, images.len());
         let statistics = calibrate(&graph, &info, &images, done)?;
-        Ok(Self { info, images, plain: Calibrated { graph, statistics }, equalized: Mutex::default() })
-    }
-
-    /// The graph as it came.
-    pub fn graph(&self) -> &FloatGraph {
-        &self.plain.graph
-    }
-
-    /// Labels and normalization.
-    pub fn info(&self) -> &ModelInfo {
-        &self.info
+        let learned = varied(&images, variants);
+        Ok(Self {
+            info,
+            images,
+            learned,
+            plain: Calibrated { graph, statistics },
+            equalized: Mutex::default(),
+        })
     }
 
     /// Quantizes with some settings.
@@ -81,7 +85,7 @@ impl Source {
         if settings.learn || !settings.int4.is_empty() {
             let network = FloatNetwork::load(&graph, &self.info)?;
             let learning = Learning { compensate: true, ridge: RIDGE };
-            learn_weights(&graph, &network, &mut model, &report, &self.images, learning, &settings.int4)?;
+            learn_weights(&graph, &network, &mut model, &report, &self.learned, learning, &settings.int4)?;
             check::check(&model).map_err(QuantizeError::from)?;
         }
         Ok(Outcome { float: graph, model, report })

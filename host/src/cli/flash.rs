@@ -182,7 +182,8 @@ fn flash_error(error: FlashError) -> anyhow::Error {
     if error.is_usage() { Usage(error.to_string()).into() } else { error.into() }
 }
 
-fn build_error(error: BuildError) -> anyhow::Error {
+/// A missing tool is a missing part; a build that fails is a failed run.
+pub fn build_error(error: BuildError) -> anyhow::Error {
     match error {
         BuildError::Failed { .. } | BuildError::Elf { .. } => error.into(),
         missing => Usage(missing.to_string()).into(),

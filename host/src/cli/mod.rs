@@ -18,6 +18,7 @@ pub mod pack;
 pub mod packing;
 mod progress;
 pub mod quantize;
+pub mod sweep;
 pub mod table;
 pub mod train;
 pub mod verify;
@@ -41,6 +42,7 @@ enum Command {
     Demo(demo::Args),
     Doctor(doctor::Args),
     Train(Box<train::Args>),
+    Sweep(sweep::Args),
     Eval(eval::Args),
     Quantize(quantize::Args),
     Verify(verify::Args),
@@ -61,6 +63,7 @@ impl Cli {
             Command::Demo(args) => demo::run(args, self.output),
             Command::Doctor(args) => doctor::run(args, self.output),
             Command::Train(args) => train::run(args, self.output),
+            Command::Sweep(args) => sweep::run(args, self.output),
             Command::Eval(args) => eval::run(args, self.output),
             Command::Quantize(args) => quantize::run(args, self.output),
             Command::Verify(args) => verify::run(args, self.output),

@@ -18,7 +18,7 @@ use super::{Output, Usage};
 use crate::calibrate::{Layer, Settings, Trial, choose_settings, normalize, quantize_model, take_over_model};
 use crate::dataset::Split;
 use crate::onnx::Model;
-use crate::onnx::import::is_quantized;
+use crate::onnx::import::{float_model, is_quantized};
 
 /// Quantize a float ONNX model to int8
 #[derive(Debug, clap::Args)]
@@ -126,7 +126,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     quantized.onnx.write(&args.out)?;
     if let Some(path) = &args.save_inputs {
-        std::fs::write(path, inputs(&quantized.model.info.normalization, &images))
+        std::fs::write(path, inputs(&float_model(&model)?.1.normalization, &images))
             .with_context(|| format!("{}: cannot write", path.display()))?;
     }
     let trial = |trial: &Trial| {

@@ -1,5 +1,6 @@
 //! `goldcrest train`: a network and a data set become a run with a trained model.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::data::DataArgs;
 use super::{Output, Usage};
 use crate::architecture;
+use crate::dataset::Dataset;
 use crate::onnx::Model;
 use crate::runtime::{self, Choice, Device, RuntimeError};
 use crate::training::metrics::Epoch;
@@ -26,6 +28,7 @@ use crate::training::{self, Backend, Progress, Run, Setup, Summary};
   goldcrest train runs/photos/model.onnx --data photos/ --out runs/more --learning-rate 0.001
   goldcrest train models/resnet8.onnx --data birds/ --resize 32x32 --out runs/birds --head 7 --freeze conv1,residual1
   goldcrest train dscnn --data photos/ --out runs/small --teacher runs/photos/best.onnx --temperature 4
+  goldcrest train runs/photos/best.onnx --data photos/ --out runs/int8 --qat --epochs 5 --learning-rate 0.001
   goldcrest train resnet8 --recipe resnet8 --data cifar10 --out runs/mixed --augment flip,crop=4,cutmix=1 --ema 0.999
   goldcrest train lenet5 --data photos/ --out runs/photos --resume --epochs 80")]
 pub struct Args {
@@ -39,7 +42,7 @@ pub struct Args {
     pub out: PathBuf,
     /// Give an ONNX model a fresh last layer for N classes; --freeze keeps the layers before it as they are
     #[arg(long, value_name = "N")]
-    pub head: Option<std::num::NonZeroUsize>,
+    pub head: Option<NonZeroUsize>,
     /// Use only the first N training images
     #[arg(long, value_name = "N")]
     pub images: Option<usize>,
@@ -54,21 +57,55 @@ pub struct Args {
     pub recipe: Option<PathBuf>,
     #[command(flatten)]
     pub options: Options,
+    #[command(flatten)]
+    pub machine: Machine,
+}
+
+/// How a run uses the machine.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Machine")]
+pub struct Machine {
     /// Threads of each operator; the input pipeline has its own
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Machine")]
+    #[arg(long, value_name = "N", default_value_t = 1)]
     pub threads: usize,
     /// Longest time between two checkpoints; one is written after each epoch anyway
-    #[arg(long, value_name = "MINUTES", default_value_t = 5.0, help_heading = "Machine")]
+    #[arg(long, value_name = "MINUTES", default_value_t = 5.0)]
     pub save_every: f64,
     /// What makes the steps
-    #[arg(long, value_enum, default_value_t, help_heading = "Machine")]
+    #[arg(long, value_enum, default_value_t)]
     pub backend: Backend,
     /// Where steps are made; auto takes a GPU where there are a driver, a GPU and an ONNX Runtime for it
-    #[arg(long, value_enum, default_value_t, help_heading = "Machine")]
+    #[arg(long, value_enum, default_value_t)]
     pub device: DeviceChoice,
     /// The ONNX Runtime library to use instead of the installed one
-    #[arg(long, value_name = "PATH", help_heading = "Machine")]
+    #[arg(long, value_name = "PATH")]
     pub runtime: Option<PathBuf>,
+}
+
+impl Machine {
+    /// Loads the runtime and finds the device; an error says what is missing.
+    pub(super) fn setup(&self) -> Result<Setup, Usage> {
+        let save_every = std::time::Duration::try_from_secs_f64(60.0 * self.save_every).map_err(|_| {
+            Usage(format!("--save-every is {}; expected a number of minutes, 0 or more", self.save_every))
+        })?;
+        let cuda = self.device.asks_for_cuda().map_err(usage)?;
+        let runtime = runtime::load(&Choice { library: self.runtime.clone(), cuda }).map_err(usage)?;
+        let device = match self.backend {
+            // The API computes on the processor: no need to look for a GPU.
+            Backend::TrainingApi if self.device == DeviceChoice::Auto => Device::Cpu,
+            _ => self.device.resolve(&runtime).map_err(usage)?,
+        };
+        Ok(Setup { backend: self.backend, device, threads: self.threads, save_every })
+    }
+}
+
+/// What to do with a folder that may hold a run.
+pub(super) fn existing(resume: bool, overwrite: bool) -> Existing {
+    match (resume, overwrite) {
+        (true, _) => Existing::Resume,
+        (_, true) => Existing::Replace,
+        _ => Existing::Refuse,
+    }
 }
 
 /// The device as the command line names it.
@@ -81,6 +118,18 @@ pub enum DeviceChoice {
 }
 
 impl DeviceChoice {
+    /// Whether to load the ONNX Runtime for GPUs; an error when a GPU is asked for and there is none.
+    fn asks_for_cuda(self) -> Result<bool, RuntimeError> {
+        match self {
+            Self::Cpu => Ok(false),
+            Self::Cuda => runtime::probe_cuda().map(|_| true),
+            Self::Auto => {
+                let gpu = Choice { cuda: true, ..Choice::default() };
+                Ok(runtime::probe_cuda().is_ok() && runtime::find(&gpu).is_ok())
+            }
+        }
+    }
+
     /// The device; an error says what is missing for it.
     fn resolve(self, runtime: &runtime::Info) -> Result<Device, RuntimeError> {
         let cuda = || -> Result<Device, RuntimeError> {
@@ -103,48 +152,28 @@ impl DeviceChoice {
 /// Runs the subcommand.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     // Cheap checks first: nobody waits for the images to be decoded to hear of a typing error.
-    let recipe = recipe(args).map_err(usage)?;
-    let save_every = std::time::Duration::try_from_secs_f64(60.0 * args.save_every).map_err(|_| {
-        Usage(format!("--save-every is {}; expected a number of minutes, 0 or more", args.save_every))
-    })?;
     let network = network(&args.network)?;
-    let existing = match (args.resume, args.overwrite) {
-        (true, _) => Existing::Resume,
-        (_, true) => Existing::Replace,
-        _ => Existing::Refuse,
-    };
-    let runtime = runtime::load(&Choice { library: args.runtime.clone() }).map_err(usage)?;
-    let device = match args.backend {
-        // The API computes on the processor: no need to look for a GPU.
-        Backend::TrainingApi if args.device == DeviceChoice::Auto => Device::Cpu,
-        _ => args.device.resolve(&runtime).map_err(usage)?,
-    };
+    let recipe = recipe(args, &network).map_err(usage)?;
+    if recipe.qat && !matches!(network, Network::Model { .. }) {
+        let advice = "train it first, then fine-tune its model.onnx";
+        return Err(Usage(format!(
+            "--qat fine-tunes an ONNX model, {} is an architecture; {advice}",
+            args.network
+        ))
+        .into());
+    }
+    let setup = args.machine.setup()?;
     let mut dataset = args.data.open()?;
     if let Some(count) = args.images {
         dataset.train = dataset.train.head(count);
     }
-    let model = match network {
-        Network::Model(model) => match args.head {
-            Some(classes) => architecture::replace_head(&model, classes.get(), recipe.seed)
-                .with_context(|| format!("cannot train {} with --head {classes}", args.network))
-                .map_err(|error| Usage(format!("{error:#}")))?,
-            None => model,
-        },
-        Network::Architecture(_) if args.head.is_some() => {
-            let advice = "an architecture ends with as many classes as the data set has";
-            return Err(Usage(format!("--head is for ONNX models: {advice}")).into());
-        }
-        Network::Architecture(architecture) => {
-            architecture.build(dataset.shape, dataset.classes.len(), recipe.seed)?
-        }
-    };
+    let model = network.build(args.head, &dataset, recipe.seed)?;
     training::check(&model, &dataset)?;
-    let run = Run::open(&args.out, existing)?;
+    let run = Run::open(&args.out, existing(args.resume, args.overwrite))?;
 
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_signals(&stop)?;
     let mut watcher = Watcher::new();
-    let setup = Setup { backend: args.backend, device, threads: args.threads, save_every };
     let summary = training::train(&model, &dataset, &recipe, &run, &setup, &stop, &mut |progress| {
         watcher.see(progress);
     });
@@ -154,11 +183,11 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     Ok(if summary.stopped { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-fn usage(error: impl std::error::Error) -> Usage {
+pub(super) fn usage(error: impl std::error::Error) -> Usage {
     Usage(error.to_string())
 }
 
-fn recipe(args: &Args) -> Result<Recipe, training::recipe::RecipeError> {
+fn recipe(args: &Args, network: &Network) -> Result<Recipe, training::recipe::RecipeError> {
     let mut options = args.options.clone();
     if let Some(path) = &args.recipe {
         options = options.or(Options::read(path)?);
@@ -167,18 +196,54 @@ fn recipe(args: &Args) -> Result<Recipe, training::recipe::RecipeError> {
     if args.resume && saved.is_file() {
         options = options.or(Options::read(&saved)?);
     }
-    options.resolve()
+    options.or(network.options()).resolve()
 }
 
-enum Network {
+/// What is to be trained.
+pub(super) enum Network {
     Architecture(architecture::Architecture),
-    Model(Model),
+    Model { name: String, model: Box<Model> },
 }
 
-fn network(name: &str) -> anyhow::Result<Network> {
+impl Network {
+    /// What the network says of itself: a model knows the normalization of its images.
+    pub(super) fn options(&self) -> Options {
+        match self {
+            Self::Architecture(_) => Options::default(),
+            Self::Model { model, .. } => Options::of_model(model),
+        }
+    }
+
+    /// The network for a data set, fresh weights drawn from `seed`; `head` gives an ONNX model so many classes.
+    pub(super) fn build(
+        &self,
+        head: Option<NonZeroUsize>,
+        dataset: &Dataset,
+        seed: u64,
+    ) -> anyhow::Result<Model> {
+        match (self, head) {
+            (Self::Model { model, .. }, None) => Ok((**model).clone()),
+            (Self::Model { name, model }, Some(classes)) => {
+                Ok(architecture::replace_head(model, classes.get(), seed)
+                    .map_err(|error| Usage(format!("cannot train {name} with --head {classes}: {error}")))?)
+            }
+            (Self::Architecture(architecture), None) => {
+                Ok(architecture.build(dataset.shape, dataset.classes.len(), seed)?)
+            }
+            (Self::Architecture(_), Some(_)) => {
+                let advice = "an architecture ends with as many classes as the data set has";
+                Err(Usage(format!("--head is for ONNX models: {advice}")).into())
+            }
+        }
+    }
+}
+
+/// Finds an architecture or reads a model.
+pub(super) fn network(name: &str) -> anyhow::Result<Network> {
     let path = Path::new(name);
     if path.extension().is_some_and(|extension| extension == "onnx") {
-        Ok(Network::Model(Model::read(path).with_context(|| format!("cannot train {name}"))?))
+        let model = Model::read(path).with_context(|| format!("cannot train {name}"))?;
+        Ok(Network::Model { name: name.to_owned(), model: Box::new(model) })
     } else {
         Ok(Network::Architecture(architecture::load(name).map_err(usage)?))
     }

@@ -103,6 +103,7 @@ pub(super) fn decode<L: Bytes>(
 
 /// Decodes one picture file: its shape (3 channels) and its RGB pixels, upright.
 pub(super) fn one(path: &Path) -> Result<(Shape, Vec<u8>), DatasetError> {
+    std::fs::metadata(path).map_err(|source| DatasetError::Io { path: path.to_path_buf(), source })?;
     let one = Labelled { name: path.display().to_string(), label: 0, locator: path.to_path_buf() };
     let file = File::read(&one)?;
     let opened = file.open()?;

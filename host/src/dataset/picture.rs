@@ -115,6 +115,6 @@ mod tests {
         let message = Picture::open(&path).unwrap_err().to_string();
         assert!(message.contains("notes.txt") && message.contains("neither JPEG nor PNG"), "{message}");
         let message = Picture::open(&folder.path().join("none.png")).unwrap_err().to_string();
-        assert!(message.contains("none.png"), "{message}");
+        assert!(message.contains("none.png: No such file"), "{message}");
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! A part is one file with two functions, [`Part::check`] and [`Part::fix`]; [`PARTS`] lists them.
 
+mod cuda;
 mod pip;
 mod qemu;
 mod runtime;
@@ -40,6 +41,9 @@ pub struct Part {
 
 /// Every part, in the order in which one may need the other.
 pub const PARTS: &[Part] = &[rust_targets::PART, pip::PART, runtime::PART, qemu::ARM, qemu::RISCV];
+
+/// What training on a GPU needs besides.
+pub const CUDA_PARTS: &[Part] = &[cuda::DRIVER, cuda::RUNTIME];
 
 impl Part {
     /// Checks the part and, with `fix`, installs it when it is missing. `say` hears of every

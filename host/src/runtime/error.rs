@@ -14,6 +14,11 @@ pub enum RuntimeError {
         "the ONNX Runtime with the training API is not installed (looked for {path}); run `goldcrest doctor --fix`"
     )]
     NotInstalled { path: PathBuf },
+    /// Nothing for GPUs in the cache folder.
+    #[error(
+        "the ONNX Runtime for GPUs and its CUDA libraries are not installed (looked for {path}); run `goldcrest doctor --cuda`, or pass --device cpu"
+    )]
+    CudaNotInstalled { path: PathBuf },
     /// The user named a file that is not there.
     #[error(
         "{by} names {path}, but there is no such file; name a libonnxruntime.so, or leave it out to use the installed one"

@@ -1,7 +1,7 @@
 //! The ONNX Runtime: found, installed and loaded while the program runs, never linked.
 //!
 //! In order: the library that [`Choice::library`] names, the one that `ORT_DYLIB_PATH` names, the
-//! training wheel in the cache folder. The wheel is a Python package that holds the only published
+//! training wheel in the cache folder, for the processor or for GPUs. The wheel is a Python package that holds the only published
 //! build with the training API; no Python runs (see [`python_module`] for how it is loaded).
 //!
 //! ```no_run
@@ -12,6 +12,7 @@
 //! ```
 
 mod cuda;
+mod cuda_libraries;
 mod elf;
 mod error;
 mod library;
@@ -27,7 +28,7 @@ use ort::session::builder::SessionBuilder;
 
 pub use cuda::{Device, probe as probe_cuda};
 pub use error::RuntimeError;
-pub use wheel::{CPU_TRAINING, Wheel};
+pub use wheel::{CPU_TRAINING, CUDA_TRAINING, Package, Wheel};
 
 /// The environment variable that names the user's own ONNX Runtime library.
 pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
@@ -40,6 +41,8 @@ pub const CACHE_VARIABLE: &str = "GOLDCREST_CACHE";
 pub struct Choice {
     /// This library and no other.
     pub library: Option<PathBuf>,
+    /// Where none is named: the wheel for GPUs.
+    pub cuda: bool,
 }
 
 /// The loaded ONNX Runtime.
@@ -54,19 +57,19 @@ pub struct Info {
 }
 
 /// Where an ONNX Runtime was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Found {
     /// A library with the C API, named by the user.
     Library(PathBuf),
-    /// The training wheel's library in the cache folder.
-    Wheel(PathBuf),
+    /// A training wheel's library in the cache folder.
+    Wheel(PathBuf, &'static Wheel),
 }
 
 impl Found {
     /// The library's file.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Library(path) | Self::Wheel(path) => path,
+            Self::Library(path) | Self::Wheel(path, _) => path,
         }
     }
 }
@@ -104,8 +107,14 @@ fn find_in(choice: &Choice, variable: Option<PathBuf>, cache: &Path) -> Result<F
             Err(RuntimeError::NamedLibraryMissing { path, by })
         };
     }
-    let path = CPU_TRAINING.library_path(cache);
-    if path.is_file() { Ok(Found::Wheel(path)) } else { Err(RuntimeError::NotInstalled { path }) }
+    let wheel = if choice.cuda { &CUDA_TRAINING } else { &CPU_TRAINING };
+    let path = wheel.library_path(cache);
+    match (path.is_file(), choice.cuda) {
+        (true, false) => Ok(Found::Wheel(path, wheel)),
+        (true, true) if cuda_libraries::installed(cache) => Ok(Found::Wheel(path, wheel)),
+        (false, false) => Err(RuntimeError::NotInstalled { path }),
+        (_, true) => Err(RuntimeError::CudaNotInstalled { path }),
+    }
 }
 
 /// Downloads the training wheel with pip and prepares its library in the cache folder; done at
@@ -115,24 +124,41 @@ pub fn install(progress: &mut dyn FnMut(&str)) -> Result<PathBuf, RuntimeError> 
     CPU_TRAINING.install(&cache_dir()?, wheel::PIP, progress)
 }
 
+/// Downloads ONNX Runtime's training build for GPUs and NVIDIA's libraries with pip, prepared in the cache folder;
+/// done at once when they are there already.
+pub fn install_cuda(progress: &mut dyn FnMut(&str)) -> Result<PathBuf, RuntimeError> {
+    wheel::supported_host()?;
+    let cache = cache_dir()?;
+    cuda_libraries::install(&cache, wheel::PIP, progress)?;
+    CUDA_TRAINING.install(&cache, wheel::PIP, progress)
+}
+
 /// Loads the ONNX Runtime, once per process; later calls give the same answer. Asking for another
 /// library after one is loaded is an error.
 pub fn load(choice: &Choice) -> Result<Info, RuntimeError> {
     let mut loaded = LOADED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Some(loaded) = loaded.as_ref() {
-        return match &choice.library {
-            Some(asked) if *asked != loaded.info.path => {
-                Err(RuntimeError::AlreadyLoaded { loaded: loaded.info.path.clone(), asked: asked.clone() })
-            }
-            _ => Ok(loaded.info.clone()),
+        if *choice == Choice::default() {
+            return Ok(loaded.info.clone());
+        }
+        let asked = match &choice.library {
+            Some(asked) => asked.clone(),
+            None => find(choice)?.path().to_owned(),
+        };
+        return match asked == loaded.info.path {
+            true => Ok(loaded.info.clone()),
+            false => Err(RuntimeError::AlreadyLoaded { loaded: loaded.info.path.clone(), asked }),
         };
     }
     let found = find(choice)?;
     let api = match &found {
         Found::Library(path) => library::open(path)?,
-        Found::Wheel(path) => {
+        Found::Wheel(path, wheel) => {
             wheel::supported_host()?;
-            python_module::open(path, &CPU_TRAINING)?
+            if choice.cuda {
+                cuda_libraries::preload(&cache_dir()?)?;
+            }
+            python_module::open(path, wheel)?
         }
     };
     let info = Info { version: api.version, path: found.path().to_owned(), has_training: api.has_training };
@@ -178,17 +204,18 @@ mod tests {
 
         std::fs::create_dir_all(wheel.parent().unwrap()).unwrap();
         std::fs::write(&wheel, "").unwrap();
-        assert_eq!(find_in(&automatic, None, cache.path()).unwrap(), Found::Wheel(wheel));
+        assert_eq!(find_in(&automatic, None, cache.path()).unwrap().path(), wheel);
+        let gpu = Choice { cuda: true, ..Choice::default() };
+        let missing = find_in(&gpu, None, cache.path()).unwrap_err();
+        assert!(missing.to_string().contains("goldcrest doctor --cuda"), "{missing}");
 
         let own = cache.path().join("libonnxruntime.so");
         let absent = find_in(&automatic, Some(own.clone()), cache.path()).unwrap_err();
         assert!(absent.to_string().contains(LIBRARY_VARIABLE), "{absent}");
         std::fs::write(&own, "").unwrap();
-        assert_eq!(
-            find_in(&automatic, Some(own.clone()), cache.path()).unwrap(),
-            Found::Library(own.clone())
-        );
-        let choice = Choice { library: Some(cache.path().join("other.so")) };
+        let found = find_in(&automatic, Some(own.clone()), cache.path()).unwrap();
+        assert!(matches!(found, Found::Library(path) if path == own));
+        let choice = Choice { library: Some(cache.path().join("other.so")), cuda: false };
         let absent = find_in(&choice, Some(own), cache.path()).unwrap_err();
         assert!(absent.to_string().contains("--runtime"), "{absent}");
     }
@@ -198,7 +225,7 @@ mod tests {
         let info = load(&Choice::default()).unwrap();
         assert!(info.has_training);
         assert_eq!(load(&Choice::default()).unwrap(), info);
-        let other = Choice { library: Some("other.so".into()) };
+        let other = Choice { library: Some("other.so".into()), cuda: false };
         assert!(matches!(load(&other), Err(RuntimeError::AlreadyLoaded { .. })));
         assert!(ort::training::training_api().is_ok());
         assert!(session().is_ok());

@@ -63,7 +63,7 @@ pub fn open(path: &Path, wheel: &Wheel) -> Result<Api, RuntimeError> {
     wheel::check_hash(path, &bytes, wheel.library_sha256)?;
     let problem = |problem| RuntimeError::NotALibrary { path: path.to_owned(), problem };
     let object = SharedObject::parse(&bytes).map_err(problem)?;
-    let bases = api_bases(&object, wheel.version).map_err(problem)?;
+    let bases = api_bases(&object, wheel.package.version).map_err(problem)?;
     let &[base] = bases.as_slice() else {
         return Err(RuntimeError::EntryPoint { path: path.to_owned(), found: bases.len() });
     };

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use goldcrest_shared::shape::Shape;
 
 use super::checkpoint::CheckpointError;
+use super::quantization_aware::QatError;
 use super::recipe::RecipeError;
 use super::run::RunError;
 use super::session::SessionError;
 use super::teacher::TeacherError;
 use crate::autodiff::AutodiffError;
+use crate::onnx::OnnxError;
 
 /// Why training did not get to its end.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,12 @@ pub enum TrainError {
     /// The teacher.
     #[error(transparent)]
     Teacher(#[from] TeacherError),
+    /// Training for int8.
+    #[error(transparent)]
+    Qat(#[from] Box<QatError>),
+    /// The prepared network of the run cannot be read.
+    #[error(transparent)]
+    Prepared(#[from] OnnxError),
     /// The run's folder.
     #[error(transparent)]
     Run(#[from] RunError),

@@ -15,6 +15,7 @@ pub mod plain_session;
 mod position;
 #[allow(unsafe_code)]
 mod processor_time;
+pub mod quantization_aware;
 pub mod recipe;
 #[cfg(test)]
 mod reference;
@@ -30,6 +31,7 @@ mod train;
 
 pub use error::TrainError;
 pub use fit::check;
+pub use quantization_aware::QatError;
 pub use recipe::Recipe;
 pub use run::Run;
 pub use setup::{Backend, Setup};

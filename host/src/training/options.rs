@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::recipe::{Distillation, Optimizer, Recipe, RecipeError};
 use super::schedule::Shape;
+use crate::dataset::Normalization;
+use crate::onnx::import::image_input;
+use crate::onnx::{Dimension, Model, info};
+use crate::sweep::Space;
 
 /// The options of a run; what is `None` was not given.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
@@ -84,6 +88,13 @@ pub struct Options {
     /// Softens the probabilities of teacher and student before they are compared [default: 4]
     #[arg(long)]
     pub temperature: Option<f32>,
+    /// Round weights and activations as the int8 model will; fine-tunes a trained ONNX model [default: false]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    pub qat: Option<bool>,
+    /// What `goldcrest sweep` varies.
+    #[arg(skip)]
+    #[serde(skip_serializing)]
+    pub search: Option<Space>,
     /// Seed of the weights, the order of the images and their augmentation [default: 0]
     #[arg(long)]
     pub seed: Option<u64>,
@@ -102,6 +113,34 @@ impl Options {
         };
         let text = text.map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
         toml::from_str(&text).map_err(|source| RecipeError::Parse { path: path.to_owned(), source })
+    }
+
+    /// What a trained model says of itself: the normalization of its images.
+    pub fn of_model(model: &Model) -> Self {
+        let Ok(input) = image_input(model) else { return Self::default() };
+        let classes = model.graph.outputs.first().and_then(|output| output.shape.as_deref()?.last());
+        let classes = classes.and_then(|classes| match classes {
+            Dimension::Fixed(classes) => usize::try_from(*classes).ok(),
+            Dimension::Named(_) => None,
+        });
+        match info::read(&model.metadata, input.shape.channels, classes.unwrap_or(0)) {
+            Ok(info) if model.metadata.contains_key(info::NORMALIZATION) => {
+                let Normalization { mean, std } = info.normalization;
+                Self { mean: Some(mean), std: Some(std), ..Self::default() }
+            }
+            _ => Self::default(),
+        }
+    }
+
+    /// The options of a table of keys and values.
+    pub fn of_table(table: &toml::Table) -> Result<Self, RecipeError> {
+        table.clone().try_into().map_err(|source| RecipeError::Table { source })
+    }
+
+    /// The keys of all options.
+    pub fn keys() -> Vec<String> {
+        let command = <Self as clap::Args>::augment_args(clap::Command::new(""));
+        command.get_arguments().filter_map(|option| option.get_long().map(str::to_owned)).collect()
     }
 
     /// These options, completed by `others` where they are silent.
@@ -130,12 +169,17 @@ impl Options {
             teacher: self.teacher.or(others.teacher),
             distill_weight: self.distill_weight.or(others.distill_weight),
             temperature: self.temperature.or(others.temperature),
+            qat: self.qat.or(others.qat),
+            search: self.search.or(others.search),
             seed: self.seed.or(others.seed),
         }
     }
 
     /// The complete recipe: the defaults where nothing is given, all values checked.
     pub fn resolve(self) -> Result<Recipe, RecipeError> {
+        if self.search.is_some() {
+            return Err(RecipeError::Search);
+        }
         if self.teacher.is_none()
             && let Some((key, found)) =
                 [("distill-weight", self.distill_weight), ("temperature", self.temperature)]
@@ -175,6 +219,7 @@ impl Options {
             validate: self.validate.unwrap_or(0.0),
             ema: self.ema.unwrap_or(0.0),
             distillation,
+            qat: self.qat.unwrap_or(false),
             seed: self.seed.unwrap_or(0),
         };
         recipe.check()?;

@@ -67,6 +67,8 @@ pub struct Recipe {
     /// Share of the mean weights that a step keeps; 0: no mean is kept.
     pub ema: f32,
     pub distillation: Option<Distillation>,
+    /// Rounds as the int8 model will.
+    pub qat: bool,
     pub seed: u64,
 }
 
@@ -80,6 +82,12 @@ pub enum RecipeError {
     /// The file is no TOML of a recipe; the message shows the line.
     #[error("{path}: {source}")]
     Parse { path: PathBuf, source: toml::de::Error },
+    /// Values that are none of a recipe.
+    #[error("{source}")]
+    Table { source: toml::de::Error },
+    /// A recipe that is yet to be found.
+    #[error("the recipe has a [search] table: `goldcrest sweep` reads it and writes a recipe to train with")]
+    Search,
     /// The augmentation is none.
     #[error("`augment`: {0}")]
     Augment(#[from] crate::dataset::RecipeError),
@@ -196,6 +204,8 @@ impl Recipe {
             teacher: self.distillation.as_ref().map(|distillation| distillation.teacher.clone()),
             distill_weight: self.distillation.as_ref().map(|distillation| distillation.weight),
             temperature: self.distillation.as_ref().map(|distillation| distillation.temperature),
+            qat: Some(self.qat),
+            search: None,
             seed: Some(self.seed),
         }
     }

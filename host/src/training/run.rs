@@ -51,13 +51,15 @@ const PROBE_BYTES: usize = 4 << 20;
 /// The effective recipe, in the run's folder.
 pub const RECIPE: &str = "recipe.toml";
 const METRICS: &str = "metrics.jsonl";
-const CHECKPOINT: &str = "checkpoint";
+/// The state after the last step that was saved, in the run's folder.
+pub const CHECKPOINT: &str = "checkpoint";
 const MODEL: &str = "model.onnx";
 const BEST: &str = "best.onnx";
 const ARTIFACTS: &str = "artifacts";
 const CONFUSION: &str = "confusion.jsonl";
 const EVENTS: &str = "tensorboard";
-const FILES: [&str; 8] = [RECIPE, METRICS, CONFUSION, CHECKPOINT, MODEL, BEST, ARTIFACTS, EVENTS];
+const PREPARED: &str = "prepared.onnx";
+const FILES: [&str; 9] = [RECIPE, METRICS, CONFUSION, CHECKPOINT, MODEL, BEST, PREPARED, ARTIFACTS, EVENTS];
 /// Begins the names of files that are being written; a killed process leaves them behind.
 const DRAFT: &str = ".goldcrest-";
 
@@ -138,6 +140,11 @@ impl Run {
     /// else on the test images.
     pub fn best(&self) -> PathBuf {
         self.path.join(BEST)
+    }
+
+    /// The network that training for int8 began with.
+    pub fn prepared(&self) -> PathBuf {
+        self.path.join(PREPARED)
     }
 
     /// Makes the folder of the artifacts that the training API reads; it is there while training runs.

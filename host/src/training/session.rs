@@ -139,6 +139,9 @@ pub(super) fn options(builder: SessionBuilder, threads: usize) -> Result<Session
         .doing(action)?
         .with_inter_threads(1)
         .doing(action)?
+        // Training for int8 rounds where the graph says so: integer kernels in between would round otherwise.
+        .with_config_entry("session.disable_quant_qdq", "1")
+        .doing(action)?
         .with_log_level(LogLevel::Error)
         .doing(action)
 }

@@ -9,7 +9,10 @@ use super::recipe::{Optimizer, Options, Recipe};
 use super::run::{Existing, Run};
 use super::{Backend, Progress, Setup, Summary, TrainError, train};
 use crate::dataset::{Dataset, glyphs};
-use crate::onnx::{Attribute, Model, Node};
+use crate::onnx::{Attribute, Model, Node, Tensor};
+use goldcrest_shared::quantize::given::Moved;
+
+mod int8;
 
 fn recipe(options: Options) -> Recipe {
     let defaults = Options { epochs: Some(3), batch: Some(32), momentum: Some(0.9), ..Options::default() };
@@ -174,6 +177,7 @@ fn a_resumed_run_with_dropout_and_adamw_ends_with_the_same_bits() {
 
 /// Trains a network on the drawn data set; stops after step `stop_at`.
 fn run_of(
+    dataset: &Dataset,
     model: &Model,
     setup: &Setup,
     folder: &Path,
@@ -183,7 +187,7 @@ fn run_of(
 ) -> Summary {
     let (run, stop) = (Run::open(folder, existing).unwrap(), AtomicBool::new(false));
     let mut steps = 0;
-    train(model, &dataset(), recipe, &run, setup, &stop, &mut |progress| {
+    train(model, dataset, recipe, &run, setup, &stop, &mut |progress| {
         steps += usize::from(matches!(progress, Progress::Step { .. }));
         stop.store(steps >= stop_at, Ordering::Relaxed);
     })
@@ -201,7 +205,7 @@ fn a_resumed_run_with_means_mixed_images_and_a_teacher_ends_with_the_same_bits()
     let setup = Setup::default();
     let mean = Some(vec![0.4]);
     let teaching = recipe(Options { epochs: Some(2), mean, ..Options::default() });
-    let teacher = run_of(&lenet, &setup, &teacher, Existing::Refuse, &teaching, usize::MAX).model;
+    let teacher = run_of(&dataset, &lenet, &setup, &teacher, Existing::Refuse, &teaching, usize::MAX).model;
     let model = network(&dataset, "dscnn");
     let options = Options {
         epochs: Some(2),
@@ -215,8 +219,9 @@ fn a_resumed_run_with_means_mixed_images_and_a_teacher_ends_with_the_same_bits()
     for backend in [Backend::TrainingApi, Backend::Session] {
         let setup = Setup { backend, ..Setup::default() };
         let at = |name: &str| folder.path().join(format!("{name}-{backend:?}"));
-        let go =
-            |name: &str, existing, stop_at| run_of(&model, &setup, &at(name), existing, &recipe, stop_at);
+        let go = |name: &str, existing, stop_at| {
+            run_of(&dataset, &model, &setup, &at(name), existing, &recipe, stop_at)
+        };
         let whole = go("whole", Existing::Refuse, usize::MAX);
         go("cut", Existing::Refuse, 4);
         let cut = go("cut", Existing::Resume, usize::MAX);
@@ -251,7 +256,7 @@ fn a_resumed_run_with_means_mixed_images_and_a_teacher_ends_with_the_same_bits()
     // Without the teacher and without mixing the losses are others.
     let plain = Recipe { distillation: None, ..recipe.clone() };
     let path = folder.path().join("plain");
-    let plain = run_of(&model, &setup, &path, Existing::Refuse, &plain, usize::MAX).epochs;
+    let plain = run_of(&dataset, &model, &setup, &path, Existing::Refuse, &plain, usize::MAX).epochs;
     assert!((plain[0].train_loss - losses[0]).abs() > 1e-3);
 }
 
@@ -267,7 +272,7 @@ fn a_fresh_last_layer_is_all_that_changes_when_the_rest_is_frozen() {
     let freeze = Some(vec!["conv".to_owned(), "linear1".to_owned(), "linear2".to_owned()]);
     let recipe = recipe(Options { epochs: Some(1), freeze, ..Options::default() });
     let path = folder.path().join("run");
-    let summary = run_of(&model, &Setup::default(), &path, Existing::Refuse, &recipe, usize::MAX);
+    let summary = run_of(&dataset(), &model, &Setup::default(), &path, Existing::Refuse, &recipe, usize::MAX);
     let trained = Model::read(&summary.model).unwrap();
     for (name, tensor) in &whole.graph.initializers {
         assert_eq!(trained.graph.initializers[name] == *tensor, !name.starts_with("linear3"), "{name}");

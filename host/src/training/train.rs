@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use goldcrest_shared::quantize::graph::ModelInfo;
+
 use super::api_session::ApiSession;
 use super::checkpoint::State;
 use super::error::{TrainError, write_error};
@@ -12,6 +14,7 @@ use super::learner::{Job, Learner};
 use super::metrics::{self, Confusion, Epoch};
 use super::plain_session::PlainSession;
 use super::position::Position;
+use super::quantization_aware;
 use super::recipe::Recipe;
 use super::run::{Run, write_atomically};
 use super::session::Session;
@@ -19,7 +22,7 @@ use super::setup::Setup;
 use super::teacher::Teacher;
 use super::tensorboard::Events;
 use crate::autodiff::{self, Parameter, SessionGraph, TrainingGraph};
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Split};
 use crate::onnx::Model;
 
 /// What happens during a run.
@@ -79,6 +82,14 @@ pub fn train(
         return Err(TrainError::Empty { part: "training" });
     }
     let steps = train.len().div_ceil(recipe.batch);
+    let prepared;
+    let model = match recipe.qat {
+        true => {
+            prepared = prepare(model, &train, dataset, recipe, run)?;
+            &prepared
+        }
+        false => model,
+    };
 
     let options = recipe.graph_options();
     let teacher = match &recipe.distillation {
@@ -123,6 +134,25 @@ pub fn train(
     }
     let model = learner.export(run.model())?;
     Ok(Summary { epochs, stopped, model })
+}
+
+/// The network that rounds as its int8 form does: made once for a run, so that a resumed one has the same scales.
+fn prepare(
+    model: &Model,
+    images: &Split,
+    dataset: &Dataset,
+    recipe: &Recipe,
+    run: &Run,
+) -> Result<Model, TrainError> {
+    let path = run.prepared();
+    if run.resumes {
+        return Ok(Model::read(&path)?);
+    }
+    let normalization = recipe.normalization(dataset.shape.channels)?;
+    let info = ModelInfo { labels: dataset.classes.clone(), normalization };
+    let prepared = quantization_aware::prepare(model, images, &info, recipe.seed).map_err(Box::new)?;
+    write_atomically(&path, &prepared.encode()).map_err(write_error(path))?;
+    Ok(prepared)
 }
 
 /// The graphs of a backend.

@@ -60,7 +60,7 @@ pub(super) fn contents(image: &Image<'_>) -> Result<(), ImageError> {
     let table = image.layer_count() as u64 * Record::BYTES as u64;
     block(image, "layer table", u32_at(bytes, field::LAYERS), table, ALIGNMENT)?;
     for (index, entry) in image.entries().enumerate() {
-        layer(image, &entry.record())
+        layer(image, &entry.layer().record)
             .map_err(|problem| ImageError::Layer { layer: index as u16, problem })?;
     }
     Ok(())

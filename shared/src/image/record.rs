@@ -1,7 +1,6 @@
 //! One entry of the layer table: which kernel reads what from where.
 
 use super::{u16_at, u32_at};
-use crate::engine::part;
 use crate::shape::{Padding, Shape, Window};
 
 /// Offsets of the fields of a layer record, in bytes.
@@ -242,9 +241,8 @@ impl<'a> Entry<'a> {
         self.bytes[field::KERNEL]
     }
 
-    /// The record alone.
     #[inline(always)]
-    pub fn record(&self) -> Record {
+    fn record(&self) -> Record {
         Record::decode(self.bytes)
     }
 
@@ -266,10 +264,14 @@ impl<'a> Entry<'a> {
     pub fn decode(&self) -> Layer<'a> {
         let record = self.record();
         let (weights, channels) = (record.weights, record.channels);
+        // Not `part`: the image check decodes layers before it knows that their blocks exist.
+        let block = |start: usize, length| {
+            self.image.get(start..).and_then(|rest| rest.get(..length)).unwrap_or_default()
+        };
         Layer {
             record,
-            weights: signed(part(self.image, weights.0, weights.1)),
-            channels: pairs(part(self.image, channels.0, channels.1 * Channel::BYTES)),
+            weights: signed(block(weights.0, weights.1)),
+            channels: pairs(block(channels.0, channels.1.saturating_mul(Channel::BYTES))),
         }
     }
 }

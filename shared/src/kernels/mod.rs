@@ -81,6 +81,8 @@ pub mod id {
     pub const DSP_DEPTHWISE: u8 = 35;
     pub const DSP_WINOGRAD: u8 = 36;
     pub const DSP_FULLY_CONNECTED: u8 = 37;
+    pub const DSP_SMALL_FULLY_CONNECTED: u8 = 38;
+    pub const DSP_DEPTHWISE_DIRECT: u8 = 39;
     pub const MVE_CONV: u8 = 64;
     pub const MVE_FULLY_CONNECTED: u8 = 65;
     pub(super) const LAST: u8 = MVE_FULLY_CONNECTED;
@@ -111,6 +113,18 @@ pub static TABLE: &[Kernel] = &[
     kernel(id::DSP_CONV, "dsp-conv", dsp::conv::needs, dsp::conv::run),
     kernel(id::DSP_WINOGRAD, "dsp-winograd", dsp::winograd::needs, dsp::winograd::run),
     kernel(id::DSP_DEPTHWISE, "dsp-depthwise", dsp::depthwise::needs, dsp::depthwise::run),
+    kernel(
+        id::DSP_DEPTHWISE_DIRECT,
+        "dsp-depthwise-direct",
+        dsp::depthwise_direct::needs,
+        dsp::depthwise_direct::run,
+    ),
+    kernel(
+        id::DSP_SMALL_FULLY_CONNECTED,
+        "dsp-small-fully-connected",
+        dsp::small_fully_connected::needs,
+        dsp::small_fully_connected::run,
+    ),
     kernel(
         id::DSP_FULLY_CONNECTED,
         "dsp-fully-connected",
@@ -259,6 +273,8 @@ pub(crate) use block::width as block_width;
 pub(crate) use dsp::ACCUMULATOR_LIMIT as DSP_ACCUMULATOR_LIMIT;
 #[cfg(feature = "quantize")]
 pub(crate) use dsp::HEIGHT as DSP_HEIGHT;
+#[cfg(feature = "quantize")]
+pub(crate) use dsp::conv::is_flat as dsp_conv_is_flat;
 #[cfg(feature = "quantize")]
 pub(crate) use dsp::winograd;
 #[cfg(feature = "quantize")]

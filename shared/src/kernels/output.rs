@@ -100,7 +100,7 @@ impl Output {
 
 /// `saturate((t + rounding + parity) >> 16)`, where the parity is bit 16 of `t`.
 #[inline(always)]
-fn saturated(t: i32, rounding: i32) -> i32 {
+pub fn saturated(t: i32, rounding: i32) -> i32 {
     #[cfg(goldcrest_armv7)]
     {
         let result;

@@ -67,7 +67,13 @@ impl<'a> Rows<'a> {
         let (shape, window) = (record.input.shape, record.window);
         let (count, pitch) = (reach(&window), pitch(shape, &window) as usize);
         let ring = part(scratch, 0, count * pitch);
-        ring.iter().for_each(|value| value.set(record.input_zero));
+        // What lies between the margins is copied before it is read.
+        let inner = shape.width * shape.channels;
+        for row in ring.chunks(pitch.max(1)) {
+            let (left, rest) = row.split_at(row.len().min(window.padding.left * shape.channels));
+            let margins = left.iter().chain(rest.get(inner..).unwrap_or_default());
+            margins.for_each(|value| value.set(record.input_zero));
+        }
         let zero = record.input_zero;
         Self { ring, input, shape, window, zero, count, pitch, loaded: 0, slot: 0, first: 0, top: 0 }
     }
@@ -130,7 +136,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Bytes of a row.
-    #[cfg(any(goldcrest_mve, not(target_os = "none")))]
+    #[cfg(any(goldcrest_mve, goldcrest_dsp, not(target_os = "none")))]
     pub fn pitch(&self) -> usize {
         self.pitch
     }

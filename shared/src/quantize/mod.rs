@@ -14,6 +14,7 @@ pub mod learn;
 mod lower;
 pub mod moments;
 pub mod pack;
+pub mod pixels;
 pub mod planner;
 mod quantizer;
 pub mod random;
@@ -23,6 +24,7 @@ pub mod rounding;
 mod scales;
 pub mod simplify;
 pub mod statistics;
+pub mod ties;
 
 pub use graph::{FloatGraph, QuantizedGraph};
 pub use quantizer::{LayerReport, Options, QuantizeError, QuantizeReport, quantize, quantize_given};

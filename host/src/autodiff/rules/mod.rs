@@ -8,6 +8,7 @@ pub(super) mod concat;
 pub(super) mod conv;
 pub(super) mod div;
 pub(super) mod dropout;
+pub(super) mod fake_quantize;
 pub(super) mod gemm;
 pub(super) mod global_average_pool;
 pub(super) mod hard_sigmoid;

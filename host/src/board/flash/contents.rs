@@ -76,6 +76,12 @@ impl Contents {
         &self.pieces
     }
 
+    /// What belongs to the model.
+    pub fn model(&self) -> Self {
+        let model = self.pieces.iter().filter(|piece| piece.what != "firmware");
+        Self { pieces: model.cloned().collect() }
+    }
+
     /// The bytes of pages of `N` bytes that hold something, by address; what no piece fills is 0xff, as erased
     /// flash is.
     pub fn pages<const N: usize>(&self) -> Vec<(u32, [u8; N])> {

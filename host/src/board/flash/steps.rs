@@ -128,10 +128,7 @@ impl Order<'_> {
     /// bytes.
     fn model_runs(&self, flash: &Flash) -> Vec<(u32, Vec<u8>)> {
         let mut runs: Vec<(u32, Vec<u8>)> = Vec::new();
-        for (address, sector) in self.contents.pages::<4096>() {
-            if u64::from(address) < self.firmware.slot_start {
-                continue;
-            }
+        for (address, sector) in self.contents.model().pages::<4096>() {
             let offset = address - flash.start;
             match runs.last_mut() {
                 Some((start, bytes)) if *start + bytes.len() as u32 == offset => bytes.extend(sector),

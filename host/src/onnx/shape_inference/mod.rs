@@ -277,6 +277,13 @@ fn infer(site: &Site<'_>) -> Result<Vec<TensorType>, ShapeError> {
         ) => broadcast::elementwise(site),
         ("", "Where") => broadcast::select(site),
         ("", "Expand") => broadcast::expand(site),
+        ("", "QuantizeLinear") => {
+            let element = site.input(2).map_or(data_type::UINT8, |zero| zero.element);
+            Ok(vec![TensorType { element, ..site.input(0)?.clone() }])
+        }
+        ("", "DequantizeLinear") => {
+            Ok(vec![TensorType { element: data_type::FLOAT, ..site.input(0)?.clone() }])
+        }
         ("", "Cast") => layout::cast(site),
         ("", "Conv") => window::conv(site),
         ("", "ConvTranspose") => window::conv_transpose(site),

@@ -125,26 +125,62 @@ fn pointwise_convolutions_are_their_definition() {
     }
 }
 
+/// Output channels that fill vectors, with every way to share them out among loops.
+#[test]
+fn channels_in_lanes_are_their_definition() {
+    let mut random = Random::new(4);
+    for (inputs, outputs, side, stride) in
+        [(8, 16, 5, 1), (17, 48, 9, 1), (19, 80, 7, 2), (33, 112, 4, 1), (16, 32, 20, 1), (12, 64, 11, 3)]
+    {
+        for kernel in [1, 2, 3] {
+            let geometry = Geometry {
+                groups: 1,
+                inputs,
+                outputs,
+                input: [side, side + 3],
+                output: [side, side + 3].map(|side| (side + 1 - kernel + stride) / stride),
+                kernel: [kernel; 2],
+                stride: [stride; 2],
+                dilation: [1, 1],
+                padding: [1, 0],
+            };
+            check(geometry, 3, &mut random);
+        }
+    }
+}
+
 /// The order of sums does not depend on who makes them.
 #[test]
 fn threads_change_no_bit() {
     let mut random = Random::new(3);
-    let (geometry, _) = std::iter::repeat_with(|| draw(&mut random)).flatten().next().unwrap();
-    let convolution = Convolution::new(geometry);
-    let [x_size, y_size, w_size] = convolution.sizes();
-    let images = 200;
-    let mut numbers = |count: usize| (0..count).map(|_| random.range(-1.0, 1.0)).collect::<Vec<f32>>();
-    let [x, w, dy] = [images * x_size, w_size, images * y_size].map(&mut numbers);
-    let run = |parallel: Parallel| {
-        let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
-        convolution.forward(&x, &w, None, &mut y, parallel);
-        let wanted = Gradients { dx: Some(&mut dx), dw: Some(&mut dw), db: None };
-        convolution.backward(&dy, &x, &w, wanted, parallel);
-        [y, dx, dw]
-    };
-    let threads: Parallel = &|count, run| {
-        use rayon::prelude::*;
-        (0..count).into_par_iter().for_each(run);
-    };
-    assert_eq!(run(threads), run(ONE_THREAD));
+    for (groups, inputs, outputs) in [(1, 3, 5), (1, 16, 32), (20, 1, 1)] {
+        let geometry = Geometry {
+            groups,
+            inputs,
+            outputs,
+            input: [6, 7],
+            output: [6, 7],
+            kernel: [3, 3],
+            stride: [1, 1],
+            dilation: [1, 1],
+            padding: [1, 1],
+        };
+        let convolution = Convolution::new(geometry);
+        let [x_size, y_size, w_size] = convolution.sizes();
+        let images = 200;
+        let mut numbers = |count: usize| (0..count).map(|_| random.range(-1.0, 1.0)).collect::<Vec<f32>>();
+        let [x, w, dy] = [images * x_size, w_size, images * y_size].map(&mut numbers);
+        let run = |parallel: Parallel| {
+            let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
+            convolution.forward(&x, &w, None, &mut y, parallel);
+            let wanted = Gradients { dx: Some(&mut dx), dw: Some(&mut dw), db: None };
+            convolution.backward(&dy, &x, &w, wanted, parallel);
+            [y, dx, dw]
+        };
+        let threads: Parallel = &|count, run| {
+            use rayon::prelude::*;
+            (0..count).into_par_iter().for_each(run);
+        };
+        assert_eq!(run(threads), run(ONE_THREAD));
+    }
 }

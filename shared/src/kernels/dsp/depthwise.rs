@@ -1,4 +1,5 @@
-//! Depthwise convolution with one output channel per input channel. Weights `[channel][column][pair of
+//! Depthwise convolution with one output channel per input channel, for windows that lie side by side, so that each
+//! column serves several outputs. Weights `[channel][column][pair of
 //! kernel rows]`, each a word of two rows' weights as [`planes`](super::planes) hold the values, filled up
 //! to an even number of words per channel.
 #![allow(unsafe_code)]
@@ -22,7 +23,8 @@ fn words(record: &Record) -> usize {
 pub fn needs(record: &Record) -> Option<Needs> {
     let (input, output) = (record.input.shape.channels, record.output.shape.channels);
     let same = record.groups == input && input == output;
-    let planar = record.window.dilation[1] == 1 && record.window.kernel[0] <= HEIGHT;
+    let near = record.window.dilation[1] == 1 && record.window.stride[1] == 1;
+    let planar = near && record.window.kernel[0] <= HEIGHT && record.output.shape.width >= PIXELS;
     if !window_fits(record) || !same || !planar || record.wide {
         return None;
     }
@@ -64,7 +66,7 @@ struct Windows<'a> {
     plane: usize,
     /// Words from one output's window to the next.
     step: usize,
-    /// Whether windows have three rows and columns at a stride of 1 or 2.
+    /// Whether windows have three rows and columns.
     #[cfg(goldcrest_dsp)]
     three: bool,
     width: usize,
@@ -82,7 +84,7 @@ impl<'a> Windows<'a> {
             plane: planes.words(),
             step: window.stride[1] * planes.pairs(),
             #[cfg(goldcrest_dsp)]
-            three: window.kernel == [3, 3] && window.stride[1] <= 2,
+            three: window.kernel == [3, 3],
             width: output.shape.width,
             pitch: output.shape.channels,
         }
@@ -91,29 +93,12 @@ impl<'a> Windows<'a> {
     /// An output row, saturated but not bounded.
     fn row(&self, planes: &Planes, memory: &[Cell<u32>], rows: &Rows<'_>, row: &[Cell<i8>]) {
         let Some(filler) = planes.filler(memory, rows) else { return };
-        if self.width >= PIXELS {
-            return self.groups(&filler, memory, row, self.width, self.pitch, &mut |_, _| {});
-        }
-        let tile = [const { Cell::new(0) }; PIXELS * CHANNELS];
-        self.groups(&filler, memory, &tile, PIXELS, CHANNELS, &mut |first, count| {
-            for (pixel, values) in tile.chunks(CHANNELS).take(self.width).enumerate() {
-                rows::copy(part(values, 0, count), part(row, pixel * self.pitch + first, count));
-            }
-        });
+        self.groups(&filler, memory, row);
     }
 
-    /// All channels of `width` pixels, `pitch` values from one to the next; where the target has room for
-    /// four channels only, `done` takes them to their place.
+    /// All channels of a row.
     #[cfg(not(goldcrest_dsp))]
-    fn groups(
-        &self,
-        filler: &Filler<'_>,
-        planes: &[Cell<u32>],
-        target: &[Cell<i8>],
-        width: usize,
-        pitch: usize,
-        done: &mut impl FnMut(usize, usize),
-    ) {
+    fn groups(&self, filler: &Filler<'_>, planes: &[Cell<u32>], target: &[Cell<i8>]) {
         use super::super::simd::{multiply_add, set};
         for first in (0..self.pitch).step_by(CHANNELS) {
             filler.fill(first);
@@ -122,34 +107,25 @@ impl<'a> Windows<'a> {
                 part(self.channels, first, count).iter().enumerate()
             {
                 let weights = part(self.weights, (first + channel) * self.words * 4, self.words * 4);
-                for pixel in 0..width {
+                for pixel in 0..self.width {
                     let values = part(planes, channel * self.plane + pixel * self.step, self.words);
                     let products = weights.as_chunks::<4>().0.iter().zip(values);
                     let sum = products.fold(bias, |sum, (weight, value)| {
                         multiply_add(sum, u32::from_le_bytes(weight.map(|byte| byte as u8)), value.get())
                     });
-                    let at = pixel * pitch + (first + channel) % pitch;
+                    let at = pixel * self.pitch + first + channel;
                     set(target, at, self.last.saturated(sum, multiplier));
                 }
             }
-            done(first, count);
         }
     }
 
-    /// All channels of `width` pixels, `pitch` values from one to the next; where the target has room for
-    /// four channels only, `done` takes them to their place.
+    /// All channels of a row.
     #[cfg(goldcrest_dsp)]
-    fn groups(
-        &self,
-        filler: &Filler<'_>,
-        planes: &[Cell<u32>],
-        target: &[Cell<i8>],
-        width: usize,
-        pitch: usize,
-        done: &mut impl FnMut(usize, usize),
-    ) {
-        let weights = part(self.weights, 0, self.pitch * self.words * 4);
-        let channels = part(self.channels, 0, self.pitch);
+    fn groups(&self, filler: &Filler<'_>, planes: &[Cell<u32>], target: &[Cell<i8>]) {
+        let (width, pitch) = (self.width, self.pitch);
+        let weights = part(self.weights, 0, pitch * self.words * 4);
+        let channels = part(self.channels, 0, pitch);
         let fits = planes.len() >= CHANNELS * self.plane
             && self.plane >= (width - 1) * self.step + self.words
             && target.len() >= width * pitch;
@@ -166,19 +142,15 @@ impl<'a> Windows<'a> {
             step: 4 * self.step,
             words: 4 * self.words,
         };
-        let run = match (self.three, self.step) {
-            (true, 2) => armv7em::three,
-            (true, _) => armv7em::three_by_two,
-            _ => armv7em::any,
-        };
+        let run = if self.three { armv7em::three } else { armv7em::any };
         let rest = if width.is_multiple_of(PIXELS) { 0 } else { width - PIXELS };
         let (planes, target) = (planes.as_ptr().cast::<u32>(), target.as_ptr().cast_mut().cast::<i8>());
         let mut weights = weights.as_ptr();
         let mut first = 0;
-        while first < self.pitch {
+        while first < pitch {
             filler.fill(first);
-            call.count = (self.pitch - first).min(CHANNELS);
-            let place = target.wrapping_add(if pitch == self.pitch { first } else { 0 });
+            call.count = (pitch - first).min(CHANNELS);
+            let place = target.wrapping_add(first);
             // SAFETY: `count` channels from `first` on have their weights, constants and planes, which hold the
             // windows of all pixels; the target holds them at each of `width` places `pitch` apart.
             // Weights and channels are aligned, because the image check saw to it.
@@ -189,7 +161,6 @@ impl<'a> Windows<'a> {
                 // SAFETY: as above; the tile ends with the row.
                 unsafe { run(weights, planes.add(rest * self.step), place.add(rest * pitch), &last) };
             }
-            done(first, call.count);
             first += CHANNELS;
             call.channels = call.channels.wrapping_add(CHANNELS);
             weights = weights.wrapping_add(CHANNELS * call.words);
@@ -349,21 +320,6 @@ mod armv7em {
             column!(32), third!("r12"), second!("lr"),
             column!(40), third!("lr"),
             "adds r0, #32\n",
-        )
-    );
-    channels!(
-        /// Windows of 3 x 3, two columns apart.
-        three_by_two, three_columns!(), concat!(
-            column!(0), first!("r10"),
-            column!(8), second!("r10"),
-            column!(16), third!("r10"), first!("r11"),
-            column!(24), second!("r11"),
-            column!(32), third!("r11"), first!("r12"),
-            column!(40), second!("r12"),
-            column!(48), third!("r12"), first!("lr"),
-            column!(56), second!("lr"),
-            column!(64), third!("lr"),
-            "adds r0, #64\n",
         )
     );
     channels!(

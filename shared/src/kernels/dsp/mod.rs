@@ -33,13 +33,16 @@ pub mod conv;
 #[cfg(goldcrest_dsp)]
 pub mod copy;
 pub mod depthwise;
+pub mod depthwise_direct;
 pub mod fully_connected;
 mod multiply;
 mod patch;
 mod planes;
 #[cfg(goldcrest_dsp)]
 mod requantize;
+pub mod small_fully_connected;
 pub mod sums;
+mod tiles;
 pub mod winograd;
 
 /// Output pixels that are computed at once.

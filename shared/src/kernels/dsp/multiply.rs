@@ -77,6 +77,13 @@ impl<'a> Multiply<'a> {
         }
     }
 
+    /// The weights, the loop over them, and what it needs for all whole pairs of channels and for an odd last one.
+    #[cfg(goldcrest_dsp)]
+    pub fn parts(&self) -> (&'a [i8], armv7em::Pairs, &armv7em::Call, Option<&armv7em::Call>) {
+        let (run, whole, odd) = &self.calls;
+        (self.weights, *run, whole, odd.as_ref())
+    }
+
     /// Writes the outputs of four pixels, HWC, saturated but not bounded.
     #[cfg(goldcrest_dsp)]
     #[inline]
@@ -99,7 +106,7 @@ impl<'a> Multiply<'a> {
 
 /// The loop of 2 output channels x 4 pixels.
 #[cfg(goldcrest_dsp)]
-mod armv7em {
+pub mod armv7em {
     use core::arch::naked_asm;
 
     use core::cell::Cell;

@@ -10,7 +10,7 @@ use core::cell::Cell;
 
 use super::super::product;
 use super::super::simd::{even, odd};
-use super::{HEIGHT, PIXELS};
+use super::PIXELS;
 use crate::engine::part;
 use crate::image::Record;
 
@@ -18,18 +18,18 @@ use crate::image::Record;
 #[derive(Clone, Copy, Debug)]
 pub struct Patch {
     /// Kernel rows.
-    height: usize,
+    pub height: usize,
     /// Runs per row.
-    runs: usize,
+    pub runs: usize,
     /// Groups of four bytes per run.
-    quads: usize,
+    pub quads: usize,
     /// Bytes from one run to the next.
-    run_step: usize,
+    pub run_step: usize,
     /// Bytes from one pixel to the next.
-    pixel_step: usize,
+    pub pixel_step: usize,
     /// Words of a tile.
     #[cfg(goldcrest_dsp)]
-    words: usize,
+    pub words: usize,
 }
 
 impl Patch {
@@ -61,46 +61,14 @@ impl Patch {
         self.quads().saturating_mul((8 * PIXELS) as u64)
     }
 
-    /// Fills a tile with the patches of the four output pixels from `first` on.
-    #[cfg(goldcrest_dsp)]
-    #[inline]
-    pub fn fill(&self, tile: &[Cell<u32>], sources: &[&[Cell<i8>]; HEIGHT], first: usize) {
-        let mut target = tile.as_ptr().cast_mut().cast::<u32>();
-        let Self { runs, quads, run_step, pixel_step, .. } = *self;
-        let start = first * pixel_step;
-        let reach = start + (PIXELS - 1) * pixel_step + (runs - 1) * run_step + 4 * quads;
-        if tile.len() < self.words || quads == 0 {
-            return;
-        }
-        for row in sources.iter().take(self.height) {
-            if row.len() < reach {
-                return;
-            }
-            let mut from = row.as_ptr().cast::<i8>().wrapping_add(start);
-            for _ in 0..runs {
-                // SAFETY: the row holds the runs of four pixels, `pixel_step` apart, in groups of 4 bytes; the tile
-                // holds a group of 8 words for each group of each run; cells may be written through shared references.
-                target = unsafe { armv7em::widen_four(from, target, quads, pixel_step) };
-                from = from.wrapping_add(run_step);
-            }
-        }
-    }
-
-    /// Fills a tile with the patches of the four output pixels from `first` on.
-    #[cfg(not(goldcrest_dsp))]
-    pub fn fill(&self, tile: &[Cell<u32>], sources: &[&[Cell<i8>]; HEIGHT], first: usize) {
-        let sources = sources.map(|row| row.get(first * self.pixel_step..).unwrap_or_default());
-        self.fill_some(tile, &sources, PIXELS);
-    }
-
-    /// Fills a tile with the patches of the first `count` output pixels; the words of other pixels keep what
+    /// Fills a tile with the patches of `count` output pixels from `first` on; the words of other pixels keep what
     /// they held.
-    pub fn fill_some(&self, tile: &[Cell<u32>], sources: &[&[Cell<i8>]; HEIGHT], count: usize) {
+    pub fn fill(&self, tile: &[Cell<u32>], sources: &[&[Cell<i8>]], first: usize, count: usize) {
         let words = 2 * PIXELS * self.quads;
-        let runs = sources.iter().take(self.height).flat_map(|row| (0..self.runs).map(move |run| (row, run)));
+        let runs = sources.iter().flat_map(|row| (0..self.runs).map(move |run| (row, run)));
         for ((row, run), target) in runs.zip(tile.chunks_exact(words.max(1))) {
             for pixel in 0..count.min(PIXELS) {
-                let start = pixel * self.pixel_step + run * self.run_step;
+                let start = (first + pixel) * self.pixel_step + run * self.run_step;
                 widen(part(row, start, 4 * self.quads), target, pixel);
             }
         }
@@ -108,7 +76,7 @@ impl Patch {
 }
 
 #[cfg(goldcrest_dsp)]
-mod armv7em {
+pub mod armv7em {
     use core::arch::naked_asm;
 
     /// Four bytes of four pixels. r0 bytes, r1 tile, r3, r12 and lr one, two and three steps.
@@ -132,14 +100,9 @@ mod armv7em {
         };
     }
 
-    /// Widens `quads` > 0 groups of 4 bytes of four runs, `step` bytes apart; the end of what it wrote.
+    /// Widens `quads` > 0 groups of 4 bytes of four runs, `step` bytes apart, and leaves the end of what it wrote in r1.
     #[unsafe(naked)]
-    pub unsafe extern "C" fn widen_four(
-        bytes: *const i8,
-        tile: *mut u32,
-        quads: usize,
-        step: usize,
-    ) -> *mut u32 {
+    pub unsafe extern "C" fn widen_four(bytes: *const i8, tile: *mut u32, quads: usize, step: usize) {
         naked_asm!(
             super::super::cpu!(),
             "push {{r4-r11, lr}}",
@@ -155,7 +118,6 @@ mod armv7em {
             "subs r2, #1",
             "bne 3b",
             "4:",
-            "mov r0, r1",
             "pop {{r4-r11, pc}}",
         )
     }

@@ -10,7 +10,7 @@ use core::cell::Cell;
 
 use super::super::product;
 use super::super::rows::Rows;
-use super::{HEIGHT, PIXELS};
+use super::HEIGHT;
 use crate::engine::part;
 use crate::image::Record;
 
@@ -38,9 +38,8 @@ impl Planes {
         let (input, window) = (record.input.shape, &record.window);
         let pairs = window.kernel[0].div_ceil(2);
         let columns = input.width + window.padding.left + window.padding.right;
-        // Narrow outputs still read the windows of four pixels, and windows are read in pairs of words.
-        let read = ((PIXELS - 1).saturating_mul(window.stride[1])).saturating_add(window.kernel[1]);
-        let words = product([columns.max(read), pairs]).saturating_add(1) as usize;
+        // Windows are read in pairs of words.
+        let words = product([columns, pairs]).saturating_add(1) as usize;
         Self { height: window.kernel[0], pairs, columns, words, channels: input.channels }
     }
 

@@ -156,6 +156,13 @@ fn is_wide(accumulator: i64, multiplier: Multiplier) -> bool {
     accumulator.saturating_mul(i64::from(multiplier.k())) >= (1 << 31) - (1 << 24)
 }
 
+/// Most weights of a fully connected layer for which twice the flash is spent on speed. Beyond, what a layer takes
+/// whatever its size no longer counts.
+const SMALL_WEIGHTS: usize = 4096;
+
+/// Fewest output columns of a depthwise convolution with which planes are faster.
+const PLANAR_WIDTH: usize = 12;
+
 /// The kernels of a family that compute a convolution, fastest first; the record says whether 32 bits are
 /// enough. To save code, a kernel that another one can stand in for is left out.
 fn kernels_of(step: &Step, conv: &QuantizedConv, options: &PackOptions) -> Vec<u8> {
@@ -169,6 +176,8 @@ fn kernels_of(step: &Step, conv: &QuantizedConv, options: &PackOptions) -> Vec<u
         // Two channels in one word: see `kernels::dsp`.
         let fits = |(low, high)| low >= -limit && high < limit;
         let dsp = (0..output.channels).all(|o| fits(accumulator_range(conv, o, step.record.input_zero)));
+        let small = conv.weights.len() <= SMALL_WEIGHTS && !step.record.wide;
+        kernels.extend((whole && small).then_some(id::DSP_SMALL_FULLY_CONNECTED));
         kernels.extend((dsp && whole).then_some(id::DSP_FULLY_CONNECTED));
         let record = Record { window: conv.window, groups: conv.groups, ..step.record };
         // With few input channels the transformations take more than they save.
@@ -178,9 +187,12 @@ fn kernels_of(step: &Step, conv: &QuantizedConv, options: &PackOptions) -> Vec<u
         kernels.extend((dsp && winograd && kernels::winograd::suits(&record)).then_some(id::DSP_WINOGRAD));
         let low = kernel[0] <= kernels::DSP_HEIGHT;
         kernels.extend((dsp && low && conv.groups == 1 && output.channels > 1).then_some(id::DSP_CONV));
-        let planar =
-            output.channels == conv.groups && conv.window.dilation[1] == 1 && low && !step.record.wide;
-        kernels.extend((depthwise && planar).then_some(id::DSP_DEPTHWISE));
+        let same = depthwise && output.channels == conv.groups && low && !step.record.wide;
+        // Columns that several windows share are worth the planes where there are many.
+        let shared = conv.window.stride[1] == 1 && output.width >= PLANAR_WIDTH;
+        let planar = shared && conv.window.dilation[1] == 1 && options.optimize != Optimize::Flash;
+        kernels.extend((same && planar).then_some(id::DSP_DEPTHWISE));
+        kernels.extend(same.then_some(id::DSP_DEPTHWISE_DIRECT));
     }
     if options.family == Family::Mve {
         kernels.extend(whole.then_some(id::MVE_FULLY_CONNECTED));
@@ -192,7 +204,12 @@ fn kernels_of(step: &Step, conv: &QuantizedConv, options: &PackOptions) -> Vec<u
     kernels.extend(pixel_pairs.then_some(id::PIXEL_PAIR_CONV));
     kernels.push(if depthwise { id::DEPTHWISE } else { id::CONV });
     if options.optimize == Optimize::Flash {
-        let special = [id::DSP_FULLY_CONNECTED, id::MVE_FULLY_CONNECTED, id::FULLY_CONNECTED];
+        let special = [
+            id::DSP_SMALL_FULLY_CONNECTED,
+            id::DSP_FULLY_CONNECTED,
+            id::MVE_FULLY_CONNECTED,
+            id::FULLY_CONNECTED,
+        ];
         kernels.retain(|kernel| !(whole && special.contains(kernel)));
         kernels.truncate(1);
     }

@@ -18,7 +18,11 @@ pub fn order(record: &Record, conv: &QuantizedConv, channels: &[Channel]) -> (Ve
         id::DSP_CONV => (dsp::convolution(conv, channels, record.output_zero), Vec::new()),
         id::DSP_WINOGRAD => (winograd::convolution(conv, channels), Vec::new()),
         id::DSP_DEPTHWISE => (dsp::depthwise(conv), channels.to_vec()),
+        id::DSP_DEPTHWISE_DIRECT => (dsp::depthwise_direct(conv, channels, record.output_zero), Vec::new()),
         id::DSP_FULLY_CONNECTED => dsp::fully_connected(conv, channels),
+        id::DSP_SMALL_FULLY_CONNECTED => {
+            (dsp::small_fully_connected(conv, channels, record.output_zero), Vec::new())
+        }
         id::MVE_CONV => mve::conv(conv, channels),
         id::MVE_FULLY_CONNECTED => mve::fully_connected(conv, channels),
         _ => (blocked(conv), channels.to_vec()),

@@ -9,9 +9,14 @@ use crate::kernels::{self, id};
 pub fn distance(record: &Record, which: usize) -> Option<i64> {
     let slot = [record.input, record.second][which.min(1)];
     match record.kernel {
-        id::CONV | id::DEPTHWISE | id::PIXEL_PAIR_CONV | id::DSP_CONV | id::DSP_DEPTHWISE | id::MVE_CONV => {
-            Some(row_by_row(record))
-        }
+        id::DSP_CONV if kernels::dsp_conv_is_flat(record) => Some(four_by_four(record)),
+        id::CONV
+        | id::DEPTHWISE
+        | id::PIXEL_PAIR_CONV
+        | id::DSP_CONV
+        | id::DSP_DEPTHWISE
+        | id::DSP_DEPTHWISE_DIRECT
+        | id::MVE_CONV => Some(row_by_row(record)),
         id::DSP_WINOGRAD => Some(band_by_band(record)),
         id::MAX_POOL | id::AVERAGE_POOL => Some(pixel_by_pixel(record)),
         id::ADD | id::MUL | id::LOOKUP if slot.shape == record.output.shape => Some(0),
@@ -31,6 +36,15 @@ fn row_by_row(record: &Record) -> i64 {
         .max()
         // All rows are copied before the first is written: anywhere over the input will do.
         .unwrap_or(-(record.output.shape.len() as i64))
+}
+
+/// A convolution with a window of one value reads four pixels before it writes their outputs.
+fn four_by_four(record: &Record) -> i64 {
+    let (input, output) = (record.input.shape.channels as i64, record.output.shape.channels as i64);
+    let pixels = (record.output.shape.height * record.output.shape.width) as i64;
+    // Behind each four but the last; the greatest distance is behind the first or behind the last of them.
+    let [first, last] = [4, (pixels - 1) / 4 * 4].map(|read| read * (output - input));
+    if pixels <= 4 { -(record.output.shape.len() as i64) } else { first.max(last) }
 }
 
 /// Winograd's kernel writes two rows at once; the last two may begin at an odd row.

@@ -40,6 +40,11 @@ fn run_words<'a>(a: &'a [i8], b: &'a [i8]) -> impl Iterator<Item = [[i8; 4]; 2]>
     })
 }
 
+/// What is added to products before the shift: `0x7fff`, and the zero point in the upper half.
+fn rounding(zero: i8) -> i32 {
+    0x7fff + (i32::from(zero) << 16)
+}
+
 /// Pairs of channels, each with where its sums start, its runs, its multipliers and the rounding of an output
 /// with a zero point; an odd last channel is paired with the one before it.
 pub fn convolution(conv: &QuantizedConv, channels: &[Channel], zero: i8) -> Vec<i8> {
@@ -50,7 +55,7 @@ pub fn convolution(conv: &QuantizedConv, channels: &[Channel], zero: i8) -> Vec<
         let runs = of_channel(conv, first).chunks(length).zip(of_channel(conv, first + 1).chunks(length));
         weights.extend(le_bytes([a.bias, b.bias]));
         weights.extend(runs.flat_map(|(a, b)| run_words(a, b)).flatten().flatten());
-        weights.extend(le_bytes([a.multiplier, b.multiplier, 0x7fff + (i32::from(zero) << 16)]));
+        weights.extend(le_bytes([a.multiplier, b.multiplier, rounding(zero)]));
     }
     weights
 }
@@ -74,6 +79,29 @@ pub fn depthwise(conv: &QuantizedConv) -> Vec<i8> {
             }
         }
         weights.resize(weights.len().next_multiple_of(8), 0);
+    }
+    weights
+}
+
+/// Fours of channels, each with where its sums start, `[tap][channels 0 and 2, channels 1 and 3]` as halfwords, the
+/// rounding of an output with a zero point, and its multipliers; filled up with zeros.
+pub fn depthwise_direct(conv: &QuantizedConv, channels: &[Channel], zero: i8) -> Vec<i8> {
+    let taps = conv.window.kernel[0] * conv.window.kernel[1];
+    let (count, mut weights) = (conv.bias.len(), Vec::new());
+    for first in (0..count).step_by(4) {
+        let four: [Channel; 4] =
+            core::array::from_fn(|channel| channels.get(first + channel).copied().unwrap_or_default());
+        weights.extend(le_bytes(four.map(|channel| channel.bias)));
+        for tap in 0..taps {
+            let halfwords = [0, 2, 1, 3].map(|channel| {
+                let channel = first + channel;
+                let weight = if channel < count { of_channel(conv, channel)[tap] } else { 0 };
+                i16::from(weight).to_le_bytes()
+            });
+            weights.extend(halfwords.into_iter().flatten().map(|byte| byte as i8));
+        }
+        weights.extend(le_bytes([rounding(zero)]));
+        weights.extend(le_bytes(four.map(|channel| channel.multiplier)));
     }
     weights
 }
@@ -103,4 +131,25 @@ pub fn fully_connected(conv: &QuantizedConv, channels: &[Channel]) -> (Vec<i8>, 
         first += block;
     }
     (weights, constants)
+}
+
+/// Pairs of outputs, each with where its sums start, `[eight values][output][two values]` as halfwords, its
+/// multipliers, and the rounding of an output with a zero point.
+pub fn small_fully_connected(conv: &QuantizedConv, channels: &[Channel], zero: i8) -> Vec<i8> {
+    let (count, mut weights) = (conv.bias.len(), Vec::new());
+    for first in (0..count).step_by(2) {
+        let [a, b] = [first, first + 1].map(|output| channels.get(output).copied().unwrap_or_default());
+        let values =
+            [first, first + 1].map(|output| if output < count { of_channel(conv, output) } else { &[] });
+        weights.extend(le_bytes([a.bias, b.bias]));
+        for eight in (0..values[0].len()).step_by(8) {
+            for values in values {
+                let value = |at: usize| values.get(eight + at).map_or(0, |&value| i16::from(value));
+                let halfwords = [0, 2, 1, 3, 4, 6, 5, 7].map(|at| value(at).to_le_bytes());
+                weights.extend(halfwords.into_iter().flatten().map(|byte| byte as i8));
+            }
+        }
+        weights.extend(le_bytes([a.multiplier, b.multiplier, rounding(zero)]));
+    }
+    weights
 }

@@ -1,8 +1,8 @@
 //! The RP2040's timer as a stopwatch: microseconds (RP2040 datasheet, section 4.6). Its Cortex-M0+ has no
 //! cycle counter.
 
-use super::Register;
 use crate::clock::Stopwatch;
+use crate::driver::Register;
 
 /// The lower half of the count, without latching the upper.
 const COUNT: usize = 0x4005_4028;
