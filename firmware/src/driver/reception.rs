@@ -69,6 +69,8 @@ impl Queue {
             if count > 0 || buffer.is_empty() {
                 return count;
             }
+            // Without a barrier the next section may begin before the interrupt is taken, for ever.
+            cortex_m::asm::isb();
         }
     }
 }

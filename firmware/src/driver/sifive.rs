@@ -56,17 +56,18 @@ impl Read for Uart {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
         let mut count = 0;
         while let Some(place) = buffer.get_mut(count) {
-            match self.next() {
+            // Cleared before the last look, so a byte that comes in now still ends the sleep.
+            let byte = self.next().or_else(|| {
+                self.wake.clear();
+                self.next()
+            });
+            match byte {
                 Some(byte) => {
                     *place = byte;
                     count += 1;
                 }
                 None if count > 0 => break,
-                // The interrupt lasts as long as a byte waits, so one that has come since the look ends the sleep.
-                None => {
-                    self.wake.clear();
-                    self.wake.sleep();
-                }
+                None => self.wake.sleep(),
             }
         }
         Ok(count)
