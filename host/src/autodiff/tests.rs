@@ -74,7 +74,7 @@ fn a_layer_that_does_not_fit_is_named() {
     for (weights, shape, node, words) in [
         ("conv2.weight", [16usize, 5, 5, 5].to_vec(), "conv2", "6 channels"),
         ("linear2.weight", vec![84, 100], "linear2", "[120]"),
-        ("linear3.bias", vec![7], "logits", "7"),
+        ("linear3.bias", vec![7], "linear3", "[7]"),
     ] {
         let mut model = architecture::load("lenet5").unwrap().build(Shape::new(32, 32, 3), 10, 1).unwrap();
         let zeros = vec![0.0; shape.iter().product()];

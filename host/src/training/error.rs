@@ -47,6 +47,11 @@ pub enum TrainError {
     /// A file of the run cannot be written.
     #[error("{path}: cannot write: {source}; the last checkpoint is whole, --resume continues it")]
     Write { path: PathBuf, source: std::io::Error },
+    /// Weights without a slope.
+    #[error(
+        "the network's weights are integers (`{name}`) and cannot be trained; take the float model that it came from, with --qat to train for int8, or go on with its run by --resume"
+    )]
+    Integers { name: String },
     /// Images and network do not fit.
     #[error("the network takes {found} images, those of the data set are {expected}; {advice}")]
     Shape { found: String, expected: Shape, advice: &'static str },

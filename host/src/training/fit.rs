@@ -2,13 +2,22 @@
 
 use super::error::TrainError;
 use crate::dataset::Dataset;
-use crate::onnx::{Dimension, Model};
+use crate::onnx::{Data, Dimension, Model};
 
 /// Checks that a network's input and output fit the images and classes of a data set.
 ///
 /// # Errors
-/// [`TrainError::Empty`], [`TrainError::Shape`], [`TrainError::Classes`].
+/// [`TrainError::Empty`], [`TrainError::Integers`], [`TrainError::Shape`], [`TrainError::Classes`].
 pub fn check(model: &Model, dataset: &Dataset) -> Result<(), TrainError> {
+    let integers = |name: &String| {
+        let weights = model.graph.initializers.get(name);
+        weights.is_some_and(|weights| {
+            weights.shape.len() > 1 && matches!(weights.data, Data::I8(_) | Data::U8(_))
+        })
+    };
+    if let Some(name) = model.graph.nodes.iter().flat_map(|node| &node.inputs).find(|&name| integers(name)) {
+        return Err(TrainError::Integers { name: name.clone() });
+    }
     for (part, split) in [("training", &dataset.train), ("test", &dataset.test)] {
         if split.is_empty() {
             return Err(TrainError::Empty { part });

@@ -11,6 +11,7 @@ use super::export;
 use super::metrics::{self, Confusion, Epoch};
 use super::position::{Position, Sums};
 use super::processor_time;
+use super::quantization_aware;
 use super::recipe::Recipe;
 use super::run::{Run, write_atomically};
 use super::session::{Feed, Lessons, Session};
@@ -204,9 +205,12 @@ impl Learner<'_, '_> {
 
     /// Writes the trained model.
     pub fn export(&self, path: PathBuf) -> Result<PathBuf, TrainError> {
-        let Job { model, dataset, normalization, .. } = &self.job;
+        let Job { model, dataset, recipe, normalization, .. } = &self.job;
         let description = ModelInfo { labels: dataset.classes.clone(), normalization: normalization.clone() };
-        let trained = export::trained(model, &self.session.state()?, &description);
+        let mut trained = export::trained(model, &self.session.state()?, &description);
+        if recipe.qat {
+            quantization_aware::settle(&mut trained);
+        }
         write_atomically(&path, &trained.encode()).map_err(write_error(path.clone()))?;
         Ok(path)
     }

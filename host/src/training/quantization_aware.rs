@@ -3,8 +3,8 @@
 //! The model is quantized once, with calibration images, which fixes the grid of every activation and the scale of
 //! every channel of weights. The network for training is the float network of that quantization (batch normalizations
 //! folded, channels equalized) with `QuantizeLinear` and `DequantizeLinear` where the int8 network rounds:
-//! behind every tensor that int8 keeps, and on weights. It is an ordinary ONNX file, and `goldcrest quantize` takes its
-//! scales over as they are. Biases stay float; rounding them to `input scale * weight scale` moves no output by more
+//! behind every tensor that int8 keeps, and on weights. Once trained and [settled](settle), it is an ordinary QDQ file,
+//! and `goldcrest quantize` takes its scales over as they are. Biases stay float; rounding them to `input scale * weight scale` moves no output by more
 //! than a fraction of its step.
 
 use std::collections::BTreeMap;
@@ -24,7 +24,9 @@ const CALIBRATION_IMAGES: usize = 500;
 #[non_exhaustive]
 pub enum QatError {
     /// The model has its scales already.
-    #[error("--qat: the model rounds to scales of its own already; leave --qat out to train it with them")]
+    #[error(
+        "--qat: the model is quantized already; fine-tune the float model that it came from, or go on with its run by --resume"
+    )]
     Quantized,
     /// The model has no int8 form, or it cannot be calibrated.
     #[error("--qat: {0}")]
@@ -44,6 +46,38 @@ pub fn prepare(model: &Model, images: &Split, info: &ModelInfo, seed: u64) -> Re
     let settings = Settings { learn: false, ..Settings::default() };
     let outcome = Source::calibrate(graph, info.clone(), images, &|_| ())?.quantize(&settings)?;
     Ok(rounding(&outcome))
+}
+
+/// Puts the integers that weights round to in their place: the form of a QDQ file, a quarter as large.
+pub fn settle(model: &mut Model) {
+    let Graph { nodes, initializers, .. } = &mut model.graph;
+    let bounds = |initializers: &BTreeMap<String, Tensor>, node: &Node| {
+        node.op == "Max"
+            && node.inputs.len() == 2
+            && node.inputs.iter().all(|input| initializers.contains_key(input))
+    };
+    let maxima: Vec<Node> = nodes.iter().filter(|node| bounds(initializers, node)).cloned().collect();
+    for maximum in maxima {
+        let reads = |node: &Node| node.op == "QuantizeLinear" && node.inputs[0] == maximum.outputs[0];
+        let Some(at) = nodes.iter().position(reads) else { continue };
+        let quantize = nodes[at].clone();
+        let (Some(weights), Some(scales)) = (
+            initializers.get(&maximum.inputs[0]).cloned(),
+            initializers.get(&quantize.inputs[1]).and_then(Tensor::as_f32).map(<[f32]>::to_vec),
+        ) else {
+            continue;
+        };
+        let values = weights.as_f32().unwrap_or_default();
+        let each = (values.len() / scales.len().max(1)).max(1);
+        let integers = values
+            .iter()
+            .enumerate()
+            .map(|(at, value)| (value / scales[at / each]).round_ties_even().clamp(-127.0, 127.0) as i8);
+        let integers = Tensor::new(&weights.shape, Data::I8(integers.collect()));
+        nodes.retain(|node| !reads(node) && node.outputs != maximum.outputs);
+        maximum.inputs.iter().for_each(|input| drop(initializers.remove(input)));
+        initializers.insert(quantize.outputs[0].clone(), integers);
+    }
 }
 
 /// The float network of a quantization, with its rounding.

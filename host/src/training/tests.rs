@@ -9,7 +9,7 @@ use super::recipe::{Optimizer, Options, Recipe};
 use super::run::{Existing, Run};
 use super::{Backend, Progress, Setup, Summary, TrainError, train};
 use crate::dataset::{Dataset, glyphs};
-use crate::onnx::{Attribute, Model, Node, Tensor};
+use crate::onnx::{Attribute, Model, Node};
 use goldcrest_shared::quantize::given::Moved;
 
 mod int8;

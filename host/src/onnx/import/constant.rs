@@ -25,23 +25,12 @@ pub fn most_elements(node: &Node, inputs: &[Option<Rc<Tensor>>]) -> usize {
         // Shapes and indices are looked at, not copied.
         "Reshape" | "Squeeze" | "Unsqueeze" | "Slice" => sizes.take(1).sum(),
         "Gather" => sizes.skip(1).sum(),
-        "Add" | "Sub" | "Mul" | "Div" | "Max" => {
-            let largest = sizes.max().unwrap_or(0).max(LIMIT);
-            broadcast_elements(inputs).min(largest)
+        "Add" | "Sub" | "Mul" | "Div" => {
+            let largest = sizes.clone().max().unwrap_or(0).max(LIMIT);
+            sizes.fold(1usize, usize::saturating_mul).min(largest)
         }
         _ => sizes.sum(),
     }
-}
-
-/// Elements of the tensor that all inputs broadcast to.
-fn broadcast_elements(inputs: &[Option<Rc<Tensor>>]) -> usize {
-    let shapes = || inputs.iter().flatten().map(|tensor| &tensor.shape);
-    let rank = shapes().map(Vec::len).max().unwrap_or(0);
-    let size = |axis: usize| {
-        let own = shapes().filter_map(|shape| shape.get((axis + shape.len()).checked_sub(rank)?));
-        own.copied().max().unwrap_or(1)
-    };
-    (0..rank).map(size).fold(1usize, usize::saturating_mul)
 }
 
 fn attribute_elements(attribute: &Attribute) -> usize {
@@ -89,7 +78,6 @@ pub fn fold(node: &Node, inputs: &[Option<Rc<Tensor>>]) -> Result<Tensor, Proble
         "Sub" => arithmetic(input(0)?, input(1)?, |a, b| a - b, i64::wrapping_sub),
         "Mul" => arithmetic(input(0)?, input(1)?, |a, b| a * b, i64::wrapping_mul),
         "Div" => arithmetic(input(0)?, input(1)?, |a, b| a / b, |a, b| a.checked_div(b).unwrap_or(0)),
-        "Max" => arithmetic(input(0)?, input(1)?, f32::max, i64::max),
         "Sqrt" => map(input(0)?, f32::sqrt),
         "Neg" => map(input(0)?, |value| -value),
         "Exp" => map(input(0)?, f32::exp),

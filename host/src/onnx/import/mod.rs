@@ -47,8 +47,8 @@ const PROBLEM: usize = 300;
 /// Most channels of an activation.
 const CHANNELS: usize = 1 << 14;
 
-/// Constants that the importer may make, in elements, beside three times those of the file, which bounded,
-/// quantized and dequantized weights are: a file must not make it allocate more than a few times its own size.
+/// Constants that the importer may make, in elements, beside twice those of the file: a file must not make it
+/// allocate more than a few times its own size.
 const CONSTANTS: usize = 1 << 16;
 
 /// The operator sets that rules are written for.
@@ -331,7 +331,7 @@ impl<'a> Importer<'a> {
             grids: HashMap::new(),
             scales: HashMap::new(),
             weights: HashMap::new(),
-            budget: 3 * constants + CONSTANTS,
+            budget: 2 * constants + CONSTANTS,
         })
     }
 
