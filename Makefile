@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 CLIPPY_FIRMWARE = $(CARGO) clippy --quiet --profile firmware --package goldcrest-firmware
-GOLDCREST = $(CARGO) run --quiet --release --package goldcrest --
+GOLDCREST = $(CARGO) run --quiet --release --bin goldcrest --
 # A data set: a folder, an archive, `cifar10` or `glyphs`. Empty: what is at hand.
 DATA ?=
 # Seconds that each fuzz target runs.
@@ -16,8 +16,9 @@ demo: doctor ## Train, quantize, prove and run on an emulated board (DATA=SPEC)
 test: doctor ## Every test, on the real runtime and the real emulator
 	$(CARGO) test --release --workspace
 
+# All default members at once: of one package alone, features differ and the host crate is built again for the tests.
 build: ## The `goldcrest` command, in target/release
-	$(CARGO) build --release --package goldcrest
+	$(CARGO) build --release
 
 doctor: build ## Find or install what is needed
 	$(GOLDCREST) doctor --fix
