@@ -9,9 +9,13 @@ use crate::kernels::{self, id};
 pub fn distance(record: &Record, which: usize) -> Option<i64> {
     let slot = [record.input, record.second][which.min(1)];
     match record.kernel {
-        id::CONV | id::DEPTHWISE | id::PIXEL_PAIR_CONV | id::DSP_CONV | id::DSP_DEPTHWISE | id::MVE_CONV => {
-            Some(row_by_row(record))
-        }
+        id::CONV
+        | id::INT4_CONV
+        | id::DEPTHWISE
+        | id::PIXEL_PAIR_CONV
+        | id::DSP_CONV
+        | id::DSP_DEPTHWISE
+        | id::MVE_CONV => Some(row_by_row(record)),
         id::DSP_WINOGRAD => Some(band_by_band(record)),
         id::MAX_POOL | id::AVERAGE_POOL => Some(pixel_by_pixel(record)),
         id::ADD | id::MUL | id::LOOKUP if slot.shape == record.output.shape => Some(0),
