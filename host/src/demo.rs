@@ -154,7 +154,8 @@ pub fn run(options: &Options, stop: &AtomicBool, observer: &mut dyn Observer) ->
         options.board_images.min(dataset.test.len())
     ));
     let board = Some((options.board, options.board_images));
-    let scope = Scope { onnxruntime: ONNX_RUNTIME_IMAGES, board, packing: PackOptions::default() };
+    let scope =
+        Scope { onnxruntime: ONNX_RUNTIME_IMAGES, board, packing: PackOptions::default(), image: None };
     let done = observer.images(dataset.test.len());
     let comparison = verify_model(&onnx, &dataset.test, scope, &*done)?;
     drop(done);

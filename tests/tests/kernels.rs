@@ -75,7 +75,11 @@ fn layers_of_many_shapes_are_the_references() {
             let options = PackOptions { family: board.family, winograd, ..PackOptions::default() };
             kernels.extend(compare(board, &random::layers(seed, LAYERS), &options, seed));
         }
-        for kernel in special.iter().chain(&COMMON) {
+        let mut small = random::layers(NETWORKS, LAYERS);
+        random::to_four_bits(&mut small);
+        let options = PackOptions { family: board.family, ..PackOptions::default() };
+        kernels.extend(compare(board, &small, &options, NETWORKS));
+        for kernel in special.iter().chain(&COMMON).chain(&["int4-conv"]) {
             assert!(kernels.contains(kernel), "{name}: no layer ran {kernel}: {kernels:?}");
         }
         let depthwise = kernels.iter().any(|kernel| kernel.ends_with("depthwise"));

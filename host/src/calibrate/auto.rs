@@ -1,7 +1,7 @@
 //! `--auto`: a small set of settings, each tried on part of the calibration images and judged on the rest.
 
 use goldcrest_shared::quantize::FloatGraph;
-use goldcrest_shared::quantize::graph::{ModelInfo, QuantizedModel};
+use goldcrest_shared::quantize::graph::{ModelInfo, Node, QuantizedModel, QuantizedOp};
 use goldcrest_shared::quantize::range::RangeMethod;
 use rayon::prelude::*;
 
@@ -63,6 +63,41 @@ pub fn choose(
     Ok(search.trials)
 }
 
+/// How much the error of the logits may grow when layers take four bits: their root mean square may double.
+const INT4_ERROR: f64 = 4.0;
+
+/// The layers whose weights can have four bits, tried one after the other on calibration images held out, those with
+/// most weights first: each that leaves the squared error of the logits within [`INT4_ERROR`] times what it
+/// is with eight bits everywhere stays. Returns their names.
+///
+/// # Errors
+/// As [`choose`].
+pub fn choose_int4(
+    graph: &FloatGraph,
+    info: &ModelInfo,
+    images: &Split,
+    start: &Settings,
+    tried: &dyn Fn(&Trial),
+) -> Result<Vec<String>, PipelineError> {
+    let mut search = Search::new(graph, info, images)?;
+    let mut settings = Settings { int4: Vec::new(), ..start.clone() };
+    let model = search.source.quantize(&settings)?.model;
+    let most = INT4_ERROR * search.judge(&model)?.1;
+    let weights = |node: &Node<QuantizedOp>| match &node.op {
+        QuantizedOp::Conv(conv) => Some((node.name.clone(), conv.weights.len())),
+        _ => None,
+    };
+    let mut layers: Vec<(String, usize)> = model.graph.nodes.iter().filter_map(weights).collect();
+    layers.sort_by_key(|layer| std::cmp::Reverse(layer.1));
+    for (name, _) in layers {
+        settings.int4.push(name);
+        if search.attempt(settings.clone(), tried)? > most {
+            settings.int4.pop();
+        }
+    }
+    Ok(settings.int4)
+}
+
 struct Search {
     source: Source,
     held: Split,
@@ -89,9 +124,10 @@ impl Search {
         Ok(Self { source, held, exact, trials: Vec::new() })
     }
 
-    fn attempt(&mut self, settings: Settings, tried: &dyn Fn(&Trial)) -> Result<(), PipelineError> {
-        if self.trials.iter().any(|trial| trial.settings == settings) {
-            return Ok(());
+    /// The squared error of the logits with some settings.
+    fn attempt(&mut self, settings: Settings, tried: &dyn Fn(&Trial)) -> Result<f64, PipelineError> {
+        if let Some(trial) = self.trials.iter().find(|trial| trial.settings == settings) {
+            return Ok(trial.logit_mse);
         }
         let model = self.source.quantize(&settings)?.model;
         let (agreement, logit_mse) = self.judge(&model)?;
@@ -99,7 +135,7 @@ impl Search {
         tried(&trial);
         let at = self.trials.partition_point(|known| known.logit_mse <= logit_mse);
         self.trials.insert(at, trial);
-        Ok(())
+        Ok(logit_mse)
     }
 
     fn judge(&self, model: &QuantizedModel) -> Result<(f64, f64), PipelineError> {

@@ -19,7 +19,9 @@ use crate::verify::RunnerError;
 
 pub use auto::Trial;
 pub use float::{FloatNetwork, normalize};
-pub use pipeline::{Layer, PipelineError, Quantized, choose_settings, quantize_model, take_over_model};
+pub use pipeline::{
+    Layer, PipelineError, Quantized, choose_int4, choose_settings, quantize_model, take_over_model,
+};
 pub use settings::Settings;
 pub use source::{Outcome, Source};
 pub use sqnr::signal_to_noise;

@@ -99,6 +99,21 @@ pub fn choose_settings(
     auto::choose(&graph, &info, images, start, tried)
 }
 
+/// The layers that can have weights of four bits, judged on held-out calibration images; most weights first.
+///
+/// # Errors
+/// As [`quantize_model`].
+pub fn choose_int4(
+    model: &Model,
+    images: &Split,
+    start: &Settings,
+    tried: &dyn Fn(&Trial),
+) -> Result<Vec<String>, PipelineError> {
+    let (graph, info) = float_model(model)?;
+    check_images(&graph, images)?;
+    auto::choose_int4(&graph, &info, images, start, tried)
+}
+
 /// Takes over a model that another tool quantized (QDQ or QOperator), with its scales where they fit. Images
 /// are needed to measure the noise against the float model that the file's integers stand for, and for
 /// ranges that the file does not give.

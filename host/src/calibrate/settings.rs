@@ -33,6 +33,10 @@ impl std::fmt::Display for Settings {
             RangeMethod::Entropy => write!(f, "entropy")?,
         }
         write!(f, ", equalized {}, ", self.equalize)?;
-        f.write_str(if self.learn { "learned" } else { "nearest" })
+        f.write_str(if self.learn { "learned" } else { "nearest" })?;
+        match self.int4.is_empty() {
+            true => Ok(()),
+            false => write!(f, ", 4 bits: {}", self.int4.join(" ")),
+        }
     }
 }

@@ -15,7 +15,9 @@ use serde_json::json;
 use super::data::DataArgs;
 use super::table::Table;
 use super::{Output, Usage};
-use crate::calibrate::{Layer, Settings, Trial, choose_settings, normalize, quantize_model, take_over_model};
+use crate::calibrate::{
+    Layer, Settings, Trial, choose_int4, choose_settings, normalize, quantize_model, take_over_model,
+};
 use crate::dataset::Split;
 use crate::onnx::Model;
 use crate::onnx::import::{float_model, is_quantized};
@@ -51,7 +53,8 @@ pub struct Args {
     /// With --nearest: keep each bias as it is instead of correcting it for rounded weights
     #[arg(long, requires = "nearest")]
     pub no_bias_correction: bool,
-    /// Give this layer weights of four bits, in -8 to 7; may be repeated
+    /// Give this layer weights of four bits, in -8 to 7; may be repeated. `auto` finds the layers where held-out
+    /// calibration images allow it
     #[arg(long, value_name = "LAYER")]
     pub int4: Vec<String>,
     /// Also write the calibration images as the float network's inputs, for other quantizers (NumPy, float32,
@@ -62,6 +65,9 @@ pub struct Args {
     #[arg(long)]
     pub auto: bool,
 }
+
+/// Stands for the layers that can have four bits.
+const AUTO: &str = "auto";
 
 fn strength(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -106,7 +112,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         options: Options { range: args.range.into(), bias_correction: !args.no_bias_correction },
         equalize: args.equalize,
         learn: !args.nearest,
-        int4: args.int4.clone(),
+        int4: args.int4.iter().filter(|&name| name != AUTO).cloned().collect(),
     };
     let place = || args.model.display().to_string();
     let mut trials = Vec::new();
@@ -119,6 +125,16 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         .with_context(place)?;
         bar.finish_and_clear();
         settings.clone_from(&trials[0].settings);
+    }
+    if args.int4.iter().any(|name| name == AUTO) {
+        let bar = super::progress::steps("try four bits");
+        let found = choose_int4(&model, &images, &settings, &|trial| {
+            bar.set_message(trial.settings.int4.last().cloned().unwrap_or_default());
+            bar.tick();
+        })
+        .with_context(place)?;
+        bar.finish_and_clear();
+        settings.int4 = found;
     }
     let bar = super::progress::images("calibrate", images.len());
     let quantized =
@@ -140,6 +156,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         "calibration_images": images.len(),
         "seconds": started.elapsed().as_secs_f64(),
         "settings": settings.to_string(),
+        "int4": settings.int4,
         "trials": trials.iter().map(trial).collect::<Vec<_>>(),
         "layers": layers_to_json(&quantized.layers),
     });

@@ -17,7 +17,7 @@ use crate::verify::{Comparison, Difference, Scope, Stress, stress_model, verify_
 /// Compare every layer of an int8 model in tract, ONNX Runtime and our engine, on images and next to rounding ties
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  goldcrest verify model.int8.onnx --data cifar10\n  goldcrest verify model.int8.onnx --data glyphs --count 100 --json\n  goldcrest verify model.int8.onnx --data images.tar.gz --board mps2-an386\n\nExit code 0: equal, 1: a value differs, 2: could not run."
+    after_help = "Examples:\n  goldcrest verify model.int8.onnx --data cifar10\n  goldcrest verify model.int8.onnx --data glyphs --count 100 --json\n  goldcrest verify model.int8.onnx --data images.tar.gz --board mps2-an386\n  goldcrest verify model.int8.onnx --data cifar10 --image model.gci\n\nExit code 0: equal, 1: a value differs, 2: could not run."
 )]
 pub struct Args {
     /// Int8 ONNX model made by `goldcrest quantize`
@@ -33,6 +33,9 @@ pub struct Args {
     /// How many of the images the board computes
     #[arg(long, value_name = "N", default_value_t = 200, requires = "board")]
     pub board_images: usize,
+    /// Let our engine run this device image instead of one made from the model
+    #[arg(long, value_name = "FILE.gci")]
+    pub image: Option<PathBuf>,
     #[command(flatten)]
     pub packing: PackingArgs,
     /// How many of the images ONNX Runtime computes too
@@ -59,7 +62,11 @@ fn compare(args: &Args) -> anyhow::Result<(Comparison, Stress)> {
         None => None,
     };
     let packing = args.packing.options(Family::Portable);
-    let scope = Scope { onnxruntime: args.onnxruntime, board, packing };
+    let image = match &args.image {
+        Some(path) => Some(std::fs::read(path).with_context(|| path.display().to_string())?),
+        None => None,
+    };
+    let scope = Scope { onnxruntime: args.onnxruntime, board, packing, image };
     let images = args.data.open()?.test;
     let images = images.head(args.count.unwrap_or(images.len()));
     let bar = super::progress::images("verify", images.len());

@@ -1,7 +1,8 @@
 //! Our engine on the host, with the portable kernels: the packed device image, run as a board would.
 
 use goldcrest_shared::engine::Engine;
-use goldcrest_shared::image::Image;
+use goldcrest_shared::image::{Image, ImageError};
+use goldcrest_shared::kernels::Family;
 use goldcrest_shared::quantize::graph::{QuantizedGraph, QuantizedModel};
 use goldcrest_shared::quantize::pack::{PackOptions, Packed, pack};
 
@@ -25,6 +26,27 @@ impl HostEngine {
         Self::pack_as(model, &PackOptions::default())
     }
 
+    /// Runs a device image of a model, packed as the options say for the family that the image names. Its layers
+    /// must be those of the model; weights and constants may be any.
+    ///
+    /// # Errors
+    /// When the bytes are no such image.
+    pub fn load(model: &QuantizedModel, options: &PackOptions, bytes: Vec<u8>) -> Result<Self, ForeignImage> {
+        let image = Image::new_checked(&bytes)?;
+        let family = Family::ALL.into_iter().find(|family| family.code() == image.family());
+        let options = PackOptions { family: family.unwrap_or_default(), ..options.clone() };
+        let mut engine = Self::pack_as(model, &options)?;
+        let own = Image::new_checked(&engine.packed.bytes)?;
+        let records = |image: &Image<'_>| image.layers().map(|layer| layer.record).collect::<Vec<_>>();
+        let (found, expected) = (records(&image), records(&own));
+        if found != expected {
+            let same = found.iter().zip(&expected).take_while(|(found, expected)| found == expected).count();
+            return Err(ForeignImage::Layer { layer: same });
+        }
+        engine.packed.bytes = bytes;
+        Ok(engine)
+    }
+
     /// Packs a model as the options say. Kernels of other cores run as their plain twins.
     ///
     /// # Errors
@@ -36,6 +58,24 @@ impl HostEngine {
         let input = graph.tensor(graph.input).shape.len();
         Ok(Self { packed, nodes, input, count: graph.nodes.len() })
     }
+}
+
+/// Why a device image is not one of a model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ForeignImage {
+    /// The bytes are no device image.
+    #[error("no device image: {0}")]
+    Image(#[from] ImageError),
+    /// Other layers than the packer makes.
+    #[error(
+        "layer {layer} is not what this model makes; give the options that the image was packed with \
+         (--optimize, budgets, --winograd)"
+    )]
+    Layer { layer: usize },
+    /// The model cannot be packed so.
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
 }
 
 /// The node that each layer of a device image completes.

@@ -6,7 +6,7 @@ use goldcrest_shared::quantize::pack::PackOptions;
 use goldcrest_shared::shape::Shape;
 
 use super::emulator::{EmulatedBoard, StartError};
-use super::engine::HostEngine;
+use super::engine::{ForeignImage, HostEngine};
 use super::onnxruntime::Int8OnnxRuntime;
 use super::stress::{Stress, stress};
 use super::tract::Tract;
@@ -30,6 +30,9 @@ pub enum VerifyModelError {
     /// A runner cannot be loaded.
     #[error(transparent)]
     Runner(#[from] RunnerError),
+    /// The device image given is not one of the model.
+    #[error("the device image: {0}")]
+    Image(#[from] ForeignImage),
     /// The emulated board does not start.
     #[error(transparent)]
     Board(#[from] EmulatorError),
@@ -53,6 +56,8 @@ pub struct Scope {
     pub board: Option<(&'static Board, usize)>,
     /// How our engine's images are packed; each for the family of its core.
     pub packing: PackOptions,
+    /// A device image that our engine runs instead of one made from the model.
+    pub image: Option<Vec<u8>>,
 }
 
 /// A runner of a model, and how many images it computes.
@@ -98,7 +103,7 @@ pub fn stress_model(bytes: &[u8], scope: Scope) -> Result<Stress, VerifyModelErr
     let all = |images: usize| if images > 0 { usize::MAX } else { 0 };
     // Budgets are about the model, not about the networks of the stress.
     let packing = PackOptions { ram_budget: None, flash_budget: None, ..scope.packing };
-    let scope = Scope { onnxruntime: all(scope.onnxruntime), packing, ..scope };
+    let scope = Scope { onnxruntime: all(scope.onnxruntime), packing, image: None, ..scope };
     stress(&model, &|probe| {
         let onnx = int8::write(probe);
         start(probe, &onnx, &onnx.encode(), &scope)
@@ -113,7 +118,10 @@ fn start(
     scope: &Scope,
 ) -> Result<Vec<Contestant>, VerifyModelError> {
     let packing = |family| PackOptions { family, ..scope.packing.clone() };
-    let engine = HostEngine::pack_as(model, &packing(Family::Portable))?;
+    let engine = match &scope.image {
+        Some(bytes) => HostEngine::load(model, &scope.packing, bytes.clone())?,
+        None => HostEngine::pack_as(model, &packing(Family::Portable))?,
+    };
     let mut contestants = vec![
         Contestant { runner: Box::new(engine), images: usize::MAX },
         Contestant { runner: Box::new(Tract::load(bytes, &model.graph)?), images: usize::MAX },

@@ -105,7 +105,7 @@ fn every_runner_rounds_alike_next_to_ties() {
     let data = pictures();
     for name in ["lenet5", "every operator"] {
         let model = quantized(name, &data);
-        let scope = Scope { onnxruntime: 1, board: None, packing: PackOptions::default() };
+        let scope = Scope { onnxruntime: 1, board: None, packing: PackOptions::default(), image: None };
         let stress = stress_model(&int8::write(&model).encode(), scope).unwrap();
         assert_eq!(stress.first.as_ref().map(ToString::to_string), None, "{name}");
         assert!(stress.layers >= 5 && stress.placed > 10_000 && stress.ties > 100, "{name}: {stress:?}");

@@ -7,7 +7,7 @@ use crate::image::{Image, header_field};
 use crate::kernels::{self, Family};
 use crate::quantize::graph::QuantizedModel;
 use crate::quantize::pack::{Optimize, PackOptions, Packed, pack};
-use crate::quantize::random::{Builder, Random};
+use crate::quantize::random::{Builder, Random, to_four_bits};
 use crate::quantize::reference;
 use crate::shape::{Padding, Shape, Window};
 
@@ -19,7 +19,7 @@ fn window(kernel: usize, stride: usize, dilation: usize, padding: usize) -> Wind
 /// Networks that together have every operator, in the shapes that kernels tell apart. Several short ones, because
 /// the time to plan their memory grows faster than their length, and with few rows, because Miri takes a thousand
 /// times as long: nine columns hold Winograd's eight and a rest, three rows its two.
-fn networks() -> [QuantizedModel; 3] {
+fn networks() -> [QuantizedModel; 4] {
     let first = {
         let mut net = Builder::new(11, Shape::new(3, 9, 3), false);
         let first = net.conv(net.input(), 8, window(3, 1, 1, 1), 1, None);
@@ -54,7 +54,9 @@ fn networks() -> [QuantizedModel; 3] {
         let logits = net.fully_connected(hidden, 3);
         net.finish(logits)
     };
-    [first, windows, places]
+    let mut small = windows.clone();
+    to_four_bits(&mut small);
+    [first, windows, places, small]
 }
 
 /// The bytes of an image, aligned as an image must be.
@@ -121,8 +123,8 @@ fn the_networks_have_every_kernel() {
 
 #[test]
 fn damaged_images() {
-    let [_, windows, places] = networks();
-    let good = [windows, places].map(|model| packed(&model, Family::Portable, Optimize::Speed));
+    let [_, windows, places, small] = networks();
+    let good = [windows, places, small].map(|model| packed(&model, Family::Portable, Optimize::Speed));
     let mut random = Random::new(1);
     for index in 0..if cfg!(miri) { 20 } else { 200 } {
         let good = &good[index % good.len()];

@@ -146,6 +146,20 @@ proptest! {
     }
 
     #[test]
+    fn weights_of_four_bits(
+        seed: u64, shape in inputs(1..2), groups in 1usize..4, depth in 1usize..20, outputs in 1usize..10,
+        window in windows(), extreme: bool,
+    ) {
+        prop_assume!(window.output(shape.height, shape.width).is_some());
+        let shape = Shape::new(shape.height, shape.width, groups * depth);
+        let mut net = Builder::new(seed, shape, extreme);
+        let y = net.conv(net.input(), groups * outputs, window, groups, None);
+        let mut model = classify(net, y);
+        random::to_four_bits(&mut model);
+        compare(&model, seed);
+    }
+
+    #[test]
     fn pools(seed: u64, shape in inputs(1..68), window in windows(), extreme: bool, max: bool) {
         prop_assume!(window.output(shape.height, shape.width).is_some());
         let mut net = Builder::new(seed, shape, extreme);

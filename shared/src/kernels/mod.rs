@@ -18,6 +18,7 @@ mod conv;
 mod depthwise;
 mod dsp;
 mod fully_connected;
+mod int4;
 #[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`native` has other instructions"))]
 mod lookup;
 #[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`native` has other instructions"))]
@@ -76,6 +77,8 @@ pub mod id {
     pub const CONCAT: u8 = 9;
     pub const PAD: u8 = 10;
     pub const UPSAMPLE: u8 = 11;
+    pub const INT4_CONV: u8 = 12;
+    pub const INT4_FULLY_CONNECTED: u8 = 13;
     pub const PIXEL_PAIR_CONV: u8 = 16;
     pub const DSP_CONV: u8 = 34;
     pub const DSP_DEPTHWISE: u8 = 35;
@@ -109,6 +112,13 @@ pub static TABLE: &[Kernel] = &[
     kernel(id::CONCAT, "concat", concat::needs, concat::run),
     kernel(id::PAD, "pad", pad::needs, pad::run),
     kernel(id::UPSAMPLE, "upsample", upsample::needs, upsample::run),
+    kernel(id::INT4_CONV, "int4-conv", int4::conv::needs, int4::conv::run),
+    kernel(
+        id::INT4_FULLY_CONNECTED,
+        "int4-fully-connected",
+        int4::fully_connected::needs,
+        int4::fully_connected::run,
+    ),
     kernel(id::PIXEL_PAIR_CONV, "pixel-pair-conv", pixel_pairs::conv::needs, pixel_pairs::conv::run),
     kernel(id::DSP_CONV, "dsp-conv", dsp::conv::needs, dsp::conv::run),
     kernel(id::DSP_WINOGRAD, "dsp-winograd", dsp::winograd::needs, dsp::winograd::run),

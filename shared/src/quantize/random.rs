@@ -217,6 +217,15 @@ fn square(kernel: usize, stride: usize, padding: usize) -> Window {
     Window { padding, ..Window::new([kernel, kernel], [stride, stride]) }
 }
 
+/// Leaves the upper four bits of every weight.
+pub fn to_four_bits(model: &mut QuantizedModel) {
+    for node in &mut model.graph.nodes {
+        if let QuantizedOp::Conv(conv) = &mut node.op {
+            conv.weights.iter_mut().for_each(|weight| *weight >>= 4);
+        }
+    }
+}
+
 /// ResNet-8 of MLPerf Tiny (image classification) with random weights: 12,501,632
 /// multiply-accumulates.
 pub fn resnet8(seed: u64) -> QuantizedModel {

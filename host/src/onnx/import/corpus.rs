@@ -119,7 +119,8 @@ fn exported_models_are_exact_as_int8() {
         let images = Split::new(shape, pixels, vec![0; 12]);
         let quantized = quantize_model(&model, &images, &Settings::default(), &|_| {})
             .map_err(|error| error.to_string())?;
-        let scope = Scope { onnxruntime: usize::MAX, board: None, packing: PackOptions::default() };
+        let scope =
+            Scope { onnxruntime: usize::MAX, board: None, packing: PackOptions::default(), image: None };
         let comparison = verify_model(&quantized.onnx.encode(), &images.head(3), scope, &|_| {})
             .map_err(|error| error.to_string())?;
         assert!(comparison.references.iter().all(|&(_, images)| images == 3) && comparison.values() > 1000);

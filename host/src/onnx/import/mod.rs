@@ -49,7 +49,7 @@ const CHANNELS: usize = 1 << 14;
 
 /// Constants that the importer may make, in elements, beside twice those of the file: a file must not make it
 /// allocate more than a few times its own size.
-const CONSTANTS: usize = 1 << 16;
+const CONSTANTS: usize = 1 << 14;
 
 /// The operator sets that rules are written for.
 pub const OPSETS: std::ops::RangeInclusive<i64> = 11..=21;

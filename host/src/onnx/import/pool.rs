@@ -21,14 +21,21 @@ pub fn max(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
 pub fn average(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     let view = importer.image(node, 0)?;
     let shape = importer.graph.tensor(view.tensor).shape;
-    let window = window(node, shape)?;
-    if ceil_padding(node, &window, shape) != [0, 0] {
-        return unsupported(
-            "ceil_mode cuts its last window short; pad the input to a multiple of the stride",
-        );
-    }
+    let mut window = window(node, shape)?;
     let padded = window.padding != Default::default();
-    let counts = !padded || node.int("count_include_pad").unwrap_or(0) != 0;
+    let mut counts = !padded || node.int("count_include_pad").unwrap_or(0) != 0;
+    let [rows, columns] = ceil_padding(node, &window, shape);
+    if [rows, columns] != [0, 0] {
+        if padded && counts {
+            return unsupported(
+                "ceil_mode cuts its last window short, and its padding counts; pad the input before it",
+            );
+        }
+        // What rounding up reaches beyond the input never counts.
+        window.padding.bottom += rows;
+        window.padding.right += columns;
+        counts = false;
+    }
     let suffix = if counts { "" } else { "/with_padding" };
     let op = FloatOp::AveragePool { window, count_include_pad: true };
     let mut output = importer.push(node, suffix, op, &[view.tensor])?;

@@ -209,7 +209,13 @@ fn windows_that_round_up_and_pad_by_name() {
                 .with("kernel_shape", ints(&[2, 2]))
                 .with("pads", ints(&[1, 1, 0, 0])),
         )
-        .head("average", 4, 4);
+        .node(
+            Node::new("AveragePool", &["average"], &["short"])
+                .with("kernel_shape", ints(&[2, 2]))
+                .with("strides", ints(&[2, 2]))
+                .with("ceil_mode", Attribute::Int(1)),
+        )
+        .head("short", 4, 2);
     imported(&sample.model);
 }
 

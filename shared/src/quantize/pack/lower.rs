@@ -8,6 +8,7 @@ use crate::image::{Channel, Record, Slot};
 use crate::kernels::{self, Family, id};
 use crate::quantize::check::accumulator_range;
 use crate::quantize::graph::{Node, QuantizedConv, QuantizedGraph, QuantizedOp, TensorId};
+use crate::quantize::rounding::WeightRange;
 use crate::requantize::Multiplier;
 use crate::shape::{Padding, Window};
 
@@ -170,6 +171,12 @@ fn kernels_of(step: &Step, conv: &QuantizedConv, options: &PackOptions) -> Vec<u
     let Window { kernel, padding, .. } = conv.window;
     let whole = kernel == [input.height, input.width] && padding == Padding::default() && conv.groups == 1;
     let depthwise = conv.groups > 1 && conv.groups == input.channels;
+    let four_bits = |weight: &i8| (WeightRange::INT4.low..=WeightRange::INT4.high).contains(weight);
+    if !depthwise && conv.weights.iter().all(four_bits) {
+        // Whoever took four bits wants small weights; one kernel more would be code.
+        let special = whole && options.optimize != Optimize::Flash;
+        return vec![if special { id::INT4_FULLY_CONNECTED } else { id::INT4_CONV }];
+    }
     let mut kernels = Vec::new();
     if options.family == Family::Dsp {
         let limit = kernels::DSP_ACCUMULATOR_LIMIT;

@@ -14,6 +14,7 @@ use crate::quantize::graph::QuantizedConv;
 pub fn order(record: &Record, conv: &QuantizedConv, channels: &[Channel]) -> (Vec<i8>, Vec<Channel>) {
     match record.kernel {
         id::DEPTHWISE => (by_tap(conv), channels.to_vec()),
+        id::INT4_CONV | id::INT4_FULLY_CONNECTED => (int4(conv), channels.to_vec()),
         id::PIXEL_PAIR_CONV => (pixel_pairs(conv), channels.to_vec()),
         id::DSP_CONV => (dsp::convolution(conv, channels, record.output_zero), Vec::new()),
         id::DSP_WINOGRAD => (winograd::convolution(conv, channels), Vec::new()),
@@ -44,15 +45,25 @@ fn run_length(conv: &QuantizedConv) -> usize {
 
 /// `[group][block of output channels][tap][output channel of the block]`.
 fn blocked(conv: &QuantizedConv) -> Vec<i8> {
+    blocks(conv).concat()
+}
+
+/// The same with two weights in a byte; every block begins a new one.
+fn int4(conv: &QuantizedConv) -> Vec<i8> {
+    let pair = |pair: &[i8]| pair[0] & 0xf | pair.get(1).map_or(0, |second| second << 4);
+    blocks(conv).iter().flat_map(|block| block.chunks(2).map(pair)).collect()
+}
+
+fn blocks(conv: &QuantizedConv) -> Vec<Vec<i8>> {
     let outputs = conv.bias.len() / conv.groups;
     let taps = conv.weights.len() / conv.bias.len();
-    let mut weights = Vec::with_capacity(conv.weights.len());
+    let mut weights = Vec::new();
     for group in 0..conv.groups {
         let mut done = 0;
         while done < outputs {
             let (first, width) = (group * outputs + done, block_width(outputs - done));
             let of_tap = |tap| (first..first + width).map(move |o| of_channel(conv, o)[tap]);
-            weights.extend((0..taps).flat_map(of_tap));
+            weights.push((0..taps).flat_map(of_tap).collect());
             done += width;
         }
     }

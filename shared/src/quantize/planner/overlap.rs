@@ -11,6 +11,7 @@ pub fn distance(record: &Record, which: usize) -> Option<i64> {
     match record.kernel {
         id::DSP_CONV if kernels::dsp_conv_is_flat(record) => Some(four_by_four(record)),
         id::CONV
+        | id::INT4_CONV
         | id::DEPTHWISE
         | id::PIXEL_PAIR_CONV
         | id::DSP_CONV
