@@ -36,8 +36,7 @@ pub fn offsets(logits: &[f32], classes: usize) -> Vec<f64> {
 /// How often the two largest logits are those of each pair of classes, calls nearer than the median margin only; sums
 /// up to 1.
 fn close_calls(logits: &[f32], classes: usize) -> Vec<f64> {
-    let pairs: Vec<(usize, f32)> =
-        logits.chunks_exact(classes).filter_map(|logits| best_two(logits)).collect();
+    let pairs: Vec<(usize, f32)> = logits.chunks_exact(classes).filter_map(best_two).collect();
     let mut margins: Vec<f32> = pairs.iter().map(|pair| pair.1).collect();
     margins.sort_by(f32::total_cmp);
     let median = margins.get(margins.len() / 2).copied().unwrap_or(0.0);
