@@ -12,6 +12,7 @@ use super::session::SessionError;
 use super::teacher::TeacherError;
 use crate::autodiff::AutodiffError;
 use crate::onnx::OnnxError;
+use crate::onnx::info::InfoError;
 
 /// Why training did not get to its end.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,9 @@ pub enum TrainError {
     /// The prepared network of the run cannot be read.
     #[error(transparent)]
     Prepared(#[from] OnnxError),
+    /// What the prepared network says of its images.
+    #[error(transparent)]
+    Info(#[from] InfoError),
     /// The run's folder.
     #[error(transparent)]
     Run(#[from] RunError),

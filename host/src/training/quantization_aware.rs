@@ -2,7 +2,7 @@
 //!
 //! The model is quantized once, with calibration images, which fixes the grid of every activation and the scale of
 //! every channel of weights. The network for training is the float network of that quantization (batch normalizations
-//! folded, channels equalized) with `QuantizeLinear` and `DequantizeLinear` where the int8 network rounds:
+//! and the pixels' normalization folded, channels equalized) with `QuantizeLinear` and `DequantizeLinear` where the int8 network rounds:
 //! behind every tensor that int8 keeps, and on weights. Once trained and [settled](settle), it is an ordinary QDQ file,
 //! and `goldcrest quantize` takes its scales over as they are. Biases stay float; rounding them to `input scale * weight scale` moves no output by more
 //! than a fraction of its step.
@@ -14,7 +14,7 @@ use goldcrest_shared::quantize::graph::{ModelInfo, Quantization, QuantizedConv, 
 use crate::calibrate::{Outcome, PipelineError, Settings, Source};
 use crate::dataset::Split;
 use crate::onnx::import::{float_model, is_quantized};
-use crate::onnx::{Attribute, Data, Graph, Model, Node, Tensor, ValueInfo, float_export};
+use crate::onnx::{Attribute, Data, Graph, Model, Node, Tensor, ValueInfo, float_export, info};
 
 /// Training images that fix the grids.
 const CALIBRATION_IMAGES: usize = 500;
@@ -33,7 +33,8 @@ pub enum QatError {
     Quantize(#[from] PipelineError),
 }
 
-/// The network for training, calibrated with some of `images`.
+/// The network for training, calibrated with some of `images`. Its metadata say how its pixels are normalized, which
+/// is not always as `info` says.
 ///
 /// # Errors
 /// See [`QatError`].
@@ -84,6 +85,7 @@ pub fn settle(model: &mut Model) {
 fn rounding(outcome: &Outcome) -> Model {
     let Outcome { float, model: int8, report } = outcome;
     let mut model = float_export::write(float);
+    info::write(&int8.info, &mut model.metadata);
     let grid = |id| int8.graph.tensor(id).info;
     let mut grids = BTreeMap::from([(float.tensor(float.input).name.clone(), grid(int8.graph.input))]);
     let mut scales = BTreeMap::new();

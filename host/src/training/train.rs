@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use goldcrest_shared::quantize::graph::ModelInfo;
+use goldcrest_shared::quantize::graph::{ModelInfo, Normalization};
 
 use super::api_session::ApiSession;
 use super::checkpoint::State;
@@ -23,7 +23,7 @@ use super::teacher::Teacher;
 use super::tensorboard::Events;
 use crate::autodiff::{self, Parameter, SessionGraph, TrainingGraph};
 use crate::dataset::{Dataset, Split};
-use crate::onnx::Model;
+use crate::onnx::{Model, info};
 
 /// What happens during a run.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +75,7 @@ pub fn train(
     report: &mut dyn FnMut(Progress),
 ) -> Result<Summary, TrainError> {
     check(model, dataset)?;
-    let normalization = recipe.normalization(dataset.shape.channels)?;
+    let mut normalization = recipe.normalization(dataset.shape.channels)?;
     let set_aside = (dataset.train.len() as f64 * f64::from(recipe.validate)).round() as usize;
     let (train, validation) = dataset.train.divide(set_aside, recipe.seed);
     if train.is_empty() {
@@ -85,7 +85,9 @@ pub fn train(
     let prepared;
     let model = match recipe.qat {
         true => {
-            prepared = prepare(model, &train, dataset, recipe, run)?;
+            prepared = prepare(model, &train, dataset, &normalization, recipe.seed, run)?;
+            let (channels, classes) = (dataset.shape.channels, dataset.classes.len());
+            normalization = info::read(&prepared.metadata, channels, classes)?.normalization;
             &prepared
         }
         false => model,
@@ -141,16 +143,16 @@ fn prepare(
     model: &Model,
     images: &Split,
     dataset: &Dataset,
-    recipe: &Recipe,
+    normalization: &Normalization,
+    seed: u64,
     run: &Run,
 ) -> Result<Model, TrainError> {
     let path = run.prepared();
     if run.resumes {
         return Ok(Model::read(&path)?);
     }
-    let normalization = recipe.normalization(dataset.shape.channels)?;
-    let info = ModelInfo { labels: dataset.classes.clone(), normalization };
-    let prepared = quantization_aware::prepare(model, images, &info, recipe.seed).map_err(Box::new)?;
+    let info = ModelInfo { labels: dataset.classes.clone(), normalization: normalization.clone() };
+    let prepared = quantization_aware::prepare(model, images, &info, seed).map_err(Box::new)?;
     write_atomically(&path, &prepared.encode()).map_err(write_error(path))?;
     Ok(prepared)
 }
