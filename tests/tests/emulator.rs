@@ -40,7 +40,9 @@ fn compare(board: &'static Board, payload: &Payload, traced: u64, images: u64) -
     let model = emulator.info().model.unwrap();
     assert_eq!(emulator.info().board, board.name);
     assert_eq!((model.crc, model.arena_bytes as usize), (image.crc(), image.arena_bytes()));
-    assert_eq!(u64::from(emulator.info().firmware_bytes), emulator.firmware().flash_bytes, "{}", board.name);
+    // The firmware counts up to its initial values; where it has none, their place is still aligned.
+    let (told, programmed) = (u64::from(emulator.info().firmware_bytes), emulator.firmware().flash_bytes);
+    assert!((programmed..programmed + 32).contains(&told), "{}: {told}, not {programmed}", board.name);
     let mut arena = vec![0; Engine::words(&image)];
     let mut engine = Engine::new(&image, &mut arena).unwrap();
     let mut counts = Vec::new();
