@@ -77,10 +77,21 @@ impl Cli {
             Command::Devices(args) => devices::run(args, self.output),
         };
         outcome.unwrap_or_else(|error| {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", one_line(&error));
             exit_code(&error)
         })
     }
+}
+
+/// An error and its causes in one line. Many errors tell their cause themselves; it is told once.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line = if line.is_empty() { cause } else { format!("{line}: {cause}") };
+        }
+    }
+    line
 }
 
 /// How a subcommand prints: progress and prose to standard error; the result to standard output,
@@ -110,4 +121,20 @@ pub struct Usage(pub String);
 /// The exit code of a failed subcommand.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let missing = || std::io::Error::other("no such file");
+        let told = anyhow::Error::new(missing()).context("a.jpg: no such file");
+        assert_eq!(one_line(&told), "a.jpg: no such file");
+        let apart = Err::<(), _>(missing()).context("a.jpg").unwrap_err();
+        assert_eq!(one_line(&apart), "a.jpg: no such file");
+    }
 }

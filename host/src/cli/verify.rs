@@ -48,7 +48,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let (comparison, stress) = compare(args).map_err(|error| match error.is::<Usage>() {
         true => error,
         // No difference was found, and none was ruled out.
-        false => Usage(format!("{error:#}")).into(),
+        false => Usage(super::one_line(&error)).into(),
     })?;
     output.print(&to_json(&comparison, &stress), || to_text(&comparison, &stress));
     Ok(ExitCode::from(u8::from(differing(&comparison, &stress) > 0)))
