@@ -42,13 +42,13 @@ bench-engine: build ## Inference on every emulated board beside CMSIS-NN; fails 
 	$(GOLDCREST) bench --out target/bench/engine.json --baseline docs/bench/engine.json
 
 verify-boards: build ## Every layer on every emulated core, packed in every way (DATA=SPEC IMAGES=2 MODELS="a.onnx b.onnx")
-	tests/bench/verify.sh target/release/goldcrest $(or $(DATA),cifar10) $(or $(IMAGES),2) \
+	bench/verify.sh target/release/goldcrest $(or $(DATA),cifar10) $(or $(IMAGES),2) \
 		$(or $(MODELS),models/lenet5.onnx models/resnet8.onnx)
 
 bench-quantize: build ## Accuracy beside ONNX Runtime's quantizer (DATA=SPEC MODELS="a.onnx b.onnx")
 	python3 -m venv target/bench/onnxruntime
 	target/bench/onnxruntime/bin/pip install --quiet onnxruntime==1.22.1 onnx==1.23.2 numpy sympy
-	target/bench/onnxruntime/bin/python tests/bench/quantize.py target/release/goldcrest \
+	target/bench/onnxruntime/bin/python bench/quantize.py target/release/goldcrest \
 		$(or $(DATA),cifar10) target/bench/quantize.json $(or $(MODELS),models/lenet5.onnx models/resnet8.onnx)
 
 tensorboard: doctor ## TensorBoard's own reader on a run's event files, in an environment of its own
