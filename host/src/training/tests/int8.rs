@@ -52,7 +52,7 @@ fn the_int8_model_computes_what_training_saw() {
         let equal = equal.count() as f64 / logits[0].len() as f64;
         let agree = seen.answers.iter().zip(&int8.answers).filter(|(a, b)| a == b).count();
         println!("{name}: {agree} of {} answers and {:.2} % of logits equal", labels.len(), 100.0 * equal);
-        // Values next to ties move by a step here and there, the more, the deeper the network: 99.6 % of LeNet-5's
+        // Some values move by a step here and there, the more, the deeper the network: 99.6 % of LeNet-5's
         // logits are equal and all answers, 85 % of ResNet-8's logits and 99 of 100 answers.
         assert!(agree >= labels.len() - 2, "{agree}");
         assert!(equal > if name == "lenet5" { 0.97 } else { 0.8 }, "{equal}");
