@@ -43,7 +43,8 @@ impl Bound {
 
 /// What a model will take, or `None` when the bytes are no protobuf.
 pub fn of(bytes: &[u8]) -> Option<Bound> {
-    let (mut all, mut wire, mut nodes) = (Taken::default(), 0, 0);
+    let (mut all, mut wire) = (Taken::default(), 0);
+    let (mut nodes, mut infos, mut domains) = (0, 0, 0);
     // Messages of the outer levels are decoded one at a time.
     let mut add = |taken: Taken| {
         all.add(taken);
@@ -57,6 +58,7 @@ pub fn of(bytes: &[u8]) -> Option<Bound> {
                     let taken = part(graph_field(tag), content, 0)?;
                     match tag {
                         1 => nodes += 1,
+                        11..=13 => infos += 1,
                         5 => add(Taken { names: 1, ..Taken::default() }),
                         _ => {}
                     }
@@ -64,10 +66,21 @@ pub fn of(bytes: &[u8]) -> Option<Bound> {
                     add(Taken { wire: if tag == 5 { 0 } else { taken.wire }, ..taken });
                 }
             }
-            (tag, content) => add(part(model_field(tag), content, 0)?),
+            (tag, content) => {
+                domains += u64::from(tag == 8);
+                add(part(model_field(tag), content, 0)?);
+            }
         }
     }
-    Some(Bound { total: all.typed + wire, largest: all.largest.max(IMPORTED * nodes).max(NAMED * all.names) })
+    let lists = [
+        IMPORTED * nodes,
+        NAMED * all.names,
+        size_of::<ValueInfo>() as u64 * infos,
+        // This one grows by doubling.
+        2 * size_of::<(String, i64)>() as u64 * domains,
+    ];
+    let largest = lists.into_iter().fold(all.largest, u64::max);
+    Some(Bound { total: all.typed + wire, largest })
 }
 
 /// Deepest nesting: ONNX's schema has 8 levels but for sequences of sequences.

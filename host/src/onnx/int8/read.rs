@@ -406,8 +406,8 @@ impl<'a> Reader<'a> {
     fn value(&self, node: &Node, index: usize) -> Result<&Value, Problem> {
         let name = node.inputs.get(index).map_or("", String::as_str);
         match self.values.get(name) {
-            Some(value) => Ok(value),
-            None => fail(format!("input {index} (`{name}`) is written by nothing before it")),
+            Some(value) if !name.is_empty() => Ok(value),
+            _ => fail(format!("input {index} (`{name}`) is written by nothing before it")),
         }
     }
 
@@ -421,8 +421,8 @@ impl<'a> Reader<'a> {
     fn constant(&self, node: &Node, index: usize) -> Result<&'a Tensor, Problem> {
         let name = node.inputs.get(index).map_or("", String::as_str);
         match self.model.graph.initializers.get(name) {
-            Some(tensor) => Ok(tensor),
-            None => fail(format!("input {index} (`{name}`) is no initializer")),
+            Some(tensor) if !name.is_empty() => Ok(tensor),
+            _ => fail(format!("input {index} (`{name}`) is no initializer")),
         }
     }
 
