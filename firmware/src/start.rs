@@ -40,7 +40,8 @@ macro_rules! run {
 /// Takes the board's peripherals and memory and serves for ever.
 pub fn run<B: Board>() -> ! {
     // SAFETY: called once, by the entry point, before anything else looks at free memory.
-    let Memory { slots, frame, arena, stack, firmware_bytes } = unsafe { Memory::take(B::FRAME_BYTES) };
+    let Memory { slots, frame, arena, stack, firmware_bytes } =
+        unsafe { Memory::take(Memory::frame_bytes()) };
     // SAFETY: nobody else uses the place now; a fault that comes later writes to it and does not return.
     let last_words = unsafe { fault::last_words() }.take().unwrap_or_default();
     let Peripherals { mut line, mut watch, mut led } = B::take();
