@@ -109,6 +109,24 @@ impl Machine {
     }
 }
 
+const KIB: u32 = 1 << 10;
+const MIB: u32 = 1 << 20;
+
+/// Arm's MPS2 with any FPGA image; emulated only.
+const MPS2: Board = Board {
+    name: "",
+    core: "",
+    target: "",
+    rustflags: &[],
+    family: Family::Portable,
+    flash_bytes: 4 * MIB,
+    slot_bytes: 3 * MIB,
+    ram_bytes: 4 * MIB,
+    arena_bytes: 4071 * KIB,
+    machine: None,
+    flash: None,
+};
+
 /// The STM32F405 of QEMU, whose timers count a gigahertz: by the firmware's divider of 16 for a
 /// microsecond at 16 MHz.
 const fn stm32f405(arguments: &'static [&'static str], since: [u32; 2]) -> Machine {
@@ -164,8 +182,6 @@ const RP2040: Flash = Flash {
     baud: 115_200,
 };
 
-const KIB: u32 = 1 << 10;
-const MIB: u32 = 1 << 20;
 const ARM: &str = "qemu-system-arm";
 const RISCV: &str = "qemu-system-riscv32";
 
@@ -233,41 +249,24 @@ pub static BOARDS: &[Board] = &[
         name: "mps2-an385",
         core: "Cortex-M3",
         target: "thumbv7m-none-eabi",
-        rustflags: &[],
-        family: Family::Portable,
-        flash_bytes: 4 * MIB,
-        slot_bytes: 3 * MIB,
-        ram_bytes: 4 * MIB,
-        arena_bytes: 4071 * KIB,
         machine: Some(Machine::new(ARM, &["-machine", "mps2-an385"], [6, 0])),
-        flash: None,
+        ..MPS2
     },
     Board {
         name: "mps2-an385-v6m",
         // Armv6-M code on the AN385's Cortex-M3, which runs it instruction by instruction.
         core: "Cortex-M0+",
         target: "thumbv6m-none-eabi",
-        rustflags: &[],
-        family: Family::Portable,
-        flash_bytes: 4 * MIB,
-        slot_bytes: 3 * MIB,
-        ram_bytes: 4 * MIB,
-        arena_bytes: 4071 * KIB,
         machine: Some(Machine::new(ARM, &["-machine", "mps2-an385"], [6, 0])),
-        flash: None,
+        ..MPS2
     },
     Board {
         name: "mps2-an386",
         core: "Cortex-M4F",
         target: "thumbv7em-none-eabihf",
-        rustflags: &[],
         family: Family::Dsp,
-        flash_bytes: 4 * MIB,
-        slot_bytes: 3 * MIB,
-        ram_bytes: 4 * MIB,
-        arena_bytes: 4071 * KIB,
         machine: Some(Machine::new(ARM, &["-machine", "mps2-an386"], [6, 0])),
-        flash: None,
+        ..MPS2
     },
     Board {
         name: "mps2-an500",
@@ -275,12 +274,8 @@ pub static BOARDS: &[Board] = &[
         target: "thumbv7em-none-eabihf",
         rustflags: &["-Ctarget-cpu=cortex-m7"],
         family: Family::Dsp,
-        flash_bytes: 4 * MIB,
-        slot_bytes: 3 * MIB,
-        ram_bytes: 4 * MIB,
-        arena_bytes: 4071 * KIB,
         machine: Some(Machine::new(ARM, &["-machine", "mps2-an500"], [6, 0])),
-        flash: None,
+        ..MPS2
     },
     Board {
         name: "mps2-an505",
@@ -288,12 +283,8 @@ pub static BOARDS: &[Board] = &[
         target: "thumbv8m.main-none-eabihf",
         rustflags: &["-Ctarget-cpu=cortex-m33"],
         family: Family::Dsp,
-        flash_bytes: 4 * MIB,
-        slot_bytes: 3 * MIB,
-        ram_bytes: 4 * MIB,
-        arena_bytes: 4071 * KIB,
         machine: Some(Machine::new(ARM, &["-machine", "mps2-an505"], [6, 0])),
-        flash: None,
+        ..MPS2
     },
     Board {
         name: "mps3-an547",
