@@ -1,5 +1,5 @@
 //! Rounding to a grid of integers and back, as training for int8 sees it: `QuantizeLinear` and `DequantizeLinear`
-//! in a row, with a `Max` before them where values must not go below a bound of their own.
+//! in a row.
 //!
 //! The gradient passes where the value lies within the grid and is 0 where it saturates: the straight-through
 //! estimator (Bengio, Léonard, Courville, 2013; Jacob et al., 2018). Both dialects are the same.
@@ -9,56 +9,31 @@ use crate::autodiff::rule::{Positions, Rule};
 use crate::autodiff::tape::Tape;
 use crate::onnx::{Attribute, Data, Node, Tensor};
 
-/// The value, its scale and zero point, and the lower bound where there is one.
+/// The value, its scale and zero point.
 pub(in crate::autodiff) struct FakeQuantize;
 
-/// Names of the values between the joined nodes, as attributes.
+/// Name of the value between the joined nodes, as an attribute.
 const INTEGERS: &str = "integers";
-const BOUNDED: &str = "bounded";
 
-/// Nodes with every `DequantizeLinear` joined to the `QuantizeLinear` before it, and that to a `Max` with a constant
-/// before it, where nothing else reads between them.
-pub(in crate::autodiff) fn joined(nodes: &[Node], is_constant: impl Fn(&str) -> bool) -> Vec<Node> {
+/// Nodes with every `DequantizeLinear` joined to the `QuantizeLinear` before it, where nothing else reads between them.
+pub(in crate::autodiff) fn joined(nodes: &[Node]) -> Vec<Node> {
     let readers =
         |value: &String| nodes.iter().flat_map(|node| &node.inputs).filter(|&input| input == value).count();
     let mut joined: Vec<Node> = Vec::with_capacity(nodes.len());
-    let made_by = |joined: &[Node], value: &String, op: &str| {
-        let at = joined.iter().rposition(|node| node.outputs.first() == Some(value))?;
-        (joined[at].op == op && joined[at].domain.is_empty() && readers(value) == 1).then_some(at)
-    };
     for node in nodes {
-        match node.op.as_str() {
-            "QuantizeLinear" if node.domain.is_empty() => {
-                let mut node = node.clone();
-                let maximum = made_by(&joined, &node.inputs[0], "Max").filter(|&at| {
-                    joined[at].inputs.len() == 2
-                        && is_constant(&joined[at].inputs[1])
-                        && node.inputs.len() == 3
-                });
-                if let Some(at) = maximum {
-                    let maximum = joined.remove(at);
-                    node.attributes.insert(BOUNDED.into(), Attribute::String(maximum.outputs[0].clone()));
-                    let [value, bound] = [0, 1].map(|at| maximum.inputs[at].clone());
-                    node.inputs[0] = value;
-                    node.inputs.push(bound);
-                }
-                joined.push(node);
+        let before = (node.op == "DequantizeLinear" && node.domain.is_empty())
+            .then(|| joined.iter().rposition(|before| before.outputs.first() == node.inputs.first()))
+            .flatten()
+            .filter(|&at| joined[at].op == "QuantizeLinear" && joined[at].domain.is_empty())
+            .filter(|&at| joined[at].inputs[1..] == node.inputs[1..])
+            .filter(|&at| joined[at].int("axis") == node.int("axis") && readers(&node.inputs[0]) == 1);
+        match before {
+            Some(at) => {
+                let output = node.outputs[0].clone();
+                let integers = std::mem::replace(&mut joined[at].outputs[0], output);
+                joined[at].attributes.insert(INTEGERS.into(), Attribute::String(integers));
             }
-            "DequantizeLinear" if node.domain.is_empty() => {
-                let before = made_by(&joined, &node.inputs[0], "QuantizeLinear").filter(|&at| {
-                    joined[at].inputs[1..3.min(joined[at].inputs.len())] == node.inputs[1..]
-                        && joined[at].int("axis") == node.int("axis")
-                });
-                match before {
-                    Some(at) => {
-                        let output = node.outputs[0].clone();
-                        let integers = std::mem::replace(&mut joined[at].outputs[0], output);
-                        joined[at].attributes.insert(INTEGERS.into(), Attribute::String(integers));
-                    }
-                    None => joined.push(node.clone()),
-                }
-            }
-            _ => joined.push(node.clone()),
+            None => joined.push(node.clone()),
         }
     }
     joined
@@ -79,11 +54,7 @@ impl Rule for FakeQuantize {
                 "its integers are read by something else than one DequantizeLinear of the same scale";
             return Err(AutodiffError::unsupported(node, problem));
         };
-        let (mut value, output) = (node.inputs[0].clone(), node.outputs[0].clone());
-        if let (Some(bounded), Some(bound)) = (text(node, BOUNDED), node.inputs.get(3)) {
-            tape.append(Node::new("Max", &[&value, bound], &[bounded]))?;
-            value = bounded.to_owned();
-        }
+        let (value, output) = (&node.inputs[0], node.outputs[0].clone());
         let grid: Vec<&str> = node.inputs[1..].iter().take(2).map(String::as_str).collect();
         let on_axis = |node: Node, axis: Option<i64>| match axis {
             Some(axis) => node.with("axis", Attribute::Int(axis)),
@@ -91,7 +62,7 @@ impl Rule for FakeQuantize {
         };
         let axis = node.int("axis");
         let inputs = |first| [&[first][..], &grid].concat();
-        tape.append(on_axis(Node::new("QuantizeLinear", &inputs(value.as_str()), &[integers]), axis))?;
+        tape.append(on_axis(Node::new("QuantizeLinear", &inputs(value), &[integers]), axis))?;
         tape.append(on_axis(Node::new("DequantizeLinear", &inputs(integers), &[&output]), axis))?;
         if tape.wants(&node.inputs[0]) {
             // Integers carry no gradient: it goes around them.
@@ -133,14 +104,12 @@ impl FakeQuantize {
                 None => return Err(AutodiffError::unsupported(node, "its axis is none of the value's")),
             }
         }
-        // A bound of its own cuts weights at -127.
-        let lowest = if node.inputs.len() > 3 { -127.5 } else { -128.5 };
         let end = |end: f32| {
             let zero = |at: usize| f32::from(zeros[if zeros.len() > 1 { at } else { 0 }]);
             let values = scales.iter().enumerate().map(|(at, scale)| (end - zero(at)) * scale);
             Tensor::f32(&shape, values.collect())
         };
-        Ok([end(lowest), end(127.5)])
+        Ok([end(-128.5), end(127.5)])
     }
 }
 
