@@ -2,7 +2,9 @@
 //! in a row.
 //!
 //! The gradient passes where the value lies within the grid and is 0 where it saturates: the straight-through
-//! estimator (Bengio, Léonard, Courville, 2013; Jacob et al., 2018). Both dialects are the same.
+//! estimator (Bengio, Léonard, Courville, 2013; Jacob et al., 2018). Both dialects are the same. The slope, 1 or 0, is
+//! a steep `HardSigmoid` of the distance from the grid's middle: ONNX Runtime computes it with vector instructions, several
+//! times faster than two comparisons and a `Where`.
 
 use crate::autodiff::AutodiffError;
 use crate::autodiff::rule::{Positions, Rule};
@@ -73,20 +75,41 @@ impl Rule for FakeQuantize {
 
     fn backward(&self, tape: &mut Tape, node: &Node, dy: &str) -> Result<(), AutodiffError> {
         let x = &node.inputs[0];
-        let [low, high] = self.ends(tape, node)?.map(|bound| tape.constant(bound));
-        let above = tape.op("GreaterOrEqual", &[x, &low])?;
-        let below = tape.op("LessOrEqual", &[x, &high])?;
-        let passes = tape.op("And", &[&above, &below])?;
-        let zero = tape.scalar(0.0);
-        let dx = tape.op("Where", &[&passes, dy, &zero])?;
+        let Span { middle, reach } = Span::of(tape, node)?;
+        let middle = tape.constant(middle);
+        let mut away = tape.op("Sub", &[x, &middle])?;
+        let mut steepness = STEEP;
+        match reach.as_f32() {
+            Some(&[reach]) => steepness /= reach,
+            _ => {
+                let reach = tape.constant(reach);
+                away = tape.op("Div", &[&away, &reach])?;
+            }
+        }
+        let away = tape.op("Abs", &[&away])?;
+        let ramp = Node::new("HardSigmoid", &[&away], &[])
+            .with("alpha", Attribute::Float(-steepness))
+            .with("beta", Attribute::Float(STEEP));
+        let slope = tape.emit(ramp)?;
+        let dx = tape.op("Mul", &[&slope, dy])?;
         tape.add_gradient(x, dx)?;
         Ok(())
     }
 }
 
-impl FakeQuantize {
-    /// Where rounding ends and saturation begins, at both ends, in a shape that broadcasts to the value's.
-    fn ends(&self, tape: &Tape, node: &Node) -> Result<[Tensor; 2], AutodiffError> {
+/// A ramp that falls from 1 to 0 between two floats next to each other.
+const STEEP: f32 = (1u64 << 60) as f32;
+
+/// Where values round without saturating.
+struct Span {
+    /// Its middle, in a shape that broadcasts to the value's.
+    middle: Tensor,
+    /// From there to either end.
+    reach: Tensor,
+}
+
+impl Span {
+    fn of(tape: &Tape, node: &Node) -> Result<Self, AutodiffError> {
         let constant = |position: usize| node.inputs.get(position).and_then(|name| tape.constants.get(name));
         let (Some(Data::F32(scales)), Some(Data::I8(zeros))) =
             (constant(1).map(|scale| &scale.data), constant(2).map(|zero| &zero.data))
@@ -104,12 +127,12 @@ impl FakeQuantize {
                 None => return Err(AutodiffError::unsupported(node, "its axis is none of the value's")),
             }
         }
-        let end = |end: f32| {
-            let zero = |at: usize| f32::from(zeros[if zeros.len() > 1 { at } else { 0 }]);
-            let values = scales.iter().enumerate().map(|(at, scale)| (end - zero(at)) * scale);
-            Tensor::f32(&shape, values.collect())
-        };
-        Ok([end(-128.5), end(127.5)])
+        // Integers saturate below -128.5 and above 127.5.
+        let zero = |at: usize| f32::from(zeros[if zeros.len() > 1 { at } else { 0 }]);
+        let middle = scales.iter().enumerate().map(|(at, scale)| (-0.5 - zero(at)) * scale);
+        let reach = scales.iter().map(|scale| 128.0 * scale);
+        let [middle, reach] = [middle.collect(), reach.collect()].map(|values| Tensor::f32(&shape, values));
+        Ok(Self { middle, reach })
     }
 }
 
