@@ -20,7 +20,8 @@ use crate::verify::RunnerError;
 pub use auto::Trial;
 pub use float::{FloatNetwork, normalize};
 pub use pipeline::{
-    Layer, PipelineError, Quantized, choose_int4, choose_settings, quantize_model, take_over_model,
+    Layer, PipelineError, Quantized, choose_int4, choose_settings, given_outcome, quantize_model,
+    take_over_model,
 };
 pub use settings::Settings;
 pub use source::{Outcome, Source};
