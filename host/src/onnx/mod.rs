@@ -13,6 +13,5 @@ pub mod shape_inference;
 mod size;
 
 pub use attributes::Attributes;
-pub use decode::{FLOOR, ROOM};
 pub use model::{Attribute, Data, Dimension, Graph, Model, Node, OnnxError, Tensor, ValueInfo};
 pub use size::{MemoryLimit, memory_limit};

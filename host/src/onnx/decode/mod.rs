@@ -9,7 +9,7 @@ mod wire;
 
 use prost::Message;
 
-pub use self::bound::{FLOOR, ROOM};
+pub(super) use self::bound::{FLOOR, ROOM};
 
 use self::wire::{Content, Fields};
 use super::proto::{self, attribute_type, dimension_proto, type_proto};
