@@ -13,6 +13,8 @@ use goldcrest_shared::quantize::reference;
 const LAYERS: usize = 16;
 /// Networks per board.
 const NETWORKS: u64 = 12;
+/// Networks per board with weights of four bits, behind those.
+const FOUR_BITS: u64 = 3;
 
 /// Runs a network on a board and compares every layer with the reference; the names of its kernels.
 fn compare(
@@ -50,16 +52,21 @@ const DSP: &[&str] = &[
     "dsp-depthwise-direct",
     "dsp-fully-connected",
     "dsp-small-fully-connected",
+    "dsp-int4-conv",
+    "dsp-int4-fully-connected",
 ];
+
+/// The kernels of cores without.
+const PORTABLE: &[&str] = &["pixel-pair-conv", "fully-connected", "int4-conv", "int4-fully-connected"];
 
 /// Boards of the cores with loops in assembly, and the kernels that are theirs.
 const SPECIAL: [(&str, &[&str]); 6] = [
-    ("mps2-an385", &["pixel-pair-conv", "fully-connected"]),
-    ("mps2-an385-v6m", &["pixel-pair-conv", "fully-connected"]),
-    ("riscv-virt", &["pixel-pair-conv", "fully-connected"]),
+    ("mps2-an385", PORTABLE),
+    ("mps2-an385-v6m", PORTABLE),
+    ("riscv-virt", PORTABLE),
     ("mps2-an386", DSP),
     ("mps2-an505", DSP),
-    ("mps3-an547", &["mve-conv", "mve-fully-connected"]),
+    ("mps3-an547", &["mve-conv", "mve-fully-connected", "int4-conv", "int4-fully-connected"]),
 ];
 
 /// Kernels that every family reads alike, of which some have other instructions.
@@ -75,11 +82,13 @@ fn layers_of_many_shapes_are_the_references() {
             let options = PackOptions { family: board.family, winograd, ..PackOptions::default() };
             kernels.extend(compare(board, &random::layers(seed, LAYERS), &options, seed));
         }
-        let mut small = random::layers(NETWORKS, LAYERS);
-        random::to_four_bits(&mut small);
-        let options = PackOptions { family: board.family, ..PackOptions::default() };
-        kernels.extend(compare(board, &small, &options, NETWORKS));
-        for kernel in special.iter().chain(&COMMON).chain(&["int4-conv"]) {
+        for seed in NETWORKS..NETWORKS + FOUR_BITS {
+            let mut small = random::layers(seed, LAYERS);
+            random::to_four_bits(&mut small);
+            let options = PackOptions { family: board.family, ..PackOptions::default() };
+            kernels.extend(compare(board, &small, &options, seed));
+        }
+        for kernel in special.iter().chain(&COMMON) {
             assert!(kernels.contains(kernel), "{name}: no layer ran {kernel}: {kernels:?}");
         }
         let depthwise = kernels.iter().any(|kernel| kernel.ends_with("depthwise"));

@@ -3,6 +3,7 @@
 mod auto;
 mod float;
 mod learn;
+mod parts;
 mod pipeline;
 mod settings;
 mod source;
@@ -17,8 +18,9 @@ use rayon::prelude::*;
 use crate::dataset::Split;
 use crate::verify::RunnerError;
 
-pub use auto::Trial;
+pub use auto::{Budget, FourBits, Trial};
 pub use float::{FloatNetwork, normalize};
+pub use parts::Parts;
 pub use pipeline::{
     Layer, PipelineError, Quantized, choose_int4, choose_settings, given_outcome, quantize_model,
     take_over_model,

@@ -6,7 +6,7 @@ use goldcrest_shared::quantize::statistics::Statistics;
 use goldcrest_shared::quantize::{FloatGraph, Options, QuantizeError, QuantizeReport, quantize_given};
 
 use super::source::{Outcome, Source};
-use super::{Settings, Trial, auto, calibrate, signal_to_noise};
+use super::{Budget, FourBits, Parts, Settings, Trial, auto, calibrate, signal_to_noise};
 use crate::dataset::Split;
 use crate::evaluate::EvaluateError;
 use crate::onnx::import::{ImportError, float_model, given_model};
@@ -84,34 +84,35 @@ pub fn quantize_model(
     finish(source.quantize(settings)?, &images.head(NOISE_IMAGES))
 }
 
-/// The settings that do best on held-out calibration images, tried from `start` on: all trials, best first.
+/// The settings that do best on the images held out, tried from `start` on: all trials, best first.
 ///
 /// # Errors
 /// As [`quantize_model`].
 pub fn choose_settings(
     model: &Model,
-    images: &Split,
+    parts: &Parts,
     start: &Settings,
     tried: &dyn Fn(&Trial),
 ) -> Result<Vec<Trial>, PipelineError> {
     let (graph, info) = float_model(model)?;
-    check_images(&graph, images)?;
-    auto::choose(&graph, &info, images, start, tried)
+    check_images(&graph, &parts.fit)?;
+    auto::choose(&graph, &info, parts, start, tried)
 }
 
-/// The layers that can have weights of four bits, judged on held-out calibration images; most weights first.
+/// The layers that can have weights of four bits within a budget, judged on the images held out.
 ///
 /// # Errors
 /// As [`quantize_model`].
 pub fn choose_int4(
     model: &Model,
-    images: &Split,
+    parts: &Parts,
     start: &Settings,
+    budget: Budget,
     tried: &dyn Fn(&Trial),
-) -> Result<Vec<String>, PipelineError> {
+) -> Result<FourBits, PipelineError> {
     let (graph, info) = float_model(model)?;
-    check_images(&graph, images)?;
-    auto::choose_int4(&graph, &info, images, start, tried)
+    check_images(&graph, &parts.fit)?;
+    auto::choose_int4(&graph, &info, parts, start, budget, tried)
 }
 
 /// Takes over a model that another tool quantized (QDQ or QOperator), with its scales where they fit. Images

@@ -2,7 +2,7 @@
 
 use goldcrest_shared::quantize::given::Moved;
 
-use super::{Settings, Trial, choose_int4, choose_settings, quantize_model, take_over_model};
+use super::{Budget, Parts, Settings, Trial, choose_int4, choose_settings, quantize_model, take_over_model};
 use crate::dataset::{Dataset, Spec, Split};
 use crate::evaluate::{Agreement, load, logits};
 use crate::onnx::import::samples::every_operator;
@@ -89,25 +89,43 @@ fn four_bits_are_four_bits_and_unknown_layers_are_named() {
 }
 
 #[test]
-fn four_bits_go_where_the_logits_stay_near() {
-    let (images, model) = (images(60), every_operator());
-    let start = Settings::default();
-    let tried = std::cell::RefCell::new(Vec::new());
-    let found =
-        choose_int4(&model, &images, &start, &|trial| tried.borrow_mut().push(trial.clone())).unwrap();
-    let tried = tried.into_inner();
-    let stays = |trial: &&Trial| found.contains(trial.settings.int4.last().unwrap());
-    let kept = tried.iter().filter(stays).map(|trial| trial.logit_mse).fold(0.0, f64::max);
-    let refused =
-        tried.iter().filter(|trial| !stays(trial)).map(|trial| trial.logit_mse).fold(f64::MAX, f64::min);
-    assert!(tried.len() > 3 && !found.is_empty() && kept < refused, "{found:?}: {kept}, {refused}");
-    assert_eq!(tried[0].settings.int4, ["down"], "most weights first");
+fn four_bits_go_where_the_budget_allows_them() {
+    let (parts, model) = (Parts::draw(&images(100), 60, 0), every_operator());
+    assert_eq!((parts.fit.len(), parts.held.len()), (60, 40));
+    let (start, budget) = (Settings::default(), Budget { error: 1.05, agreement: 0.05 });
+    let found = choose_int4(&model, &parts, &start, budget, &|_| {}).unwrap();
+    let [eight, tried @ ..] = &*found.trials else { panic!("no trials") };
+    assert!(eight.settings.int4.is_empty() && !found.layers.is_empty(), "{found:?}");
+    let of = |layers: &[String]| tried.iter().find(|trial| trial.settings.int4 == layers).unwrap();
+    let kept = of(&found.layers);
+    assert!(budget.allows(kept, eight) && kept.weight_bytes < eight.weight_bytes, "{found:?}");
+    // What was left out is too much, alone or beside layers that were taken before it.
+    let alone: Vec<&Trial> = tried.iter().filter(|trial| trial.settings.int4.len() == 1).collect();
+    let left_out = || alone.iter().filter(|trial| !found.layers.contains(&trial.settings.int4[0]));
+    assert!(left_out().count() > 0, "some layer does not fit: {found:?}");
+    for trial in left_out() {
+        let sum = kept.typical_mse + trial.typical_mse - eight.typical_mse;
+        let failed = |other: &Trial| {
+            other.settings.int4.contains(&trial.settings.int4[0]) && !budget.allows(other, eight)
+        };
+        assert!(sum > 0.95 * budget.error * eight.typical_mse || tried.iter().any(failed), "{found:?}");
+    }
+    // What was judged is what is written.
+    let settings = Settings { int4: found.layers.clone(), ..start };
+    let written = quantize_model(&model, &parts.fit, &settings, &|_| {}).unwrap();
+    let (ours, exact) = (answers(&written.onnx, &parts.held), answers(&model, &parts.held));
+    let compared = Agreement::of(&ours, &exact, parts.held.labels(), 10);
+    assert!((compared.logit_mse / kept.logit_mse - 1.0).abs() < 0.05, "{compared:?}, {kept:?}");
+    // No room for any error: no layer.
+    let none = choose_int4(&model, &parts, &Settings::default(), Budget { error: 0.1, ..budget }, &|_| {});
+    assert!(none.unwrap().layers.is_empty());
 }
 
 #[test]
 fn trials_are_sorted_and_hold_the_start() {
     let start = Settings { learn: false, ..Settings::default() };
-    let trials = choose_settings(&every_operator(), &images(20), &start, &|_| {}).unwrap();
+    let trials =
+        choose_settings(&every_operator(), &Parts::draw(&images(20), 20, 0), &start, &|_| {}).unwrap();
     assert!(trials.is_sorted_by(|a, b| a.logit_mse <= b.logit_mse));
     assert!(trials.iter().any(|trial| trial.settings == start));
     assert!(trials.len() >= 8);

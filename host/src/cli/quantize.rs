@@ -16,7 +16,8 @@ use super::data::DataArgs;
 use super::table::Table;
 use super::{Output, Usage};
 use crate::calibrate::{
-    Layer, Settings, Trial, choose_int4, choose_settings, normalize, quantize_model, take_over_model,
+    Budget, FourBits, Layer, Parts, Settings, Trial, choose_int4, choose_settings, normalize, quantize_model,
+    take_over_model,
 };
 use crate::dataset::Split;
 use crate::onnx::Model;
@@ -53,15 +54,16 @@ pub struct Args {
     /// With --nearest: keep each bias as it is instead of correcting it for rounded weights
     #[arg(long, requires = "nearest")]
     pub no_bias_correction: bool,
-    /// Give this layer weights of four bits, in -8 to 7; may be repeated. `auto` finds the layers where held-out
-    /// calibration images allow it
+    /// Give this layer weights of four bits, in -8 to 7; may be repeated. `auto` finds the layers where training
+    /// images that calibration does not see allow it
     #[arg(long, value_name = "LAYER")]
     pub int4: Vec<String>,
     /// Also write the calibration images as the float network's inputs, for other quantizers (NumPy, float32,
     /// [images, channels, rows, columns])
     #[arg(long, value_name = "FILE.npy")]
     pub save_inputs: Option<PathBuf>,
-    /// Try range methods and strengths of equalization on held-out calibration images and keep the best
+    /// Try range methods and strengths of equalization on training images that calibration does not see and keep the
+    /// best
     #[arg(long)]
     pub auto: bool,
 }
@@ -104,7 +106,8 @@ impl From<Range> for RangeMethod {
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let model = Model::read(&args.model)?;
-    let images = args.data.open()?.train.sample(args.images, args.seed);
+    let train = args.data.open()?.train;
+    let images = train.sample(args.images, args.seed);
     if is_quantized(&model) {
         return take_over(args, &model, &images, started, output);
     }
@@ -115,10 +118,13 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         int4: args.int4.iter().filter(|&name| name != AUTO).cloned().collect(),
     };
     let place = || args.model.display().to_string();
+    let searches = args.auto || args.int4.iter().any(|name| name == AUTO);
+    let parts = searches.then(|| Parts::draw(&train, args.images, args.seed));
+    drop(train);
     let mut trials = Vec::new();
-    if args.auto {
+    if let Some(parts) = parts.as_ref().filter(|_| args.auto) {
         let bar = super::progress::steps("try settings");
-        trials = choose_settings(&model, &images, &settings, &|trial| {
+        trials = choose_settings(&model, parts, &settings, &|trial| {
             bar.set_message(trial.settings.to_string());
             bar.tick();
         })
@@ -126,15 +132,17 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         bar.finish_and_clear();
         settings.clone_from(&trials[0].settings);
     }
-    if args.int4.iter().any(|name| name == AUTO) {
+    let mut four_bits: Option<FourBits> = None;
+    if let Some(parts) = parts.as_ref().filter(|_| args.int4.iter().any(|name| name == AUTO)) {
         let bar = super::progress::steps("try four bits");
-        let found = choose_int4(&model, &images, &settings, &|trial| {
-            bar.set_message(trial.settings.int4.last().cloned().unwrap_or_default());
+        let found = choose_int4(&model, parts, &settings, Budget::default(), &|trial| {
+            bar.set_message(trial.settings.int4.join(" "));
             bar.tick();
         })
         .with_context(place)?;
         bar.finish_and_clear();
-        settings.int4 = found;
+        settings.int4.clone_from(&found.layers);
+        four_bits = Some(found);
     }
     let bar = super::progress::images("calibrate", images.len());
     let quantized =
@@ -148,16 +156,18 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let trial = |trial: &Trial| {
         json!({
             "settings": trial.settings.to_string(), "logit_mse": trial.logit_mse,
-            "agreement": trial.agreement,
+            "typical_mse": trial.typical_mse, "agreement": trial.agreement, "int4": trial.settings.int4, "weight_bytes": trial.weight_bytes,
         })
     };
+    let found = four_bits.as_ref().map_or(&[][..], |found| &found.trials);
     let result = json!({
         "model": args.out,
         "calibration_images": images.len(),
         "seconds": started.elapsed().as_secs_f64(),
         "settings": settings.to_string(),
         "int4": settings.int4,
-        "trials": trials.iter().map(trial).collect::<Vec<_>>(),
+        "trials": trials.iter().chain(found).map(trial).collect::<Vec<_>>(),
+        "held_out_images": parts.as_ref().map(|parts| parts.held.len()),
         "layers": layers_to_json(&quantized.layers),
     });
     output.print(&result, || {
@@ -166,7 +176,10 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
             let agreement = format!("{:.1}", 100.0 * trial.agreement);
             tried.row([trial.settings.to_string(), format!("{:.5}", trial.logit_mse), agreement]);
         }
-        let tried = if trials.is_empty() { String::new() } else { format!("{tried}\n") };
+        let mut tried = if trials.is_empty() { String::new() } else { format!("{tried}\n") };
+        if let Some(found) = &four_bits {
+            tried.push_str(&format!("{}\n", int4_trials(found)));
+        }
         let table = noise(&quantized.layers);
         let place = args.out.display();
         format!("{tried}{table}\n{place}: int8, {} calibration images, {settings}\n", images.len())
@@ -208,6 +221,25 @@ fn take_over(
         format!("{table}\n{}\n{place}: int8, {} moved\n", noise(&quantized.layers), moved.len())
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// What each set of layers with four bits costs and saves, in the order of the search.
+fn int4_trials(found: &FourBits) -> Table {
+    let mut table = Table::new(&["four bits", "weights", "logit error", "of int8's", "agreement %", ""]);
+    let eight = found.trials[0].typical_mse;
+    for trial in &found.trials {
+        let layers = &trial.settings.int4;
+        let kept = if *layers == found.layers { "kept" } else { "" };
+        table.row([
+            if layers.is_empty() { "none".into() } else { layers.join(" ") },
+            format!("{} B", trial.weight_bytes),
+            format!("{:.5}", trial.typical_mse),
+            format!("{:.2}x", trial.typical_mse / eight),
+            format!("{:.2}", 100.0 * trial.agreement),
+            kept.into(),
+        ]);
+    }
+    table
 }
 
 fn moved_to_json(moved: &Moved) -> serde_json::Value {

@@ -85,11 +85,21 @@ impl Split {
     /// seed draws the same images.
     #[must_use]
     pub fn sample(&self, count: usize, seed: u64) -> Self {
+        let [drawn, _] = self.sample_apart([count, 0], seed);
+        drawn
+    }
+
+    /// Two samples without a common image, each in the order of the split: the first the same as [`sample`](Self::sample)
+    /// draws, the second of those that it left.
+    #[must_use]
+    pub fn sample_apart(&self, counts: [usize; 2], seed: u64) -> [Self; 2] {
         let mut drawn: Vec<usize> = (0..self.len).collect();
         Random::new(seed).shuffle(&mut drawn);
-        drawn.truncate(count);
-        drawn.sort_unstable();
-        self.select(&drawn)
+        let (first, rest) = drawn.split_at_mut(counts[0].min(self.len));
+        let second = &mut rest[..counts[1].min(self.len - first.len())];
+        first.sort_unstable();
+        second.sort_unstable();
+        [self.select(first), self.select(second)]
     }
 
     /// Divides the split into two, the second of `count` images (at most all) drawn without repetition; both in

@@ -154,7 +154,9 @@ proptest! {
         let shape = Shape::new(shape.height, shape.width, groups * depth);
         let mut net = Builder::new(seed, shape, extreme);
         let y = net.conv(net.input(), groups * outputs, window, groups, None);
-        let mut model = classify(net, y);
+        // A block of eight, pairs, and half a pair.
+        let z = net.fully_connected(y, 8 + outputs);
+        let mut model = classify(net, z);
         random::to_four_bits(&mut model);
         compare(&model, seed);
     }

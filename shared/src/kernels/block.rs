@@ -1,10 +1,12 @@
 //! The inner loop of the portable convolutions: up to four output channels of a few pixels at once, so
 //! that each value loaded is used several times.
 //!
-//! Weights of `N` output channels stand side by side for each tap.
+//! Weights of `N` output channels stand side by side for each tap, of eight bits or of four ([`int4`](super::int4)).
 #![allow(unsafe_code)]
 
 use core::cell::Cell;
+
+use super::int4;
 
 /// Output channels computed at once.
 pub const CHANNELS: usize = 4;
@@ -25,9 +27,43 @@ pub fn width(left: usize) -> usize {
     }
 }
 
-/// Adds `values[pixel][tap] * weights[tap][channel]` over all taps to `sums[pixel][channel]`.
+/// Bytes of so many weights of one block.
 #[inline(always)]
-pub fn accumulate<const N: usize, const P: usize>(
+pub fn bytes<const BITS: usize>(weights: usize) -> usize {
+    match BITS {
+        4 => weights.div_ceil(2),
+        _ => weights,
+    }
+}
+
+/// Bytes of the weights of so many output channels with so many taps each, in one group. Every block begins a new byte.
+pub fn weight_bytes<const BITS: usize>(outputs: usize, taps: u64) -> u64 {
+    let taps_of = |channels: usize| taps.saturating_mul(channels as u64);
+    match BITS {
+        // No block but a last one of a single channel can end within a byte.
+        4 => taps_of(outputs / 2).saturating_add(taps_of(outputs % 2).div_ceil(2)),
+        _ => taps_of(outputs),
+    }
+}
+
+/// Adds `values[pixel][tap] * weights[tap][channel]` over all taps to `sums[pixel][channel]`; the weights of the block, of
+/// `BITS` bits, are taken from the `first` one on.
+#[inline(always)]
+pub fn accumulate<const BITS: usize, const N: usize, const P: usize>(
+    sums: &mut [[i32; N]; P],
+    values: [&[Cell<i8>]; P],
+    block: &[i8],
+    first: usize,
+) {
+    match BITS {
+        4 => int4::accumulate(sums, values, block, first),
+        _ => accumulate_bytes(sums, values, block.get(first..).unwrap_or_default()),
+    }
+}
+
+/// The same for weights of eight bits, all of a slice.
+#[inline(always)]
+pub fn accumulate_bytes<const N: usize, const P: usize>(
     sums: &mut [[i32; N]; P],
     values: [&[Cell<i8>]; P],
     weights: &[i8],
@@ -76,5 +112,17 @@ unsafe fn step<const N: usize, const P: usize>(
         for channel in 0..N {
             acc[pixel][channel] = acc[pixel][channel].wrapping_add(x.wrapping_mul(w[channel]));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_block_begins_a_byte() {
+        // Blocks of 4, 2 and 1 outputs with 3 taps each: 6, 3 and 2 bytes.
+        assert_eq!([4, 6, 7, 1, 0].map(|outputs| weight_bytes::<4>(outputs, 3)), [6, 9, 11, 2, 0]);
+        assert_eq!([4, 6, 7, 1, 0].map(|outputs| weight_bytes::<8>(outputs, 3)), [12, 18, 21, 3, 0]);
     }
 }

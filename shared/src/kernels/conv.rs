@@ -1,5 +1,5 @@
 //! Convolution of any window and any groups. Weights `[group][block of output channels][row][column]
-//! [input channel][output channel of the block]`, blocks as [`block::width`] cuts them.
+//! [input channel][output channel of the block]`, blocks as [`block::width`] cuts them, each from a new byte on.
 
 use super::block::{self, PIXELS, accumulate};
 use super::output::Output;
@@ -8,25 +8,27 @@ use super::{Needs, product, window_fits};
 use crate::engine::{Arena, part};
 use crate::image::{Entry, Layer, Record};
 
-pub fn needs(record: &Record) -> Option<Needs> {
+pub fn needs<const BITS: usize>(record: &Record) -> Option<Needs> {
     let (input, output) = (record.input.shape.channels, record.output.shape.channels);
     let depth = input.checked_div(record.groups)?;
     if !window_fits(record) || depth * record.groups != input || !output.is_multiple_of(record.groups) {
         return None;
     }
     let [height, width] = record.window.kernel;
-    let weights = product([output, height, width, depth]);
+    let each =
+        block::weight_bytes::<BITS>(output.checked_div(record.groups)?, product([height, width, depth]));
+    let weights = each.saturating_mul(record.groups as u64);
     Some(Needs { weights, channels: output as u64, scratch: rows::scratch_bytes(record) })
 }
 
-pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+pub fn run<const BITS: usize>(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = &entry.layer();
     let record = &layer.record;
     let (input, output) = (record.input.shape, record.output.shape);
     let target = arena.values(record.output.offset, output.len());
     let scratch = arena.values(record.scratch.0, record.scratch.1);
     let mut rows = Rows::new(record, scratch, arena.values(record.input.offset, input.len()));
-    let pixels = Pixels::new(layer);
+    let pixels = Pixels::<BITS>::new(layer);
     let bytes = output.width * output.channels;
     for y in 0..output.height {
         rows.load(y);
@@ -46,7 +48,7 @@ pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
 }
 
 /// What the pixels of a layer share: where the values under the window stand, and the weights.
-struct Pixels<'a> {
+struct Pixels<'a, const BITS: usize> {
     layer: &'a Layer<'a>,
     last: Output,
     /// Kernel rows.
@@ -65,7 +67,7 @@ struct Pixels<'a> {
     outputs: usize,
 }
 
-impl<'a> Pixels<'a> {
+impl<'a, const BITS: usize> Pixels<'a, BITS> {
     fn new(layer: &'a Layer<'a>) -> Self {
         let Record { window, groups, .. } = layer.record;
         let channels = layer.record.input.shape.channels;
@@ -96,7 +98,8 @@ impl<'a> Pixels<'a> {
             let mut left = self.outputs;
             while left > 0 {
                 let width = block::width(left);
-                let block = part(weights, 0, width * self.height * self.runs * self.length);
+                let taps = self.height * self.runs * self.length;
+                let block = part(weights, 0, block::bytes::<BITS>(width * taps));
                 match width {
                     4 => self.block::<4, P>(rows, first, block, channel, target),
                     2 => self.block::<2, P>(rows, first, block, channel, target),
@@ -114,7 +117,7 @@ impl<'a> Pixels<'a> {
         &self,
         rows: &Rows<'_>,
         first: usize,
-        mut weights: &[i8],
+        weights: &[i8],
         channel: usize,
         target: &[core::cell::Cell<i8>],
     ) {
@@ -123,14 +126,15 @@ impl<'a> Pixels<'a> {
         for sums in &mut sums {
             sums.iter_mut().zip(channels).for_each(|(sum, channel)| *sum = channel.bias);
         }
+        let mut weight = 0;
         for tap in 0..self.height {
             let row = rows.row(tap);
             for run in 0..self.runs {
                 let start = first + run * self.run_step;
                 let values =
                     core::array::from_fn(|pixel| part(row, start + pixel * self.pixel_step, self.length));
-                accumulate(&mut sums, values, weights);
-                weights = weights.get(N * self.length..).unwrap_or_default();
+                accumulate::<BITS, N, P>(&mut sums, values, weights, weight);
+                weight += N * self.length;
             }
         }
         let pitch = self.layer.record.output.shape.channels;

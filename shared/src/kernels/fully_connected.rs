@@ -1,5 +1,6 @@
 //! Fully connected layer: a convolution whose window is its whole input. Weights `[block of
-//! outputs][input value][output of the block]`, blocks as [`block::width`] cuts them.
+//! outputs][input value][output of the block]`, blocks as [`block::width`] cuts them, each from a new
+//! byte on.
 
 use core::cell::Cell;
 
@@ -10,7 +11,7 @@ use crate::engine::{Arena, part};
 use crate::image::{Channel, Entry, Record};
 use crate::shape::Padding;
 
-pub fn needs(record: &Record) -> Option<Needs> {
+pub fn needs<const BITS: usize>(record: &Record) -> Option<Needs> {
     let (input, output) = (record.input.shape, record.output.shape);
     let whole = record.window.kernel == [input.height, input.width]
         && record.window.padding == Padding::default()
@@ -18,11 +19,12 @@ pub fn needs(record: &Record) -> Option<Needs> {
     if !whole || (output.height, output.width) != (1, 1) {
         return None;
     }
-    let weights = product([output.channels, input.height, input.width, input.channels]);
+    let taps = product([input.height, input.width, input.channels]);
+    let weights = block::weight_bytes::<BITS>(output.channels, taps);
     Some(Needs { weights, channels: output.channels as u64, scratch: 0 })
 }
 
-pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+pub fn run<const BITS: usize>(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = &entry.layer();
     let record = &layer.record;
     let input = arena.values(record.input.offset, record.input.shape.len());
@@ -31,11 +33,11 @@ pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
     let (mut weights, mut channels) = (layer.weights, layer.channels);
     while !target.is_empty() {
         let width = block::width(target.len());
-        let block = part(weights, 0, width * input.len());
+        let block = part(weights, 0, block::bytes::<BITS>(width * input.len()));
         match width {
-            4 => outputs::<4>(input, block, channels, &last, target),
-            2 => outputs::<2>(input, block, channels, &last, target),
-            _ => outputs::<1>(input, block, channels, &last, target),
+            4 => outputs::<BITS, 4>(input, block, channels, &last, target),
+            2 => outputs::<BITS, 2>(input, block, channels, &last, target),
+            _ => outputs::<BITS, 1>(input, block, channels, &last, target),
         }
         weights = weights.get(block.len()..).unwrap_or_default();
         channels = channels.get(width..).unwrap_or_default();
@@ -44,7 +46,7 @@ pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
 }
 
 /// The first `N` outputs.
-fn outputs<const N: usize>(
+fn outputs<const BITS: usize, const N: usize>(
     input: &[Cell<i8>],
     weights: &[i8],
     channels: &[Channel],
@@ -53,7 +55,7 @@ fn outputs<const N: usize>(
 ) {
     let mut sums = [[0; N]];
     sums[0].iter_mut().zip(channels).for_each(|(sum, channel)| *sum = channel.bias);
-    accumulate(&mut sums, [input], weights);
+    accumulate::<BITS, N, 1>(&mut sums, [input], weights, 0);
     for ((value, sum), channel) in target.iter().zip(sums[0]).zip(channels) {
         value.set(last.value(sum, channel.multiplier));
     }

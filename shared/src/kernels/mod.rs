@@ -86,6 +86,8 @@ pub mod id {
     pub const DSP_FULLY_CONNECTED: u8 = 37;
     pub const DSP_SMALL_FULLY_CONNECTED: u8 = 38;
     pub const DSP_DEPTHWISE_DIRECT: u8 = 39;
+    pub const DSP_INT4_CONV: u8 = 40;
+    pub const DSP_INT4_FULLY_CONNECTED: u8 = 41;
     pub const MVE_CONV: u8 = 64;
     pub const MVE_FULLY_CONNECTED: u8 = 65;
     pub(super) const LAST: u8 = MVE_FULLY_CONNECTED;
@@ -101,9 +103,9 @@ use mve as native;
 
 /// Every kernel of this build.
 pub static TABLE: &[Kernel] = &[
-    kernel(id::CONV, "conv", conv::needs, conv::run),
+    kernel(id::CONV, "conv", conv::needs::<8>, conv::run::<8>),
     kernel(id::DEPTHWISE, "depthwise", depthwise::needs, native::depthwise::run),
-    kernel(id::FULLY_CONNECTED, "fully-connected", fully_connected::needs, fully_connected::run),
+    kernel(id::FULLY_CONNECTED, "fully-connected", fully_connected::needs::<8>, fully_connected::run::<8>),
     kernel(id::MAX_POOL, "max-pool", max_pool::needs, native::max_pool::run),
     kernel(id::AVERAGE_POOL, "average-pool", average_pool::needs, native::average_pool::run),
     kernel(id::ADD, "add", add::needs, native::add::run),
@@ -112,15 +114,15 @@ pub static TABLE: &[Kernel] = &[
     kernel(id::CONCAT, "concat", concat::needs, concat::run),
     kernel(id::PAD, "pad", pad::needs, pad::run),
     kernel(id::UPSAMPLE, "upsample", upsample::needs, upsample::run),
-    kernel(id::INT4_CONV, "int4-conv", int4::conv::needs, int4::conv::run),
+    kernel(id::INT4_CONV, "int4-conv", conv::needs::<4>, conv::run::<4>),
     kernel(
         id::INT4_FULLY_CONNECTED,
         "int4-fully-connected",
-        int4::fully_connected::needs,
-        int4::fully_connected::run,
+        fully_connected::needs::<4>,
+        fully_connected::run::<4>,
     ),
     kernel(id::PIXEL_PAIR_CONV, "pixel-pair-conv", pixel_pairs::conv::needs, pixel_pairs::conv::run),
-    kernel(id::DSP_CONV, "dsp-conv", dsp::conv::needs, dsp::conv::run),
+    kernel(id::DSP_CONV, "dsp-conv", dsp::conv::needs::<8>, dsp::conv::run::<8>),
     kernel(id::DSP_WINOGRAD, "dsp-winograd", dsp::winograd::needs, dsp::winograd::run),
     kernel(id::DSP_DEPTHWISE, "dsp-depthwise", dsp::depthwise::needs, dsp::depthwise::run),
     kernel(
@@ -138,8 +140,15 @@ pub static TABLE: &[Kernel] = &[
     kernel(
         id::DSP_FULLY_CONNECTED,
         "dsp-fully-connected",
-        dsp::fully_connected::needs,
-        dsp::fully_connected::run,
+        dsp::fully_connected::needs::<8>,
+        dsp::fully_connected::run::<8>,
+    ),
+    kernel(id::DSP_INT4_CONV, "dsp-int4-conv", dsp::conv::needs::<4>, dsp::conv::run::<4>),
+    kernel(
+        id::DSP_INT4_FULLY_CONNECTED,
+        "dsp-int4-fully-connected",
+        dsp::fully_connected::needs::<4>,
+        dsp::fully_connected::run::<4>,
     ),
     #[cfg(any(goldcrest_mve, not(target_os = "none")))]
     kernel(id::MVE_CONV, "mve-conv", mve::conv::needs, mve::conv::run),

@@ -7,6 +7,7 @@
 
 use alloc::{boxed::Box, string::String, vec::Vec};
 
+use super::rounding::WeightRange;
 use crate::requantize::Multiplier;
 use crate::shape::{Shape, Window};
 
@@ -228,6 +229,21 @@ pub struct QuantizedConv {
     pub multipliers: Vec<Multiplier>,
     /// Bounds of the output.
     pub clamp: Clamp,
+}
+
+impl QuantizedConv {
+    /// Whether every group reads one channel.
+    pub fn is_depthwise(&self) -> bool {
+        let [height, width] = self.window.kernel;
+        self.groups > 1 && self.weights.len() == self.bias.len() * height * width
+    }
+
+    /// Whether device images hold the weights two in a byte: none needs more than four bits, and the layer is not
+    /// depthwise.
+    pub fn is_four_bits(&self) -> bool {
+        let range = WeightRange::INT4.low..=WeightRange::INT4.high;
+        !self.is_depthwise() && self.weights.iter().all(|weight| range.contains(weight))
+    }
 }
 
 /// Bounds of an int8 output. A Relu is `low = zero_point`.

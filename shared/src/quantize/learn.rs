@@ -36,12 +36,12 @@ pub fn learn(
     let (each, in_group) = (conv.weights.len() / outputs, outputs / conv.groups);
     for group in 0..conv.groups {
         let Some(covariance) = moments.covariance(group) else { return };
-        let problem = Problem::new(covariance, input, learning.ridge);
+        let problem = Problem::new(covariance, input, learning.ridge, range);
         for within in 0..in_group {
             let channel = group * in_group + within;
             let exact_row = &exact.weights[channel * each..][..each];
             let for_bias = f64::from(exact.bias[channel]).abs() / input / BIAS_LIMIT * unit;
-            let found = problem.solve(within, exact_row, learning.compensate, unit, for_bias, range);
+            let found = problem.solve(within, exact_row, learning.compensate, unit, for_bias);
             let Some(multiplier) = Multiplier::new(found.k.min(f64::from(u32::MAX)) as u32) else { continue };
             conv.weights[channel * each..][..each].copy_from_slice(&found.weights);
             conv.bias[channel] = libm::rint(found.bias).clamp(-BIAS_LIMIT, BIAS_LIMIT) as i32;

@@ -6,7 +6,8 @@
 //! the bias takes what is left of the mean. Least squares gives the real weights that are best; rounding
 //! them one after the other, each time moving the error on to the weights that are still free (the nearest
 //! plane of Babai, what OPTQ does), and then improving single weights until none can be improved, gives the
-//! integers.
+//! integers. With four bits the errors are large enough to be worth more: an order of rounding in which they cost little,
+//! and pairs of weights improved as well.
 //!
 //! Nagel, Amjad, van Baalen, Louizos, Blankevoort: Up or Down? Adaptive Rounding for Post-Training
 //! Quantization, 2020 (the objective). Frantar, Ashkboos, Hoefler, Alistarh: OPTQ, 2023 (rounding in order).
@@ -17,6 +18,8 @@ use super::moments::Covariance;
 
 /// Rounds of improving single weights.
 const SWEEPS: usize = 30;
+/// Rounds of improving pairs of weights.
+const PAIR_SWEEPS: usize = 4;
 /// Scales tried per channel.
 const SCALES: usize = 6;
 
@@ -61,12 +64,15 @@ pub struct Problem {
     /// How much a weight's distance from the float weight costs.
     ridge: Vec<f64>,
     input_scale: f64,
+    range: WeightRange,
+    /// Which tap of the convolution each variable is; all else is in the order of variables.
+    taps_of: Vec<usize>,
 }
 
 impl Problem {
-    /// The problem with its weights held near the float ones by `ridge` times the mean square of their
+    /// The problem of weights in a range, held near the float ones by `ridge` times the mean square of their
     /// inputs: what few samples cannot tell stays as it is.
-    pub fn new(mut covariance: Covariance, input_scale: f64, ridge: f64) -> Self {
+    pub fn new(mut covariance: Covariance, input_scale: f64, ridge: f64, range: WeightRange) -> Self {
         let taps = covariance.means.len();
         let mean_square = covariance.squares.iter().sum::<f64>() / taps as f64;
         let ridge: Vec<f64> =
@@ -74,22 +80,26 @@ impl Problem {
         for (i, ridge) in ridge.iter().enumerate() {
             covariance.values[i * taps + i] += ridge;
         }
+        let taps_of = match range {
+            WeightRange::INT4 => least_first(&covariance.values, taps),
+            _ => (0..taps).collect(),
+        };
+        let moved = |values: &[f64]| taps_of.iter().map(|&tap| values[tap]).collect::<Vec<_>>();
+        covariance.values =
+            taps_of.iter().flat_map(|&tap| moved(&covariance.values[tap * taps..][..taps])).collect();
+        covariance.cross = covariance.cross.chunks_exact(taps).flat_map(moved).collect();
+        covariance.means = moved(&covariance.means);
+        let ridge = moved(&ridge);
         let factor = cholesky(&covariance.values, taps);
-        Self { taps, covariance, factor, ridge, input_scale }
+        Self { taps, covariance, factor, ridge, input_scale, range, taps_of }
     }
 
     /// Learns one output channel. `unit` is the multiplier `k` of weights in steps of 1, `least` the
     /// smallest multiplier allowed.
-    pub fn solve(
-        &self,
-        output: usize,
-        exact: &[f32],
-        compensate: bool,
-        unit: f64,
-        least: f64,
-        range: WeightRange,
-    ) -> Rounded {
-        let goal = self.goal(output, exact, compensate);
+    pub fn solve(&self, output: usize, exact: &[f32], compensate: bool, unit: f64, least: f64) -> Rounded {
+        let range = self.range;
+        let exact: Vec<f64> = self.taps_of.iter().map(|&tap| f64::from(exact[tap])).collect();
+        let goal = self.goal(output, &exact, compensate);
         let mut best = self.real(&goal);
         let reach = best.iter().fold(0.0, |reach: f64, &weight| reach.max(range.step(weight)));
         let most = libm::ceil((reach * unit).max(least) * (1.0 - 1e-9)).max(1.0);
@@ -107,8 +117,8 @@ impl Problem {
             // Neither start is always the better one; with both, the result is never worse than the nearest
             // integers.
             let nearest = best.iter().map(|weight| range.round(weight / scale)).collect();
-            for mut weights in [self.round_in_order(&best, scale, range), nearest] {
-                let error = self.improve(&mut weights, &goal, scale, range);
+            for mut weights in [self.round_in_order(&best, scale), nearest] {
+                let error = self.improve(&mut weights, &goal, scale);
                 if found.as_ref().is_none_or(|(least, ..)| error < *least) {
                     found = Some((error, k, weights));
                 }
@@ -118,23 +128,30 @@ impl Problem {
         if let Some((_, _, weights)) = found {
             best = weights;
         }
+        let sweeps = if range == WeightRange::INT4 { PAIR_SWEEPS } else { 0 };
+        for _ in 0..sweeps {
+            if !self.improve_pairs(&mut best, &goal, k / unit) {
+                break;
+            }
+            self.improve(&mut best, &goal, k / unit);
+        }
         let mean: f64 = best.iter().zip(&self.covariance.means).map(|(weight, mean)| weight * mean).sum();
         let scale = k / unit;
         let bias = self.covariance.targets[output] / (self.input_scale * scale) - mean;
-        Rounded { k, weights: best.iter().map(|&weight| weight as i8).collect(), bias }
+        let mut weights = vec![0; self.taps];
+        self.taps_of.iter().zip(&best).for_each(|(&tap, &weight)| weights[tap] = weight as i8);
+        Rounded { k, weights, bias }
     }
 
     /// `cov(x, y)` in units of the input scale, with the pull towards the float weights.
-    fn goal(&self, output: usize, exact: &[f32], compensate: bool) -> Vec<f64> {
+    fn goal(&self, output: usize, exact: &[f64], compensate: bool) -> Vec<f64> {
         let taps = self.taps;
-        let exact: Vec<f64> = exact.iter().map(|&weight| f64::from(weight)).collect();
         if !compensate {
-            let row = |i: usize| &self.covariance.values[i * taps..][..taps];
-            return (0..taps).map(|i| product(row(i), &exact)).collect();
+            return (0..taps).map(|i| product(self.row(i), exact)).collect();
         }
         let cross = &self.covariance.cross[output * taps..][..taps];
         let each = |((cross, ridge), exact): ((&f64, &f64), &f64)| cross / self.input_scale + ridge * exact;
-        cross.iter().zip(&self.ridge).zip(&exact).map(each).collect()
+        cross.iter().zip(&self.ridge).zip(exact).map(each).collect()
     }
 
     /// The real weights of the least error.
@@ -155,14 +172,14 @@ impl Problem {
     }
 
     /// Rounds from the last weight to the first; each weight makes up for the errors of those before it.
-    fn round_in_order(&self, real: &[f64], scale: f64, range: WeightRange) -> Vec<f64> {
+    fn round_in_order(&self, real: &[f64], scale: f64) -> Vec<f64> {
         let taps = self.taps;
         let mut rounded = vec![0.0; taps];
         // Error of the rounded weights in the rows of the factor's transpose.
         let mut carried = vec![0.0; taps];
         for i in (0..taps).rev() {
             let wanted = real[i] + carried[i] / self.factor[i * taps + i];
-            rounded[i] = range.round(wanted / scale);
+            rounded[i] = self.range.round(wanted / scale);
             let error = real[i] - rounded[i] * scale;
             let row = &self.factor[i * taps..][..i];
             carried[..i].iter_mut().zip(row).for_each(|(carried, factor)| *carried += factor * error);
@@ -171,18 +188,16 @@ impl Problem {
     }
 
     /// Improves single weights until none can be improved; returns the error up to a constant.
-    fn improve(&self, weights: &mut [f64], goal: &[f64], scale: f64, range: WeightRange) -> f64 {
-        let taps = self.taps;
-        let row = |i: usize| &self.covariance.values[i * taps..][..taps];
-        let mut slope: Vec<f64> = (0..taps).map(|i| scale * product(row(i), weights) - goal[i]).collect();
+    fn improve(&self, weights: &mut [f64], goal: &[f64], scale: f64) -> f64 {
+        let mut slope = self.slope(weights, goal, scale);
         for _ in 0..SWEEPS {
             let mut changed = false;
-            for i in 0..taps {
-                let wanted = range.round(weights[i] - slope[i] / (scale * row(i)[i]));
+            for i in 0..self.taps {
+                let wanted = self.range.round(weights[i] - slope[i] / (scale * self.row(i)[i]));
                 let step = wanted - weights[i];
                 if step != 0.0 {
                     weights[i] = wanted;
-                    slope.iter_mut().zip(row(i)).for_each(|(slope, value)| *slope += scale * step * value);
+                    self.move_by(&mut slope, i, scale * step);
                     changed = true;
                 }
             }
@@ -192,6 +207,55 @@ impl Problem {
         }
         let each = |((weight, slope), goal): ((&f64, &f64), &f64)| scale * weight * (slope - goal);
         weights.iter().zip(&slope).zip(goal).map(each).sum()
+    }
+
+    /// Moves weights by one step together with the other weight that gains most, where both together make the error
+    /// smaller. Whether any moved.
+    fn improve_pairs(&self, weights: &mut [f64], goal: &[f64], scale: f64) -> bool {
+        let mut slope = self.slope(weights, goal, scale);
+        let fits = |weight: f64| self.range.round(weight) == weight;
+        let mut changed = false;
+        for i in 0..self.taps {
+            for step in [-1.0, 1.0] {
+                if !fits(weights[i] + step) {
+                    continue;
+                }
+                let row = self.row(i);
+                // Half of what the squared error grows by.
+                let alone = scale * (step * slope[i] + scale * row[i] / 2.0);
+                let mut best = (-1e-9 * alone.abs(), None);
+                for j in (0..self.taps).filter(|&j| j != i) {
+                    let moved = slope[j] + scale * step * row[j];
+                    let other = -moved.signum();
+                    let both = alone + scale * (scale * self.row(j)[j] / 2.0 - moved.abs());
+                    if both < best.0 && fits(weights[j] + other) {
+                        best = (both, Some((j, other)));
+                    }
+                }
+                if let Some((j, other)) = best.1 {
+                    for (at, step) in [(i, step), (j, other)] {
+                        weights[at] += step;
+                        self.move_by(&mut slope, at, scale * step);
+                    }
+                    changed = true;
+                }
+            }
+        }
+        changed
+    }
+
+    /// Half the slope of the squared error along each weight, in units of the scale.
+    fn slope(&self, weights: &[f64], goal: &[f64], scale: f64) -> Vec<f64> {
+        goal.iter().enumerate().map(|(i, goal)| scale * product(self.row(i), weights) - goal).collect()
+    }
+
+    /// The slope after weight `i` moved by `step`, in real units.
+    fn move_by(&self, slope: &mut [f64], i: usize, step: f64) {
+        slope.iter_mut().zip(self.row(i)).for_each(|(slope, value)| *slope += step * value);
+    }
+
+    fn row(&self, i: usize) -> &[f64] {
+        &self.covariance.values[i * self.taps..][..self.taps]
     }
 }
 
@@ -209,6 +273,26 @@ fn product(a: &[f64], b: &[f64]) -> f64 {
         sums.iter_mut().zip(a).zip(b).for_each(|((sum, a), b)| *sum += a * b);
     }
     sums.iter().sum::<f64>() + rest
+}
+
+/// An order of the variables in which the errors of rounding from the last to the first cost little: each is the one of
+/// those left that varies least beside those before it.
+fn least_first(matrix: &[f64], size: usize) -> Vec<usize> {
+    let mut left = matrix.to_vec();
+    let mut order: Vec<usize> = (0..size).collect();
+    for at in 0..size {
+        let variance = |place: &usize| left[order[*place] * (size + 1)];
+        let least = (at..size).min_by(|a, b| variance(a).total_cmp(&variance(b)));
+        order.swap(at, least.unwrap_or(at));
+        let own = left[order[at] * size..][..size].to_vec();
+        // Rounding may leave a zero where a tiny positive number belongs.
+        let variance = own[order[at]].max(1e-12 * matrix[order[at] * (size + 1)]);
+        for &other in &order[at + 1..] {
+            let factor = own[other] / variance;
+            left[other * size..][..size].iter_mut().zip(&own).for_each(|(left, own)| *left -= factor * own);
+        }
+    }
+    order
 }
 
 /// The lower triangle `L` with `L L' = matrix`, which must be positive definite.
@@ -271,18 +355,22 @@ mod tests {
                 .map(|r| vec![r[0], r[0] + r[1], r[1] - r[2], r[2], r[0] - r[1], r[1] + r[2]])
                 .collect();
             let unit = 1.0 / (1.0 / 7.0);
-            let problem = Problem::new(covariance(&samples, &exact), 1.0, 0.0);
             let row: Vec<f32> = exact.iter().map(|&w| w as f32).collect();
-            let range = WeightRange { low: -7, high: 7 };
-            let learned = problem.solve(0, &row, true, unit, 0.0, range);
+            let problem = |range| Problem::new(covariance(&samples, &exact), 1.0, 0.0, range);
+            let learned = problem(WeightRange { low: -7, high: 7 }).solve(0, &row, true, unit, 0.0);
             let largest = exact.iter().fold(0.0, |m: f64, w| m.max(w.abs()));
             let k = libm::ceil(largest / 7.0 * unit).max(1.0);
             let weights: Vec<i8> = exact.iter().map(|w| libm::rint(w * unit / k).clamp(-7.0, 7.0) as i8).collect();
-            let mean: f64 = weights.iter().zip(&problem.covariance.means).map(|(&w, m)| f64::from(w) * m).sum();
-            let bias = problem.covariance.targets[0] * unit / k - mean;
+            let Covariance { means, targets, .. } = covariance(&samples, &exact);
+            let mean: f64 = weights.iter().zip(&means).map(|(&w, m)| f64::from(w) * m).sum();
+            let bias = targets[0] * unit / k - mean;
             let nearest = Rounded { k, weights, bias };
             let (a, b) = (error(&samples, &exact, &learned, unit), error(&samples, &exact, &nearest, unit));
             prop_assert!(a <= b * 1.001 + 1e-6, "learned {a}, nearest {b}");
+            // One weight lower than those, another order, and pairs.
+            let four_bits = problem(WeightRange::INT4).solve(0, &row, true, unit, 0.0);
+            let c = error(&samples, &exact, &four_bits, unit);
+            prop_assert!(c <= b * 1.001 + 1e-6, "four bits {c}, nearest {b}");
         }
     }
 
@@ -292,10 +380,32 @@ mod tests {
         let samples: Vec<Vec<f64>> = (0..50).map(|i| vec![f64::from(i % 7) - 3.0, 0.0]).collect();
         let mut seen = covariance(&samples, &[0.5, 0.25]);
         seen.cross[0] *= 1.2;
-        let problem = Problem::new(seen, 1.0, 0.0);
-        let found = problem.solve(0, &[0.5, 0.25], true, 100.0, 0.0, WeightRange::INT8);
+        let problem = Problem::new(seen, 1.0, 0.0, WeightRange::INT8);
+        let found = problem.solve(0, &[0.5, 0.25], true, 100.0, 0.0);
         let scale = found.k / 100.0;
         assert!((f64::from(found.weights[0]) * scale - 0.6).abs() < 0.51 * scale, "{found:?}");
         assert!((f64::from(found.weights[1]) * scale - 0.25).abs() < 0.51 * scale, "{found:?}");
+    }
+
+    #[test]
+    fn what_varies_least_comes_first() {
+        // The third variable varies most, but beside the first one little of it is left.
+        let matrix = [4.0, 0.0, 4.4, 0.0, 5.0, 0.0, 4.4, 0.0, 5.34];
+        assert_eq!(least_first(&matrix, 3), [0, 2, 1]);
+    }
+
+    #[test]
+    fn pairs_gain_what_single_weights_do_not() {
+        // Two inputs that go together: 0.5 and 0.5 too much and too little can only leave together.
+        let samples: Vec<Vec<f64>> =
+            (0..60).map(|i| vec![f64::from(i % 9), f64::from(i % 9) + 0.1 * f64::from(i % 2)]).collect();
+        let problem = Problem::new(covariance(&samples, &[3.0, -2.0]), 1.0, 0.0, WeightRange::INT4);
+        let mut weights = problem.taps_of.iter().map(|&tap| [2.0, -1.0][tap]).collect::<Vec<_>>();
+        let exact = problem.taps_of.iter().map(|&tap| [3.0, -2.0][tap]).collect::<Vec<_>>();
+        let goal = problem.goal(0, &exact, true);
+        let stuck = weights.clone();
+        problem.improve(&mut weights, &goal, 1.0);
+        assert_eq!(weights, stuck, "no single weight gains");
+        assert!(problem.improve_pairs(&mut weights, &goal, 1.0) && weights == exact, "{weights:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! Convolution without groups. Weights per pair of output channels: where the sums start (`bias a`, then
 //! `256 bias b + bias a`), `[run][four taps][even, odd]`, each a word of two taps and two channels, the
 //! multipliers, and `0x7fff` plus the zero point in the upper half; an odd last channel is paired with the one before it again.
+//! With weights of four bits a word holds four taps of both channels, and the second sum starts at `16 bias b + bias a`.
 
 use super::super::output::Output;
 use super::super::rows::{self, Rows};
@@ -29,7 +30,7 @@ fn ring_bytes(record: &Record) -> u64 {
     if is_flat(record) { 0 } else { rows::scratch_bytes(record) }
 }
 
-pub fn needs(record: &Record) -> Option<Needs> {
+pub fn needs<const BITS: usize>(record: &Record) -> Option<Needs> {
     let outputs = record.output.shape.channels;
     if !window_fits(record) || record.groups != 1 || outputs < 2 || record.window.kernel[0] > HEIGHT {
         return None;
@@ -37,13 +38,13 @@ pub fn needs(record: &Record) -> Option<Needs> {
     let (patch, pairs) = (Patch::new(record), outputs.div_ceil(2));
     let scratch = [ring_bytes(record), patch.tile_bytes(), staging_bytes(record)];
     Some(Needs {
-        weights: pair_bytes(patch.quads()).saturating_mul(pairs as u64),
+        weights: pair_bytes::<BITS>(patch.quads()).saturating_mul(pairs as u64),
         channels: 0,
         scratch: scratch.into_iter().fold(0, u64::saturating_add),
     })
 }
 
-pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+pub fn run<const BITS: usize>(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = &entry.layer();
     let record = &layer.record;
     let (input, output) = (record.input.shape, record.output.shape);
@@ -55,7 +56,7 @@ pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
     let staging = arena.values(scratch + tile_bytes, staging_bytes);
     let values = arena.values(record.input.offset, input.len());
     let last = Output::new(record);
-    let Some(multiply) = Multiply::new(layer, &last, patch.quads() as usize, tile) else { return };
+    let Some(multiply) = Multiply::<BITS>::new(layer, &last, patch.quads() as usize, tile) else { return };
     let tiles = Tiles { patch, tile, multiply, staging, channels: output.channels };
     if is_flat(record) {
         let pixels = output.height * output.width;

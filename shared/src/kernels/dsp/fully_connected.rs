@@ -1,6 +1,7 @@
 //! Fully connected layer. Weights in blocks of four pairs of output channels:
 //! `[block][four input values][even, odd][pair]`, each a word of two values and two channels; channels
 //! that fill no block of eight follow in blocks of one pair. Channel constants in pairs: `bias a`, then `256 bias b + bias a`.
+//! With weights of four bits a word holds four values and two channels, and the second constant is `16 bias b + bias a`.
 #![allow(unsafe_code)]
 
 use core::cell::Cell;
@@ -17,17 +18,17 @@ use crate::image::{Channel, Entry, Record};
 /// Pairs of output channels that are computed at once.
 const BLOCK: usize = 4;
 
-pub fn needs(record: &Record) -> Option<Needs> {
-    plain::needs(record)?;
+pub fn needs<const BITS: usize>(record: &Record) -> Option<Needs> {
+    plain::needs::<8>(record)?;
     let (inputs, pairs) = (record.input.shape.len(), record.output.shape.channels.div_ceil(2));
     Some(Needs {
-        weights: product([pairs, inputs.div_ceil(4), 8]),
+        weights: product([pairs, inputs.div_ceil(4), BITS]),
         channels: product([pairs, 2]),
         scratch: 0,
     })
 }
 
-pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+pub fn run<const BITS: usize>(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = &entry.decode();
     let record = &layer.record;
     let quads = record.input.shape.len().div_ceil(4);
@@ -35,11 +36,12 @@ pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
     let input = arena.words(record.input.offset, quads * 4);
     let target = arena.values(record.output.offset, record.output.shape.len());
     let last = Output::new(record);
-    let bytes = quads * 8;
+    // Four values of two channels.
+    let bytes = quads * BITS;
     let blocks = target.len() / (2 * BLOCK);
     let (outputs, pairs) = (2 * BLOCK * blocks, BLOCK * blocks);
     let weights = part(layer.weights, 0, pairs * bytes);
-    four_pairs(weights, input, part(layer.channels, 0, outputs), &last, part(target, 0, outputs));
+    four_pairs::<BITS>(weights, input, part(layer.channels, 0, outputs), &last, part(target, 0, outputs));
     bounds::apply(&last, part(target, 0, outputs));
     let rest = layer.weights.get(pairs * bytes..).unwrap_or_default();
     let channels = layer.channels.get(outputs..).unwrap_or_default();
@@ -47,7 +49,7 @@ pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
     for ((weights, channels), target) in
         rest.chunks_exact(bytes.max(1)).zip(channels.chunks_exact(2)).zip(targets)
     {
-        let sums = one_pair(weights, input, channels);
+        let sums = one_pair::<BITS>(weights, input, channels);
         for ((output, sum), channel) in target.iter().zip(sums).zip(channels) {
             output.set(last.value(sum, channel.multiplier));
         }
@@ -56,60 +58,71 @@ pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
 
 /// The sums of two output channels.
 #[cfg(not(goldcrest_dsp))]
-fn one_pair(weights: &[i8], input: &[Cell<u32>], channels: &[Channel]) -> [i32; 2] {
-    use super::super::simd::{even, multiply_add, odd};
-    let (mut low, mut both) = (channels[0].bias, channels[1].bias);
-    for (weights, value) in weights.as_chunks::<8>().0.iter().zip(input) {
-        for (weight, value) in weights.as_chunks::<4>().0.iter().zip([even(value.get()), odd(value.get())]) {
-            let weight = u32::from_le_bytes(weight.map(|byte| byte as u8));
-            low = multiply_add(low, even(weight), value);
-            both = multiply_add(both, weight, value);
-        }
-    }
-    [low, both.wrapping_sub(low) >> 8]
+fn one_pair<const BITS: usize>(weights: &[i8], input: &[Cell<u32>], channels: &[Channel]) -> [i32; 2] {
+    pair_of_block::<BITS>(weights, 0, 1, input, channels)
+}
+
+/// The sums of two output channels, of which the weights stand among those of `pairs` pairs.
+#[cfg(not(goldcrest_dsp))]
+fn pair_of_block<const BITS: usize>(
+    weights: &[i8],
+    pair: usize,
+    pairs: usize,
+    input: &[Cell<u32>],
+    channels: &[Channel],
+) -> [i32; 2] {
+    use super::super::simd::{even, odd, pack};
+    let [a, b] = channels else { return [0; 2] };
+    let words = weights.as_chunks::<4>().0.iter().skip(pair).step_by(pairs).map(|&word| pack(word));
+    let values = input.iter().flat_map(|value| [even(value.get()), odd(value.get())]);
+    super::pair::sums::<BITS>([a.bias, b.bias], words, values)
 }
 
 /// The sums of two output channels.
 #[cfg(goldcrest_dsp)]
-fn one_pair(weights: &[i8], input: &[Cell<u32>], channels: &[Channel]) -> [i32; 2] {
+fn one_pair<const BITS: usize>(weights: &[i8], input: &[Cell<u32>], channels: &[Channel]) -> [i32; 2] {
     let [a, b] = channels else { return [0; 2] };
-    if input.is_empty() || weights.len() < input.len() * 8 {
-        return [a.bias, b.bias.wrapping_sub(a.bias) >> 8];
+    if input.is_empty() || weights.len() < input.len() * BITS {
+        return [a.bias, b.bias.wrapping_sub(a.bias) >> BITS];
     }
     let range = input.as_ptr_range();
-    // SAFETY: the weights hold two words for each word of input and are aligned, because the image check saw
-    // to it.
-    let sums = unsafe {
-        armv7em::one_pair(weights.as_ptr(), range.start.cast(), range.end.cast(), channels.as_ptr())
-    };
+    let run = if BITS == 4 { armv7em::one_pair_of_four_bits } else { armv7em::one_pair };
+    // SAFETY: the weights hold two words, or one of four bits, for each word of input and are aligned, because the image
+    // check saw to it.
+    let sums = unsafe { run(weights.as_ptr(), range.start.cast(), range.end.cast(), channels.as_ptr()) };
     [sums as i32, (sums >> 32) as i32]
 }
 
 /// Blocks of eight output channels, saturated but not bounded.
 #[cfg(not(goldcrest_dsp))]
-fn four_pairs(weights: &[i8], input: &[Cell<u32>], channels: &[Channel], last: &Output, target: &[Cell<i8>]) {
-    use super::super::simd::{even, multiply_add, odd};
-    let blocks = weights.chunks_exact((8 * BLOCK * input.len()).max(1)).zip(channels.chunks_exact(2 * BLOCK));
+fn four_pairs<const BITS: usize>(
+    weights: &[i8],
+    input: &[Cell<u32>],
+    channels: &[Channel],
+    last: &Output,
+    target: &[Cell<i8>],
+) {
+    let blocks =
+        weights.chunks_exact((BITS * BLOCK * input.len()).max(1)).zip(channels.chunks_exact(2 * BLOCK));
     for ((weights, channels), target) in blocks.zip(target.chunks_exact(2 * BLOCK)) {
         for (pair, (channels, target)) in channels.chunks_exact(2).zip(target.chunks_exact(2)).enumerate() {
-            let (mut low, mut both) = (channels[0].bias, channels[1].bias);
-            for (weights, value) in weights.chunks_exact(8 * BLOCK).zip(input) {
-                for (half, value) in [even(value.get()), odd(value.get())].into_iter().enumerate() {
-                    let word = part(weights, 4 * (BLOCK * half + pair), 4);
-                    let weight = u32::from_le_bytes([0, 1, 2, 3].map(|byte| word[byte] as u8));
-                    low = multiply_add(low, even(weight), value);
-                    both = multiply_add(both, weight, value);
-                }
+            let sums = pair_of_block::<BITS>(weights, pair, BLOCK, input, channels);
+            for ((sum, channel), value) in sums.iter().zip(channels).zip(target) {
+                value.set(last.saturated(*sum, channel.multiplier));
             }
-            target[0].set(last.saturated(low, channels[0].multiplier));
-            target[1].set(last.saturated(both.wrapping_sub(low) >> 8, channels[1].multiplier));
         }
     }
 }
 
 /// Blocks of eight output channels, saturated but not bounded.
 #[cfg(goldcrest_dsp)]
-fn four_pairs(weights: &[i8], input: &[Cell<u32>], channels: &[Channel], last: &Output, target: &[Cell<i8>]) {
+fn four_pairs<const BITS: usize>(
+    weights: &[i8],
+    input: &[Cell<u32>],
+    channels: &[Channel],
+    last: &Output,
+    target: &[Cell<i8>],
+) {
     if input.is_empty()
         || weights.is_empty()
         || target.len() != channels.len()
@@ -126,8 +139,13 @@ fn four_pairs(weights: &[i8], input: &[Cell<u32>], channels: &[Channel], last: &
         weights_end: weights.as_ptr_range().end,
     };
     // The form for wide sums computes narrow ones too.
-    let run = if last.is_wide() || SMALL { armv7em::wide } else { armv7em::narrow };
-    // SAFETY: for each eight channels the weights hold 8 words for each word of input, and the target 8 values;
+    let run = match (BITS, last.is_wide() || SMALL) {
+        (4, true) => armv7em::four_bits_wide,
+        (4, false) => armv7em::four_bits,
+        (_, true) => armv7em::wide,
+        (_, false) => armv7em::narrow,
+    };
+    // SAFETY: for each eight channels the weights hold `BITS` words for each word of input, and the target 8 values;
     // weights and channels are aligned, because the image check saw to it.
     unsafe { run(weights.as_ptr(), target.as_ptr().cast_mut().cast(), &call) }
 }
@@ -174,6 +192,84 @@ mod armv7em {
         };
     }
 
+    /// Four values times all channels of a block.
+    macro_rules! quad {
+        (eight) => {
+            concat!(
+                "ldr lr, [r1]\n",
+                "sxtb16 lr, lr\n",
+                taps!(),
+                "ldr lr, [r1], #4\n",
+                "sxtb16 lr, lr, ror #8\n",
+                taps!(),
+                "cmp r1, r2\n",
+            )
+        };
+        // The sums of channels a are eight times the sum of the values larger.
+        (four) => {
+            concat!(
+                "ldr lr, [r1], #4\n",
+                "sxtb16 r2, lr\n",
+                "sxtb16 lr, lr, ror #8\n",
+                quad!("r4", "r8"),
+                quad!("r5", "r9"),
+                quad!("r6", "r10"),
+                quad!("r7", "r11"),
+                "ldr r3, [sp, #4]\n",
+                "cmp r1, r3\n",
+            )
+        };
+        ($a:literal, $b:literal) => {
+            concat!(
+                "ldr r3, [r0], #4\n",
+                "sxtb16 r12, r3\n",
+                concat!("smlad ", $b, ", r12, r2, ", $b, "\n"),
+                "and r12, r3, #0x000f000f\n",
+                concat!("smlad ", $a, ", r12, r2, ", $a, "\n"),
+                "sxtb16 r3, r3, ror #8\n",
+                concat!("smlad ", $b, ", r3, lr, ", $b, "\n"),
+                "and r3, r3, #0x000f000f\n",
+                concat!("smlad ", $a, ", r3, lr, ", $a, "\n"),
+            )
+        };
+    }
+
+    /// What is done once per layer: with weights of four bits, eight times the sum of the values.
+    macro_rules! enter {
+        (eight) => {
+            ""
+        };
+        (four) => {
+            concat!(
+                "mov r12, #0x00080008\n",
+                "movs r5, #0\n",
+                "6:\n",
+                "ldr r6, [r3], #4\n",
+                "sxtb16 r7, r6\n",
+                "smlad r5, r7, r12, r5\n",
+                "sxtb16 r7, r6, ror #8\n",
+                "smlad r5, r7, r12, r5\n",
+                "cmp r3, r4\n",
+                "bne 6b\n",
+                "str r5, [sp, #24]\n",
+            )
+        };
+    }
+
+    /// Brings the sums of a block to their size.
+    macro_rules! part {
+        (eight) => {
+            "asr r8, r8, #8\nasr r9, r9, #8\nasr r10, r10, #8\nasr r11, r11, #8\n"
+        };
+        (four) => {
+            concat!(
+                "asr r8, r8, #4\nasr r9, r9, #4\nasr r10, r10, #4\nasr r11, r11, #4\n",
+                "ldr lr, [sp, #24]\n",
+                "subs r4, r4, lr\nsubs r5, r5, lr\nsubs r6, r6, lr\nsubs r7, r7, lr\n",
+            )
+        };
+    }
+
     /// The output of a channel; `$at` is the offset of its multiplier.
     macro_rules! output {
         ($requantize:ident, $sum:literal, $at:literal) => {
@@ -183,18 +279,20 @@ mod armv7em {
 
     /// A function of weights (r0), outputs (r1) and [`Call`] (r2).
     macro_rules! blocks {
-        ($(#[$doc:meta])* $name:ident, $requantize:ident) => {
+        ($(#[$doc:meta])* $name:ident, $bits:ident, $requantize:ident) => {
             $(#[$doc])*
             #[unsafe(naked)]
             pub unsafe extern "C" fn $name(weights: *const i8, outputs: *mut i8, call: &Call) {
                 naked_asm!(
                     super::super::cpu!(),
                     "push {{r4-r11, lr}}",
-                    // [sp]: input, its end, channels, rounding, end of the weights, outputs.
-                    "sub sp, sp, #24",
+                    // [sp]: input, its end, channels, rounding, end of the weights, outputs; with weights of four bits eight
+                    // times the sum of the input.
+                    "sub sp, sp, #28",
                     "ldm r2, {{r3, r4, r5, r6, r7}}",
                     "stm sp, {{r3, r4, r5, r6, r7}}",
                     "str r1, [sp, #20]",
+                    enter!($bits),
                     "2:", // Eight channels.
                     "ldm sp, {{r1, r2, r3}}",
                     "ldr r4, [r3, #0]",
@@ -206,23 +304,14 @@ mod armv7em {
                     "ldr r7, [r3, #48]",
                     "ldr r11, [r3, #56]",
                     "3:", // Four values.
-                    "ldr lr, [r1]",
-                    "sxtb16 lr, lr",
-                    taps!(),
-                    "ldr lr, [r1], #4",
-                    "sxtb16 lr, lr, ror #8",
-                    taps!(),
-                    "cmp r1, r2",
+                    quad!($bits),
                     "bne 3b",
                     "ldrd r3, r12, [sp, #8]",
                     "subs r8, r8, r4",
                     "subs r9, r9, r5",
                     "subs r10, r10, r6",
                     "subs r11, r11, r7",
-                    "asr r8, r8, #8",
-                    "asr r9, r9, #8",
-                    "asr r10, r10, #8",
-                    "asr r11, r11, #8",
+                    part!($bits),
                     output!($requantize, "r4", 4),
                     output!($requantize, "r8", 12),
                     output!($requantize, "r5", 20),
@@ -244,7 +333,7 @@ mod armv7em {
                     "str r3, [sp, #8]",
                     "cmp r0, r2",
                     "bne 2b",
-                    "add sp, sp, #24",
+                    "add sp, sp, #28",
                     "pop {{r4-r11, pc}}",
                 )
             }
@@ -253,11 +342,19 @@ mod armv7em {
 
     blocks!(
         /// Outputs that need 32 bits.
-        narrow, plain
+        narrow, eight, plain
     );
     blocks!(
         /// Outputs that may need 64 bits.
-        wide, wide
+        wide, eight, wide
+    );
+    blocks!(
+        /// Weights of four bits, outputs that need 32 bits.
+        four_bits, four, plain
+    );
+    blocks!(
+        /// Weights of four bits, outputs that may need 64 bits.
+        four_bits_wide, four, wide
     );
 
     /// Sums of two channels over the input words from `input` to `end`: channel a in the lower half.
@@ -290,6 +387,45 @@ mod armv7em {
             "subs r1, r3, r12",
             "asrs r1, r1, #8",
             "pop {{r4-r7, pc}}",
+        )
+    }
+
+    /// The same with weights of four bits.
+    #[unsafe(naked)]
+    pub unsafe extern "C" fn one_pair_of_four_bits(
+        weights: *const i8,
+        input: *const u32,
+        end: *const u32,
+        channels: *const Channel,
+    ) -> u64 {
+        naked_asm!(
+            super::super::cpu!(),
+            "push {{r4-r9, lr}}",
+            "ldr r12, [r3, #0]",
+            "ldr r3, [r3, #8]",
+            "mov r8, #0x00080008",
+            "movs r9, #0",
+            "2:",
+            "ldr r6, [r1], #4",
+            "ldr r4, [r0], #4",
+            "sxtb16 r7, r6",
+            "sxtb16 r6, r6, ror #8",
+            "sxtb16 r5, r4",
+            "smlad r3, r5, r7, r3",
+            "and r5, r4, #0x000f000f",
+            "smlad r12, r5, r7, r12",
+            "sxtb16 r4, r4, ror #8",
+            "smlad r3, r4, r6, r3",
+            "and r4, r4, #0x000f000f",
+            "smlad r12, r4, r6, r12",
+            "smlad r9, r7, r8, r9",
+            "smlad r9, r6, r8, r9",
+            "cmp r1, r2",
+            "bne 2b",
+            "subs r1, r3, r12",
+            "asrs r1, r1, #4",
+            "sub r0, r12, r9",
+            "pop {{r4-r9, pc}}",
         )
     }
 }

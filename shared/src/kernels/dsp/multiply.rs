@@ -5,6 +5,8 @@ use core::cell::Cell;
 
 use super::super::output::Output;
 use super::PIXELS;
+#[cfg(not(goldcrest_dsp))]
+use super::pair;
 use crate::engine::part;
 use crate::image::Layer;
 
@@ -13,13 +15,14 @@ use crate::image::Layer;
 const CONSTANTS: usize = 20;
 
 /// Bytes of weights and constants of a pair of channels whose patches have `quads` groups of four values.
-pub fn pair_bytes(quads: u64) -> u64 {
-    quads.saturating_mul(8).saturating_add(CONSTANTS as u64)
+pub fn pair_bytes<const BITS: usize>(quads: u64) -> u64 {
+    // Four taps of two channels.
+    quads.saturating_mul(BITS as u64).saturating_add(CONSTANTS as u64)
 }
 
 /// The weights and constants of a layer, ready to meet its tiles.
 #[derive(Debug)]
-pub struct Multiply<'a> {
+pub struct Multiply<'a, const BITS: usize> {
     weights: &'a [i8],
     /// Where every tile stands.
     tile: &'a [Cell<u32>],
@@ -34,12 +37,12 @@ pub struct Multiply<'a> {
     calls: (armv7em::Pairs, armv7em::Call, Option<armv7em::Call>),
 }
 
-impl<'a> Multiply<'a> {
+impl<'a, const BITS: usize> Multiply<'a, BITS> {
     /// The product of a layer with tiles of `quads` groups of four values; `None` when weights or tile are not
     /// as long as that.
     pub fn new(layer: &Layer<'a>, last: &Output, quads: usize, tile: &'a [Cell<u32>]) -> Option<Self> {
         let outputs = layer.record.output.shape.channels;
-        let weights = part(layer.weights, 0, outputs.div_ceil(2) * pair_bytes(quads as u64) as usize);
+        let weights = part(layer.weights, 0, outputs.div_ceil(2) * pair_bytes::<BITS>(quads as u64) as usize);
         let tile = part(tile, 0, quads * 2 * PIXELS);
         if outputs < 2 || weights.is_empty() || tile.is_empty() {
             return None;
@@ -47,14 +50,19 @@ impl<'a> Multiply<'a> {
         #[cfg(not(goldcrest_dsp))]
         return Some(Self { weights, tile, outputs, last: *last, quads });
         #[cfg(goldcrest_dsp)]
-        return Some(Self { weights, tile, outputs, calls: armv7em::calls(weights, tile, outputs, last) });
+        return Some(Self {
+            weights,
+            tile,
+            outputs,
+            calls: armv7em::calls::<BITS>(weights, tile, outputs, last),
+        });
     }
 
     /// Writes the outputs of four pixels, HWC, saturated but not bounded.
     #[cfg(not(goldcrest_dsp))]
     pub fn run(&self, outputs: &[Cell<i8>]) {
-        use super::super::simd::{even, multiply_add, set};
-        let bytes = pair_bytes(self.quads as u64) as usize;
+        use super::super::simd::set;
+        let bytes = pair_bytes::<BITS>(self.quads as u64) as usize;
         let word = |bytes: &[i8; 4]| u32::from_le_bytes(bytes.map(|byte| byte as u8));
         for (pair, weights) in self.weights.chunks_exact(bytes).enumerate() {
             // An odd last pair repeats one channel, so it stands one channel further left.
@@ -63,13 +71,9 @@ impl<'a> Multiply<'a> {
             let Some((weights, [first, second, rounding])) = rest.split_last_chunk() else { return };
             debug_assert_eq!(word(rounding) as i32, self.last.rounding());
             for pixel in 0..PIXELS {
-                let (mut low, mut both) = (word(low) as i32, word(both) as i32);
-                let values = self.tile.iter().skip(pixel).step_by(PIXELS);
-                for (weight, value) in weights.iter().map(word).zip(values) {
-                    low = multiply_add(low, even(weight), value.get());
-                    both = multiply_add(both, weight, value.get());
-                }
-                let high = both.wrapping_sub(low) >> 8;
+                let starts = [word(low) as i32, word(both) as i32];
+                let values = self.tile.iter().skip(pixel).step_by(PIXELS).map(Cell::get);
+                let [low, high] = pair::sums::<BITS>(starts, weights.iter().map(word), values);
                 let place = pixel * self.outputs + channel;
                 set(outputs, place, self.last.saturated(low, word(first) as i32));
                 set(outputs, place + 1, self.last.saturated(high, word(second) as i32));
@@ -116,19 +120,21 @@ pub mod armv7em {
     use crate::kernels::SMALL;
 
     /// The loops for the whole pairs of `outputs` channels and for an odd last one.
-    pub fn calls(
+    pub fn calls<const BITS: usize>(
         weights: &[i8],
         tile: &[Cell<u32>],
         outputs: usize,
         last: &Output,
     ) -> (Pairs, Call, Option<Call>) {
         let quads = tile.len() / (2 * PIXELS);
-        let run: Pairs = match (last.is_wide() || SMALL, quads) {
-            // The form for wide sums computes narrow ones too.
-            (true, _) => wide,
-            (false, 2) => two_quads,
-            (false, 4) => four_quads,
-            (false, _) => narrow,
+        // The form for wide sums computes narrow ones too.
+        let run: Pairs = match (BITS, last.is_wide() || SMALL, quads) {
+            (4, true, _) => four_bits_wide,
+            (4, false, _) => four_bits,
+            (_, true, _) => wide,
+            (_, false, 2) => two_quads,
+            (_, false, 4) => four_quads,
+            (_, false, _) => narrow,
         };
         let all = Call {
             pitch: outputs,
@@ -232,10 +238,56 @@ pub mod armv7em {
         };
     }
 
+    /// Four taps of four pixels with weights of four bits, from a word whose bytes are `16 b + a + 8`; registers as above,
+    /// the sums of channel a eight times the sum of the values larger. `$h` to `$k` are offsets of tile words.
+    macro_rules! four_bit_taps {
+        ($h:literal, $i:literal, $j:literal, $k:literal) => {
+            concat!(
+                "ldr.w r3, [r0]\n",
+                "sxtb16 r2, r3\n",
+                "and r3, r3, #0x000f000f\n",
+                four_bit_taps!($h, $i),
+                "ldr r3, [r0], #4\n",
+                "sxtb16 r2, r3, ror #8\n",
+                "and r3, r2, #0x000f000f\n",
+                four_bit_taps!($j, $k),
+            )
+        };
+        ($i:literal, $j:literal) => {
+            concat!(
+                "ldrd r12, lr, [r1, #",
+                $i,
+                "]\n",
+                "smlad r11, r2, r12, r11\n",
+                "smlad r7, r3, r12, r7\n",
+                "smlad r10, r2, lr, r10\n",
+                "smlad r6, r3, lr, r6\n",
+                "ldrd r12, lr, [r1, #",
+                $j,
+                "]\n",
+                "smlad r9, r2, r12, r9\n",
+                "smlad r5, r3, r12, r5\n",
+                "smlad r8, r2, lr, r8\n",
+                "smlad r4, r3, lr, r4\n",
+            )
+        };
+    }
+
     /// Any number of groups of four taps, four in a round. The first round starts behind those that
     /// fill it up; every group has the same number of bytes.
     macro_rules! rounds {
         () => {
+            rounds!(
+                [taps!(0, 8), taps_by_word!(16, 20, 24)],
+                taps!(32, 40),
+                taps_by_word!(48, 52, 56),
+                taps!(64, 72),
+                taps_by_word!(80, 84, 88),
+                taps!(96, 104),
+                taps_by_word!(112, 116, 120)
+            )
+        };
+        ([$($first:expr),+], $($others:expr),+) => {
             concat!(
                 "ldrd r4, r8, [r0], #8\n",
                 "mov r5, r4\n",
@@ -248,19 +300,25 @@ pub mod armv7em {
                 "ldr pc, [sp, #20]\n",
                 ".balign 4\n",
                 "3:\n",
-                taps!(0, 8),
-                taps_by_word!(16, 20, 24),
+                $($first,)+
                 "4:\n",
-                taps!(32, 40),
-                taps_by_word!(48, 52, 56),
-                taps!(64, 72),
-                taps_by_word!(80, 84, 88),
-                taps!(96, 104),
-                taps_by_word!(112, 116, 120),
+                $($others,)+
                 "ldr r2, [sp, #16]\n",
                 "add r1, r1, #128\n",
                 "cmp r1, r2\n",
                 "bne 3b\n",
+            )
+        };
+    }
+
+    /// The same with weights of four bits.
+    macro_rules! four_bit_rounds {
+        () => {
+            rounds!(
+                [four_bit_taps!(0, 8, 16, 24)],
+                four_bit_taps!(32, 40, 48, 56),
+                four_bit_taps!(64, 72, 80, 88),
+                four_bit_taps!(96, 104, 112, 120)
             )
         };
     }
@@ -297,33 +355,32 @@ pub mod armv7em {
 
     /// A function of weights (r0), tile (r1), outputs (r2) and [`Call`] (r3).
     macro_rules! pairs {
-        ($(#[$doc:meta])* $name:ident, $sums:ident, $requantize:ident) => {
+        ($(#[$doc:meta])* $name:ident, $bits:ident, $sums:ident, $requantize:ident) => {
             $(#[$doc])*
             #[unsafe(naked)]
             pub unsafe extern "C" fn $name(weights: *const i8, tile: *const u32, outputs: *mut i8, call: &Call) {
                 naked_asm!(
                     super::super::cpu!(),
                     "push {{r4-r11, lr}}",
-                    // [sp]: outputs, pitch, end of the weights, tile, its end, the first round's start.
-                    "sub sp, sp, #24",
+                    // [sp]: outputs, pitch, end of the weights, tile, its end, the first round's start; with weights of
+                    // four bits, for the four pixels from the last on, eight times the sum of the values.
+                    "sub sp, sp, #40",
                     "ldm r3, {{r4, r5, r7, r8}}",
                     "stm sp, {{r2, r4, r5}}",
                     "sub r2, r1, r8, lsl #5",
                     "strd r2, r7, [sp, #12]",
                     start!($sums),
                     "str r4, [sp, #20]",
+                    enter!($bits),
                     "2:", // One pair of output channels.
                     $sums!(),
                     "ldm r0!, {{r2, r3, r12}}",
-                    // The other sums of the pair, `256 b`, modulo 2^32.
+                    // The other sums of the pair, `256 b` or `16 b`, modulo 2^32.
                     "subs r8, r8, r4",
                     "subs r9, r9, r5",
                     "subs r10, r10, r6",
                     "subs r11, r11, r7",
-                    "asr r8, r8, #8",
-                    "asr r9, r9, #8",
-                    "asr r10, r10, #8",
-                    "asr r11, r11, #8",
+                    part!($bits),
                     $requantize!("r4", "r2", "r12", "lr", "r1"),
                     $requantize!("r5", "r2", "r12", "lr", "r1"),
                     $requantize!("r6", "r2", "r12", "lr", "r1"),
@@ -346,7 +403,7 @@ pub mod armv7em {
                     "str r2, [sp]",
                     "cmp r0, r12",
                     "bne 2b",
-                    "add sp, sp, #24",
+                    "add sp, sp, #40",
                     "pop {{r4-r11, pc}}",
                 )
             }
@@ -358,6 +415,9 @@ pub mod armv7em {
         (rounds) => {
             "adr r4, 3f\nadr r5, 4f\nsubs r5, r5, r4\nmla r4, r5, r8, r4\nadds r4, #1\n"
         };
+        (four_bit_rounds) => {
+            start!(rounds)
+        };
         (two_groups) => {
             ""
         };
@@ -366,20 +426,78 @@ pub mod armv7em {
         };
     }
 
+    /// What is done once per tile.
+    macro_rules! enter {
+        (eight) => {
+            ""
+        };
+        (four) => {
+            concat!(
+                "ldr lr, [sp, #16]\n",
+                "mov r12, #0x00080008\n",
+                "movs r2, #0\n",
+                "movs r3, #0\n",
+                "movs r4, #0\n",
+                "movs r5, #0\n",
+                "6:\n",
+                "ldm r1!, {{r6-r9}}\n",
+                "smlad r2, r6, r12, r2\n",
+                "smlad r3, r7, r12, r3\n",
+                "smlad r4, r8, r12, r4\n",
+                "smlad r5, r9, r12, r5\n",
+                "ldm r1!, {{r6-r9}}\n",
+                "smlad r2, r6, r12, r2\n",
+                "smlad r3, r7, r12, r3\n",
+                "smlad r4, r8, r12, r4\n",
+                "smlad r5, r9, r12, r5\n",
+                "cmp r1, lr\n",
+                "bne 6b\n",
+                "strd r5, r4, [sp, #24]\n",
+                "strd r3, r2, [sp, #32]\n",
+            )
+        };
+    }
+
+    /// Brings the sums of a pair to their size.
+    macro_rules! part {
+        (eight) => {
+            "asr r8, r8, #8\nasr r9, r9, #8\nasr r10, r10, #8\nasr r11, r11, #8\n"
+        };
+        (four) => {
+            concat!(
+                "asr r8, r8, #4\nasr r9, r9, #4\nasr r10, r10, #4\nasr r11, r11, #4\n",
+                "ldrd lr, r1, [sp, #24]\n",
+                "subs r4, r4, lr\n",
+                "subs r5, r5, r1\n",
+                "ldrd lr, r1, [sp, #32]\n",
+                "subs r6, r6, lr\n",
+                "subs r7, r7, r1\n",
+            )
+        };
+    }
+
     pairs!(
         /// Outputs that need 32 bits.
-        narrow, rounds, plain
+        narrow, eight, rounds, plain
     );
     pairs!(
         /// Outputs that may need 64 bits.
-        wide, rounds, wide
+        wide, eight, rounds, wide
     );
     pairs!(
         /// Outputs of two groups of four taps that need 32 bits.
-        two_quads, two_groups, plain
+        two_quads, eight, two_groups, plain
     );
     pairs!(
         /// Outputs of four groups of four taps that need 32 bits.
-        four_quads, four_groups, plain
+        four_quads, eight, four_groups, plain
+    );
+    pairs!(
+        /// Weights of four bits, outputs that need 32 bits.
+        four_bits, four, four_bit_rounds, plain
+    );
+    pairs!(
+        /// Weights of four bits, outputs that may need 64 bits.
+        four_bits_wide, four, four_bit_rounds, wide
     );
 }

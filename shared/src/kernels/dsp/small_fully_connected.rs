@@ -27,7 +27,7 @@ fn words(record: &Record) -> usize {
 }
 
 pub fn needs(record: &Record) -> Option<Needs> {
-    plain::needs(record)?;
+    plain::needs::<8>(record)?;
     let (words, pairs) = (words(record), record.output.shape.channels.div_ceil(2));
     let weights = product([pairs, words.saturating_mul(2).saturating_add(CONSTANTS), 4]);
     (!record.wide).then_some(Needs { weights, channels: 0, scratch: product([words, 4]) })

@@ -11,17 +11,17 @@ use super::multiply::Multiply;
 use super::patch::Patch;
 
 /// What computes the tiles of a layer.
-pub struct Tiles<'a> {
+pub struct Tiles<'a, const BITS: usize> {
     pub patch: Patch,
     pub tile: &'a [Cell<u32>],
-    pub multiply: Multiply<'a>,
+    pub multiply: Multiply<'a, BITS>,
     /// Room for the outputs of a tile of which fewer than four pixels are wanted.
     pub staging: &'a [Cell<i8>],
     /// Output channels.
     pub channels: usize,
 }
 
-impl Tiles<'_> {
+impl<const BITS: usize> Tiles<'_, BITS> {
     /// Four pixels or more, from the rows under their windows; saturated, not bounded.
     #[cfg(not(goldcrest_dsp))]
     pub fn row(&self, sources: &[&[Cell<i8>]], row: &[Cell<i8>], width: usize) {

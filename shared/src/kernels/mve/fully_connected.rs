@@ -15,7 +15,7 @@ use crate::image::{Entry, Record};
 const BLOCK: usize = 4;
 
 pub fn needs(record: &Record) -> Option<Needs> {
-    plain::needs(record)?;
+    plain::needs::<8>(record)?;
     let (blocks, vectors) = blocks_and_vectors(record);
     Some(Needs {
         weights: product([blocks, vectors, BLOCK * VECTOR]),

@@ -8,7 +8,6 @@ use crate::image::{Channel, Record, Slot};
 use crate::kernels::{self, Family, id};
 use crate::quantize::check::accumulator_range;
 use crate::quantize::graph::{Node, QuantizedConv, QuantizedGraph, QuantizedOp, TensorId};
-use crate::quantize::rounding::WeightRange;
 use crate::requantize::Multiplier;
 use crate::shape::{Padding, Window};
 
@@ -170,19 +169,28 @@ fn kernels_of(step: &Step, conv: &QuantizedConv, options: &PackOptions) -> Vec<u
     let (input, output) = (step.record.input.shape, step.record.output.shape);
     let Window { kernel, padding, .. } = conv.window;
     let whole = kernel == [input.height, input.width] && padding == Padding::default() && conv.groups == 1;
-    let depthwise = conv.groups > 1 && conv.groups == input.channels;
-    let four_bits = |weight: &i8| (WeightRange::INT4.low..=WeightRange::INT4.high).contains(weight);
-    if !depthwise && conv.weights.iter().all(four_bits) {
-        // Whoever took four bits wants small weights; one kernel more would be code.
-        let special = whole && options.optimize != Optimize::Flash;
-        return vec![if special { id::INT4_FULLY_CONNECTED } else { id::INT4_CONV }];
-    }
+    let depthwise = conv.is_depthwise();
+    let limit = kernels::DSP_ACCUMULATOR_LIMIT;
+    // Two channels in one word: see `kernels::dsp`.
+    let fits = |(low, high)| low >= -limit && high < limit;
+    let dsp = options.family == Family::Dsp
+        && (0..output.channels).all(|o| fits(accumulator_range(conv, o, step.record.input_zero)));
+    let low = kernel[0] <= kernels::DSP_HEIGHT;
+    let dsp_conv = dsp && low && conv.groups == 1 && output.channels > 1;
     let mut kernels = Vec::new();
+    if conv.is_four_bits() {
+        // To save code, one kernel computes all.
+        let special = whole && options.optimize != Optimize::Flash;
+        kernels.extend((dsp && special).then_some(id::DSP_INT4_FULLY_CONNECTED));
+        kernels.extend(dsp_conv.then_some(id::DSP_INT4_CONV));
+        kernels.extend(special.then_some(id::INT4_FULLY_CONNECTED));
+        kernels.push(id::INT4_CONV);
+        if options.optimize == Optimize::Flash {
+            kernels.truncate(1);
+        }
+        return kernels;
+    }
     if options.family == Family::Dsp {
-        let limit = kernels::DSP_ACCUMULATOR_LIMIT;
-        // Two channels in one word: see `kernels::dsp`.
-        let fits = |(low, high)| low >= -limit && high < limit;
-        let dsp = (0..output.channels).all(|o| fits(accumulator_range(conv, o, step.record.input_zero)));
         let small = conv.weights.len() <= SMALL_WEIGHTS && !step.record.wide;
         kernels.extend((whole && small).then_some(id::DSP_SMALL_FULLY_CONNECTED));
         kernels.extend((dsp && whole).then_some(id::DSP_FULLY_CONNECTED));
@@ -192,8 +200,7 @@ fn kernels_of(step: &Step, conv: &QuantizedConv, options: &PackOptions) -> Vec<u
             && options.optimize != Optimize::Flash
             && input.channels >= kernels::winograd::CHANNELS;
         kernels.extend((dsp && winograd && kernels::winograd::suits(&record)).then_some(id::DSP_WINOGRAD));
-        let low = kernel[0] <= kernels::DSP_HEIGHT;
-        kernels.extend((dsp && low && conv.groups == 1 && output.channels > 1).then_some(id::DSP_CONV));
+        kernels.extend(dsp_conv.then_some(id::DSP_CONV));
         let same = depthwise && output.channels == conv.groups && low && !step.record.wide;
         // Columns that several windows share are worth the planes where there are many.
         let shared = conv.window.stride[1] == 1 && output.width >= PLANAR_WIDTH;

@@ -16,11 +16,13 @@ pub fn order(record: &Record, conv: &QuantizedConv, channels: &[Channel]) -> (Ve
         id::DEPTHWISE => (by_tap(conv), channels.to_vec()),
         id::INT4_CONV | id::INT4_FULLY_CONNECTED => (int4(conv), channels.to_vec()),
         id::PIXEL_PAIR_CONV => (pixel_pairs(conv), channels.to_vec()),
-        id::DSP_CONV => (dsp::convolution(conv, channels, record.output_zero), Vec::new()),
+        id::DSP_CONV => (dsp::convolution::<8>(conv, channels, record.output_zero), Vec::new()),
         id::DSP_WINOGRAD => (winograd::convolution(conv, channels), Vec::new()),
         id::DSP_DEPTHWISE => (dsp::depthwise(conv), channels.to_vec()),
         id::DSP_DEPTHWISE_DIRECT => (dsp::depthwise_direct(conv, channels, record.output_zero), Vec::new()),
-        id::DSP_FULLY_CONNECTED => dsp::fully_connected(conv, channels),
+        id::DSP_INT4_CONV => (dsp::convolution::<4>(conv, channels, record.output_zero), Vec::new()),
+        id::DSP_INT4_FULLY_CONNECTED => dsp::fully_connected::<4>(conv, channels),
+        id::DSP_FULLY_CONNECTED => dsp::fully_connected::<8>(conv, channels),
         id::DSP_SMALL_FULLY_CONNECTED => {
             (dsp::small_fully_connected(conv, channels, record.output_zero), Vec::new())
         }

@@ -9,12 +9,13 @@ use crate::kernels::{self, id};
 pub fn distance(record: &Record, which: usize) -> Option<i64> {
     let slot = [record.input, record.second][which.min(1)];
     match record.kernel {
-        id::DSP_CONV if kernels::dsp_conv_is_flat(record) => Some(four_by_four(record)),
+        id::DSP_CONV | id::DSP_INT4_CONV if kernels::dsp_conv_is_flat(record) => Some(four_by_four(record)),
         id::CONV
         | id::INT4_CONV
         | id::DEPTHWISE
         | id::PIXEL_PAIR_CONV
         | id::DSP_CONV
+        | id::DSP_INT4_CONV
         | id::DSP_DEPTHWISE
         | id::DSP_DEPTHWISE_DIRECT
         | id::MVE_CONV => Some(row_by_row(record)),

@@ -23,21 +23,27 @@ fn word(a: [i8; 2], b: [i8; 2]) -> [i8; 4] {
     [w, x, y, z].map(|byte| byte as i8)
 }
 
-/// Channel constants of a pair: the second accumulator sums both channels.
-fn pair_constants(a: Channel, b: Channel) -> [Channel; 2] {
-    let bias = b.bias.wrapping_mul(256).wrapping_add(a.bias);
+/// Channel constants of a pair with weights of `BITS` bits: the second accumulator sums both channels.
+fn pair_constants<const BITS: usize>(a: Channel, b: Channel) -> [Channel; 2] {
+    let bias = b.bias.wrapping_mul(1 << BITS).wrapping_add(a.bias);
     [a, Channel { bias, multiplier: b.multiplier }]
 }
 
-/// The even and the odd word of each four taps of a run, filled up with zeros.
-fn run_words<'a>(a: &'a [i8], b: &'a [i8]) -> impl Iterator<Item = [[i8; 4]; 2]> + 'a {
+/// The words of a run, filled up with zeros: for each four taps an even and an odd one, or one where weights have four
+/// bits.
+fn run_words<const BITS: usize>(a: &[i8], b: &[i8]) -> Vec<[i8; 4]> {
     let tap = |run: &[i8], at: usize| run.get(at).copied().unwrap_or(0);
-    (0..a.len().div_ceil(4)).map(move |quad| {
-        [0, 1].map(|odd| {
-            let (first, second) = (4 * quad + odd, 4 * quad + odd + 2);
-            word([tap(a, first), tap(a, second)], [tap(b, first), tap(b, second)])
-        })
-    })
+    let mut words = Vec::new();
+    for quad in (0..a.len()).step_by(4) {
+        if BITS == 4 {
+            words.push([0, 1, 2, 3].map(|at| (tap(b, quad + at) << 4) | (tap(a, quad + at) + 8)));
+            continue;
+        }
+        for first in [quad, quad + 1] {
+            words.push(word([tap(a, first), tap(a, first + 2)], [tap(b, first), tap(b, first + 2)]));
+        }
+    }
+    words
 }
 
 /// What is added to products before the shift: `0x7fff`, and the zero point in the upper half.
@@ -47,14 +53,14 @@ fn rounding(zero: i8) -> i32 {
 
 /// Pairs of channels, each with where its sums start, its runs, its multipliers and the rounding of an output
 /// with a zero point; an odd last channel is paired with the one before it.
-pub fn convolution(conv: &QuantizedConv, channels: &[Channel], zero: i8) -> Vec<i8> {
+pub fn convolution<const BITS: usize>(conv: &QuantizedConv, channels: &[Channel], zero: i8) -> Vec<i8> {
     let length = run_length(conv);
     let mut weights = Vec::new();
     for first in pairs(conv.bias.len()) {
-        let [a, b] = pair_constants(channels[first], channels[first + 1]);
+        let [a, b] = pair_constants::<BITS>(channels[first], channels[first + 1]);
         let runs = of_channel(conv, first).chunks(length).zip(of_channel(conv, first + 1).chunks(length));
         weights.extend(le_bytes([a.bias, b.bias]));
-        weights.extend(runs.flat_map(|(a, b)| run_words(a, b)).flatten().flatten());
+        weights.extend(runs.flat_map(|(a, b)| run_words::<BITS>(a, b)).flatten());
         weights.extend(le_bytes([a.multiplier, b.multiplier, rounding(zero)]));
     }
     weights
@@ -106,27 +112,30 @@ pub fn depthwise_direct(conv: &QuantizedConv, channels: &[Channel], zero: i8) ->
     weights
 }
 
-/// Blocks of four pairs, `[four values][even, odd][pair]`, then single pairs.
-pub fn fully_connected(conv: &QuantizedConv, channels: &[Channel]) -> (Vec<i8>, Vec<Channel>) {
+/// Blocks of four pairs, `[four values][even, odd][pair]`, or `[four values][pair]` where weights have four bits, then
+/// single pairs.
+pub fn fully_connected<const BITS: usize>(
+    conv: &QuantizedConv,
+    channels: &[Channel],
+) -> (Vec<i8>, Vec<Channel>) {
     let count = conv.bias.len();
     let pairs = count.div_ceil(2);
     let (mut weights, mut constants) = (Vec::new(), Vec::new());
     let mut first = 0;
     while first < pairs {
         let block = if count - 2 * first >= 8 { 4 } else { 1 };
-        let words: Vec<Vec<[[i8; 4]; 2]>> = (first..first + block)
+        let words: Vec<Vec<[i8; 4]>> = (first..first + block)
             .map(|pair| {
                 let b = if 2 * pair + 1 < count { of_channel(conv, 2 * pair + 1) } else { &[] };
-                run_words(of_channel(conv, 2 * pair), b).collect()
+                run_words::<BITS>(of_channel(conv, 2 * pair), b)
             })
             .collect();
-        for quad in 0..words[0].len() {
-            let halves = [0, 1].into_iter();
-            weights.extend(halves.flat_map(|odd| words.iter().map(move |pair| pair[quad][odd])).flatten());
+        for at in 0..words[0].len() {
+            weights.extend(words.iter().flat_map(|pair| pair[at]));
         }
         for pair in first..first + block {
             let b = channels.get(2 * pair + 1).copied().unwrap_or_default();
-            constants.extend(pair_constants(channels[2 * pair], b));
+            constants.extend(pair_constants::<BITS>(channels[2 * pair], b));
         }
         first += block;
     }

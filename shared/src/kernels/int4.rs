@@ -1,29 +1,18 @@
-//! Convolutions whose weights have four bits, two in a byte, on every core. Weights stand in the order of the portable
-//! kernels, `[group][block of output channels][row][column][input channel][output channel of the block]`, the first
-//! of two in the low half; every block begins a new byte.
+//! Weights of four bits, two in a byte, the first of two in the low half.
 //!
-//! A few taps at a time are unpacked to the stack, and the inner loop of the portable kernels does the rest.
-
-pub mod conv;
-pub mod fully_connected;
+//! A few taps at a time are unpacked to the stack, and the inner loop for bytes does the rest.
 
 use core::cell::Cell;
 
-use super::block::{CHANNELS, accumulate};
+use super::block::{CHANNELS, accumulate_bytes};
 use crate::engine::part;
 
 /// Taps unpacked at once.
 const CHUNK: usize = 32;
 
-/// Bytes of the weights of so many output channels with so many taps each, in one group.
-fn packed_bytes(outputs: usize, taps: u64) -> u64 {
-    let odd = if outputs.is_multiple_of(2) { 0 } else { taps.div_ceil(2) };
-    taps.saturating_mul(outputs as u64 / 2).saturating_add(odd)
-}
-
 /// Adds `values[pixel][tap] * weights[tap][channel]` over all taps to `sums[pixel][channel]`; `first` counts weights
 /// from the begin of the block.
-fn accumulate_packed<const N: usize, const P: usize>(
+pub fn accumulate<const N: usize, const P: usize>(
     sums: &mut [[i32; N]; P],
     values: [&[Cell<i8>]; P],
     block: &[i8],
@@ -36,7 +25,7 @@ fn accumulate_packed<const N: usize, const P: usize>(
         let mut unpacked = [0; CHUNK * CHANNELS];
         let weights = unpacked.get_mut(..count * N).unwrap_or_default();
         unpack(block, first + tap * N, weights);
-        accumulate(sums, values.map(|values| part(values, tap, count)), weights);
+        accumulate_bytes(sums, values.map(|values| part(values, tap, count)), weights);
         tap += count;
     }
 }
@@ -46,9 +35,11 @@ fn unpack(block: &[i8], first: usize, weights: &mut [i8]) {
     let mut bytes = block.iter().skip(first / 2);
     let (upper, rest) = weights.split_at_mut_checked(first % 2).unwrap_or_default();
     upper.iter_mut().zip(&mut bytes).for_each(|(weight, &byte)| *weight = byte >> 4);
-    for (pair, &byte) in rest.chunks_mut(2).zip(bytes) {
-        pair.iter_mut().zip([byte << 4 >> 4, byte >> 4]).for_each(|(weight, value)| *weight = value);
+    let (pairs, lower) = rest.as_chunks_mut::<2>();
+    for (pair, &byte) in pairs.iter_mut().zip(&mut bytes) {
+        *pair = [byte << 4 >> 4, byte >> 4];
     }
+    lower.iter_mut().zip(bytes).for_each(|(weight, &byte)| *weight = byte << 4 >> 4);
 }
 
 #[cfg(test)]
@@ -67,11 +58,5 @@ mod tests {
                 assert_eq!(found[first..end], all[first..end]);
             }
         }
-    }
-
-    #[test]
-    fn every_block_begins_a_byte() {
-        // Blocks of 4, 2 and 1 outputs with 3 taps each: 6, 3 and 2 bytes.
-        assert_eq!([4, 6, 7, 1, 0].map(|outputs| packed_bytes(outputs, 3)), [6, 9, 11, 2, 0]);
     }
 }
