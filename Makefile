@@ -69,10 +69,11 @@ corpus: ## Make the models of tests/corpus anew, in an environment of its own (d
 
 fuzz: ## Fuzz the readers of ONNX files and device images (needs nightly Rust and cargo-fuzz)
 	mkdir -p fuzz/corpus/onnx fuzz/corpus/image
-	$(CARGO) +nightly fuzz run --sanitizer none onnx fuzz/corpus/onnx tests/corpus -- \
-		-max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=10
-	$(CARGO) +nightly fuzz run --sanitizer none image fuzz/corpus/image -- \
-		-max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=10
+	$(CARGO) run --quiet --release --manifest-path fuzz/Cargo.toml --bin seeds -- fuzz/corpus
+	$(CARGO) +nightly fuzz run --sanitizer none onnx fuzz/corpus/onnx fuzz/corpus/onnx-seeds tests/corpus -- \
+		-max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=10 -print_final_stats=1
+	$(CARGO) +nightly fuzz run --sanitizer none image fuzz/corpus/image fuzz/corpus/image-seeds -- \
+		-max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -print_final_stats=1
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

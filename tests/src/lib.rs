@@ -1,5 +1,7 @@
 //! What the end-to-end tests share: running the real `goldcrest` command.
 
+pub mod allocations;
+
 use std::path::PathBuf;
 use std::process::{Command, Output};
 

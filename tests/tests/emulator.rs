@@ -43,6 +43,9 @@ fn compare(board: &'static Board, payload: &Payload, traced: u64, images: u64) -
     // The firmware counts up to its initial values; where it has none, their place is still aligned.
     let (told, programmed) = (u64::from(emulator.info().firmware_bytes), emulator.firmware().flash_bytes);
     assert!((programmed..programmed + 32).contains(&told), "{}: {told}, not {programmed}", board.name);
+    // What logs to a real board's probe takes a little more.
+    let (told, arena) = (board.arena_bytes, emulator.info().arena_capacity);
+    assert!((told..told + 4096).contains(&arena), "{}: an arena of {arena}, not {told} bytes", board.name);
     let mut arena = vec![0; Engine::words(&image)];
     let mut engine = Engine::new(&image, &mut arena).unwrap();
     let mut counts = Vec::new();

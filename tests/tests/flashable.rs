@@ -26,13 +26,20 @@ fn every_flashable_firmware_fits_its_part() {
             _ => (last.address - first.address) as usize + last.bytes.len(),
         };
         assert_eq!(written as u64, firmware.flash_bytes, "{}", board.name);
+        let arena = firmware.arena_bytes.expect("the application divides its RAM");
         eprintln!(
-            "{:18} firmware {:6} of {:7}, variables {:5}, slots {}, built in {built:.1} s",
+            "{:18} firmware {:6} of {:7}, variables {:5}, arena {arena:6}, slots {}, built in {built:.1} s",
             board.name,
             firmware.flash_bytes,
             firmware.slot_start - u64::from(first.address),
             placement.variables.len(),
             firmware.slots().count(),
+        );
+        let told = u64::from(board.arena_bytes);
+        assert!(
+            (told..told + 2048).contains(&arena),
+            "{}: an arena of {arena}, not {told} bytes",
+            board.name
         );
     }
 }

@@ -1,36 +1,35 @@
-//! Hostile files end in an error or a result, never in a panic. ONNX files never take more memory than four times
-//! their size beside a fixed room, and the check of a device image takes none: what `fuzz/fuzz_targets/` asserts, for a
-//! short while in every run.
+//! Hostile files end in an error or a result, never in a panic. ONNX files never take much more memory than four times
+//! their size, at once or in all, and the check of a device image takes none: what `fuzz/fuzz_targets/` asserts, for
+//! a short while in every run.
 
 use std::path::Path;
 
 use goldcrest::onnx::import::float_model;
-use goldcrest::onnx::{Model, ROOM, int8};
+use goldcrest::onnx::{Attribute, Data, Graph, Model, Node, Tensor, ValueInfo, int8, memory_limit};
 use goldcrest_shared::engine::Engine;
 use goldcrest_shared::image::{Image, checksum, header_field};
 use goldcrest_shared::quantize::pack::{PackOptions, pack};
 use goldcrest_shared::quantize::random::{self, to_four_bits};
-use peak_alloc::PeakAlloc;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-#[global_allocator]
-static ALLOCATED: PeakAlloc = PeakAlloc;
+use goldcrest_tests::allocations::{Allocated, Counting};
 
-/// Reads a file in every way there is, and returns the most bytes that were allocated at once.
-fn peak(bytes: &[u8]) -> usize {
-    let before = ALLOCATED.current_usage();
-    ALLOCATED.reset_peak_usage();
-    if let Ok(model) = Model::decode(bytes) {
+#[global_allocator]
+static ALLOCATED: Counting = Counting::new();
+
+/// Reads a file in every way there is, asserts that it took little memory, and returns what it took.
+fn assert_modest(bytes: &[u8]) -> Allocated {
+    let (limit, allocated) = ALLOCATED.during(|| {
+        let Ok(model) = Model::decode(bytes) else { return memory_limit(bytes.len(), None) };
         let _ = float_model(&model);
         let _ = int8::read(&model);
-    }
-    ALLOCATED.peak_usage().saturating_sub(before)
-}
-
-fn assert_modest(bytes: &[u8]) {
-    let (peak, limit) = (peak(bytes), 4 * bytes.len() + ROOM as usize);
-    assert!(peak <= limit, "{peak} bytes allocated for a file of {}", bytes.len());
+        memory_limit(bytes.len(), Some(&model))
+    });
+    let length = bytes.len();
+    assert!(allocated.peak <= limit.peak, "{allocated:?} for a file of {length}, {limit:?}");
+    assert!(allocated.largest <= limit.largest, "{allocated:?} for a file of {length}, {limit:?}");
+    allocated
 }
 
 /// Exported models, and an int8 one of our own.
@@ -67,12 +66,96 @@ fn repeated(tag: u8, content: &[u8], length: usize) -> Vec<u8> {
     field(7, &one.repeat(length / one.len()))
 }
 
+/// Models whose nodes, or whose metadata, ask for much more than their file holds.
+fn greedy() -> Vec<Model> {
+    let model = |channels: i64, nodes: Vec<Node>, constants: Vec<(&str, Tensor)>| Model {
+        graph: Graph {
+            nodes,
+            inputs: vec![ValueInfo::float("x", &[1, channels, 8, 8])],
+            outputs: vec![ValueInfo::float("y", &[1, 10])],
+            initializers: constants.into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect(),
+            ..Graph::default()
+        },
+        opset: 17,
+        ..Model::default()
+    };
+    let many = |op: &str, inputs: &[&str], count: usize| -> Vec<Node> {
+        (0..count).map(|index| Node::new(op, inputs, &[&format!("/features/block/value_{index}")])).collect()
+    };
+    let floats = |count: usize| Tensor::f32(&[count], vec![0.5; count]);
+    let bytes = |count: usize| Tensor::new(&[count], Data::U8(vec![3; count]));
+    let matrix = || Tensor::new(&[300, 300], Data::I8(vec![1; 90_000]));
+    let conv = |weights: &str| Node::new("Conv", &["x", weights], &["y"]);
+    let with = |key: &str, text: String| {
+        let weights = Tensor::f32(&[1, 1, 1, 1], vec![1.0]);
+        let mut model = model(1, vec![conv("w")], vec![("w", weights)]);
+        model.metadata.insert(key.to_owned(), text);
+        model
+    };
+    let tall = {
+        let pool = Node::new("AveragePool", &["x"], &["y"])
+            .with("kernel_shape", Attribute::Ints(vec![30_000, 1]))
+            .with("pads", Attribute::Ints(vec![1, 0, 1, 0]));
+        let mut model = model(1, vec![pool], vec![]);
+        model.graph.inputs = vec![ValueInfo::float("x", &[1, 1, 30_000, 2])];
+        model
+    };
+    vec![
+        // A number for each of many channels.
+        model(1 << 14, many("Add", &["x", "s"], 20), vec![("s", Tensor::f32(&[], vec![1.0]))]),
+        model(1 << 14, many("Neg", &["x"], 20), vec![]),
+        model(
+            1 << 14,
+            many("BatchNormalization", &["x", "s", "s", "s", "s"], 5),
+            vec![("s", floats(1 << 14))],
+        ),
+        // A number for each place of a window.
+        tall,
+        // The same scales, weights or indices, again and again.
+        model(1, many("DequantizeLinear", &["q", "s"], 50), vec![("q", bytes(5000)), ("s", floats(5000))]),
+        model(1, many("Identity", &["q"], 300), vec![("q", bytes(100_000))]),
+        model(1, many("Conv", &["x", "w"], 50), vec![("w", Tensor::f32(&[500, 1, 1, 1], vec![0.5; 500]))]),
+        model(
+            1,
+            many("Gather", &["q", "i"], 3),
+            vec![("q", bytes(9)), ("i", Tensor::new(&[50_000], Data::I32(vec![0; 50_000])))],
+        ),
+        model(
+            1,
+            many("Concat", &["i", "i", "i"], 3),
+            vec![("i", Tensor::new(&[50_000], Data::I32(vec![0; 50_000])))],
+        ),
+        // Bytes that become floats, in another order.
+        model(1, many("Transpose", &["q"], 4), vec![("q", matrix())]),
+        model(
+            1,
+            [
+                many("DequantizeLinear", &["q", "s"], 1),
+                vec![Node::new("Transpose", &["/features/block/value_0"], &["y"])],
+            ]
+            .concat(),
+            vec![("q", matrix()), ("s", floats(1))],
+        ),
+        // Metadata of many short parts.
+        with("goldcrest.labels", format!("[{}]", vec!["\"\""; 40_000].join(","))),
+        with("goldcrest.normalization", format!("{{\"mean\":[{}0],\"std\":[]}}", "0,".repeat(60_000))),
+        with(
+            int8::QUANTIZATION,
+            format!(
+                "{{{}}}",
+                (0..9000).map(|index| format!("\"{index:x}\":[1,0]")).collect::<Vec<_>>().join(",")
+            ),
+        ),
+    ]
+}
+
 fn onnx_files() {
     let files = files();
     for file in &files {
         assert_modest(file);
     }
-    assert!(peak(&files[0]) > 1000, "the allocator counts");
+    let counted = assert_modest(&files[0]);
+    assert!(counted.peak > 1000 && counted.largest > 1000, "the allocator counts: {counted:?}");
 
     // Whatever is small in a file and large in memory: nodes, attributes, tensors, dimensions, names.
     let attribute = field(5, &field(1, b"a"));
@@ -92,6 +175,10 @@ fn onnx_files() {
         ] {
             assert_modest(&repeated(tag, &content, length));
         }
+    }
+
+    for model in greedy() {
+        assert_modest(&model.encode());
     }
 
     // Real files with bytes changed, parts doubled, or the end cut off.
@@ -127,10 +214,8 @@ fn check_and_run(bytes: &[u8]) {
     let values = goldcrest_shared::engine::values_mut(&mut words);
     values.iter_mut().zip(bytes).for_each(|(to, &from)| *to = from as i8);
     let aligned = &goldcrest_shared::engine::bytes(&words)[..bytes.len()];
-    ALLOCATED.reset_peak_usage();
-    let before = ALLOCATED.current_usage();
-    let checked = Image::new_checked(aligned);
-    assert_eq!(ALLOCATED.peak_usage(), before, "the check allocates nothing");
+    let (checked, allocated) = ALLOCATED.during(|| Image::new_checked(aligned));
+    assert_eq!(allocated, Allocated { peak: 0, largest: 0 }, "the check allocates nothing");
     let Ok(image) = checked else { return };
     if image.arena_bytes() < 1 << 16 {
         let mut arena = vec![0; Engine::words(&image)];

@@ -11,7 +11,6 @@ pub enum Board {}
 
 impl super::Board for Board {
     const NAME: &'static str = "b-l475e-iot01a";
-    const FRAME_BYTES: usize = 4096;
     type Line = Uart;
     type Watch = SysTick;
     type Led = Light;

@@ -14,7 +14,6 @@ pub enum Board {}
 
 impl super::Board for Board {
     const NAME: &'static str = "esp32c3-devkit";
-    const FRAME_BYTES: usize = 4096;
     const AHEAD_BYTES: u32 = esp32c3::AHEAD_BYTES;
     type Line = Line;
     type Watch = Cycles;

@@ -19,7 +19,6 @@ const CLOCKS_1_UART0: u32 = 1 << 0;
 
 impl super::Board for Board {
     const NAME: &'static str = "lm3s6965evb";
-    const FRAME_BYTES: usize = 4096;
     type Line = Uart;
     type Watch = Watchdog;
     type Led = NoLed;

@@ -35,7 +35,6 @@ impl OutputPin for Light {
 
 impl super::Board for Board {
     const NAME: &'static str = "microbit-v2";
-    const FRAME_BYTES: usize = 4096;
     const AHEAD_BYTES: u32 = nrf52::AHEAD_BYTES;
     type Line = Line;
     type Watch = Cycles;

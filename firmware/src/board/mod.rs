@@ -58,8 +58,6 @@ pub struct Peripherals<B: Board + ?Sized> {
 pub trait Board {
     /// Name in the host's table of boards.
     const NAME: &'static str;
-    /// Buffer for one received frame: payload and CRC.
-    const FRAME_BYTES: usize;
     /// The serial line to the host.
     type Line: Read + Write;
     /// What measures an inference.

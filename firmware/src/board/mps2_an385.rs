@@ -11,7 +11,6 @@ pub enum Board {}
 
 impl super::Board for Board {
     const NAME: &'static str = "mps2-an385";
-    const FRAME_BYTES: usize = 4096;
     type Line = Uart;
     type Watch = Timer;
     type Led = NoLed;

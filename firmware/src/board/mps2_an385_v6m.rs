@@ -14,7 +14,6 @@ pub enum Board {}
 
 impl super::Board for Board {
     const NAME: &'static str = "mps2-an385-v6m";
-    const FRAME_BYTES: usize = 4096;
     type Line = Uart;
     type Watch = Timer;
     type Led = NoLed;

@@ -12,7 +12,6 @@ pub enum Board {}
 
 impl super::Board for Board {
     const NAME: &'static str = "mps2-an505";
-    const FRAME_BYTES: usize = 4096;
     type Line = Uart;
     type Watch = Timer;
     type Led = NoLed;

@@ -13,7 +13,6 @@ pub enum Board {}
 
 impl super::Board for Board {
     const NAME: &'static str = "mps3-an547";
-    const FRAME_BYTES: usize = 4096;
     type Line = Uart;
     type Watch = Counter;
     type Led = NoLed;

@@ -12,7 +12,6 @@ pub enum Board {}
 
 impl super::Board for Board {
     const NAME: &'static str = "netduinoplus2";
-    const FRAME_BYTES: usize = 4096;
     type Line = Line;
     type Watch = Watch;
     type Led = PA10<Output>;

@@ -14,7 +14,6 @@ pub enum Board {}
 
 impl super::Board for Board {
     const NAME: &'static str = "nrf52840-dk";
-    const FRAME_BYTES: usize = 4096;
     const AHEAD_BYTES: u32 = nrf52::AHEAD_BYTES;
     type Line = Line;
     type Watch = Cycles;

@@ -12,7 +12,6 @@ pub enum Board {}
 
 impl super::Board for Board {
     const NAME: &'static str = "nucleo-f446re";
-    const FRAME_BYTES: usize = 4096;
     type Line = Line;
     type Watch = Watch;
     type Led = PA5<Output>;

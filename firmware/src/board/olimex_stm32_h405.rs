@@ -13,7 +13,6 @@ pub enum Board {}
 
 impl super::Board for Board {
     const NAME: &'static str = "olimex-stm32-h405";
-    const FRAME_BYTES: usize = 4096;
     type Line = Line;
     type Watch = Watch;
     type Led = ActiveLow<PC12<Output>>;

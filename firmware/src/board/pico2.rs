@@ -13,7 +13,6 @@ pub enum Board {}
 
 impl super::Board for Board {
     const NAME: &'static str = "pico2";
-    const FRAME_BYTES: usize = 4096;
     const AHEAD_BYTES: u32 = rp::AHEAD_BYTES;
     type Line = Line;
     type Watch = Cycles;

@@ -13,8 +13,6 @@ pub enum Board {}
 
 impl super::Board for Board {
     const NAME: &'static str = "sifive-e";
-    // 16 KiB of RAM: half of an image at a time.
-    const FRAME_BYTES: usize = 1600;
     type Line = Uart;
     type Watch = Minstret;
     type Led = NoLed;

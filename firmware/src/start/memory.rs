@@ -3,7 +3,7 @@
 //! ```text
 //! RAM:   | .data .bss .uninit | frame buffer | arena  | guard  | stack |
 //!                             ^ __sheap               ^        ^       ^ _stack_start
-//!                                           _guard_size        _stack_start - _stack_size
+//!                               __frame_bytes         _guard_size  _stack_start - _stack_size
 //! flash: | vectors, code, constants, initial values | ... | slot      |
 //!                                                 __model_start  __model_end, and __spare_start,
 //!                                                 __spare_end where there is a second slot
@@ -18,6 +18,7 @@ unsafe extern "C" {
     static mut _stack_start: u8;
     static _stack_size: u8;
     static _guard_size: u8;
+    static __frame_bytes: u8;
     static __model_start: u8;
     static __model_end: u8;
     static __spare_start: u8;
@@ -71,6 +72,11 @@ impl Region {
 const ALIGNMENT: usize = 16;
 
 impl Memory {
+    /// What the board's memory map has for the frame buffer.
+    pub fn frame_bytes() -> usize {
+        (&raw const __frame_bytes).addr()
+    }
+
     /// Divides free memory and paints the stack.
     ///
     /// # Safety

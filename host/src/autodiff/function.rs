@@ -24,7 +24,7 @@ pub fn gradient_graph(model: &Model, options: &Options) -> Result<GradientGraph,
     let forward_model = forward_model(model)?;
     let graph = &forward_model.graph;
     let logits = graph.outputs[0].name.clone();
-    let nodes = joined(&graph.nodes, |name| graph.initializers.contains_key(name));
+    let nodes = joined(&graph.nodes);
     let read = Graph { nodes, ..graph.clone() };
     let Parameters { names, trainable } = parameters(&read, &options.frozen)?;
     let all: BTreeSet<String> = names.iter().cloned().collect();

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::AutodiffError;
-use crate::onnx::{Attribute, Data, Model, Node, Tensor};
+use crate::onnx::{Attribute, Attributes, Data, Model, Node, Tensor};
 
 const SUPPORTED: std::ops::RangeInclusive<i64> = 11..=22;
 
@@ -53,7 +53,7 @@ fn axes_to_attribute(node: &mut Node, constants: &BTreeMap<String, Tensor>) -> R
     if node.attributes.remove("noop_with_empty_axes") == Some(Attribute::Int(1))
         && !node.attributes.contains_key("axes")
     {
-        *node = Node { op: "Identity".into(), attributes: BTreeMap::new(), ..node.clone() };
+        *node = Node { op: "Identity".into(), attributes: Attributes::default(), ..node.clone() };
     }
     Ok(())
 }

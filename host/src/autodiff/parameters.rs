@@ -25,6 +25,11 @@ pub(super) fn parameters(graph: &Graph, frozen: &[String]) -> Result<Parameters,
         if positions.after.is_some_and(|op| !follows(op)) {
             continue;
         }
+        let read_by =
+            |op: &str| graph.nodes.iter().any(|next| next.op == op && next.inputs.contains(&node.outputs[0]));
+        if positions.before.is_some_and(|op| !read_by(op)) {
+            continue;
+        }
         for (position, input) in node.inputs.iter().enumerate() {
             let is_float = graph.initializers.get(input).is_some_and(|t| matches!(t.data, Data::F32(_)));
             let trained = positions.trainable.contains(&position);

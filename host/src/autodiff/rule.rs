@@ -37,6 +37,8 @@ pub(super) struct Positions {
     pub statistics: &'static [usize],
     /// Only where another input is this operator's output.
     pub after: Option<&'static str>,
+    /// Only where this operator reads the output.
+    pub before: Option<&'static str>,
 }
 
 /// All rules, by operator.
@@ -67,6 +69,7 @@ static RULES: &[&dyn Rule] = &[
     &rules::reshape::Reshape("Reshape"),
     &rules::reshape::Reshape("Squeeze"),
     &rules::reshape::Reshape("Unsqueeze"),
+    &rules::round::Round,
     &rules::sigmoid::Sigmoid,
     &rules::tanh::Tanh,
     &rules::transpose::Transpose,

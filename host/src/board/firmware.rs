@@ -26,6 +26,8 @@ pub struct Firmware {
     pub slot_bytes: u64,
     /// First address of the second place, where there are two.
     pub spare_start: Option<u64>,
+    /// Bytes of RAM that it leaves a model; none of a program that takes all there is.
+    pub arena_bytes: Option<u64>,
 }
 
 /// Why there is no firmware.
@@ -223,8 +225,15 @@ impl Firmware {
         let flash_bytes = if packed { sum } else { last.saturating_sub(first) };
         let vector_bytes = elf.section_by_name(".vector_table").map_or(0, |section| section.size());
         let slot_bytes = end.saturating_sub(start);
+        // As the firmware divides it (firmware/src/start/memory.rs).
+        let arena_bytes = symbol("__frame_bytes").ok().map(|frame| {
+            let arena = (symbol("__sheap")? + frame).next_multiple_of(16);
+            let end = symbol("_stack_start")? - symbol("_stack_size")? - symbol("_guard_size")?;
+            Ok(end.saturating_sub(arena))
+        });
+        let arena_bytes = arena_bytes.transpose()?;
         let (elf, slot_start) = (path.to_path_buf(), start);
-        Ok(Self { elf, flash_bytes, vector_bytes, slot_start, slot_bytes, spare_start })
+        Ok(Self { elf, flash_bytes, vector_bytes, slot_start, slot_bytes, spare_start, arena_bytes })
     }
 }
 

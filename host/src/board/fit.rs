@@ -21,29 +21,24 @@ pub enum Fit {
     Fits,
     /// The device image is larger than its place in flash, by so many bytes.
     Flash(u64),
-    /// The arena does not leave the firmware its own RAM; so many bytes are missing.
+    /// The arena is larger than the RAM that the firmware leaves; so many bytes are missing.
     Ram(u64),
 }
 
 impl Size {
-    /// RAM that the firmware keeps for its stack, a frame and its variables.
-    const FIRMWARE_RAM: u64 = 5 * 1024;
-
     /// What a device image takes.
     pub fn of(payload: &Payload) -> Result<Self, ImageError> {
         let image = Image::new_checked(&payload.bytes)?;
         Ok(Self { image_bytes: payload.bytes.len() as u64, arena_bytes: image.arena_bytes() as u64 })
     }
 
-    /// Whether it fits. The board itself has the last word, because only its linker knows its RAM to
-    /// the byte.
+    /// Whether it fits beside the application with every kernel. The board itself has the last word: its linker knows
+    /// its RAM to the byte.
     pub fn fit(self, board: &Board) -> Fit {
-        let ram = u64::from(board.ram_bytes).saturating_sub(Self::FIRMWARE_RAM);
+        let (slot, arena) = (u64::from(board.slot_bytes), u64::from(board.arena_bytes));
         match () {
-            () if self.image_bytes > u64::from(board.slot_bytes) => {
-                Fit::Flash(self.image_bytes - u64::from(board.slot_bytes))
-            }
-            () if self.arena_bytes > ram => Fit::Ram(self.arena_bytes - ram),
+            () if self.image_bytes > slot => Fit::Flash(self.image_bytes - slot),
+            () if self.arena_bytes > arena => Fit::Ram(self.arena_bytes - arena),
             () => Fit::Fits,
         }
     }
@@ -68,8 +63,9 @@ mod tests {
     fn the_scarcer_memory_decides() {
         let board = table::find("lm3s6965evb").unwrap();
         let fit = |image_bytes, arena_bytes| Size { image_bytes, arena_bytes }.fit(board);
-        assert_eq!(fit(160 << 10, 59 << 10), Fit::Fits);
+        let arena_bytes = u64::from(board.arena_bytes);
+        assert_eq!(fit(160 << 10, arena_bytes), Fit::Fits);
         assert_eq!(fit((160 << 10) + 1, 0), Fit::Flash(1));
-        assert_eq!(fit(0, (59 << 10) + 4), Fit::Ram(4));
+        assert_eq!(fit(0, arena_bytes + 4), Fit::Ram(4));
     }
 }

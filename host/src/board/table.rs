@@ -24,6 +24,8 @@ pub struct Board {
     pub slot_bytes: u32,
     /// Bytes of RAM.
     pub ram_bytes: u32,
+    /// Bytes of RAM that the application leaves a model, in whole KiB.
+    pub arena_bytes: u32,
     /// How QEMU emulates it; none where it cannot.
     pub machine: Option<Machine>,
     /// How the firmware gets onto a real one; none for those that are only emulated.
@@ -107,6 +109,24 @@ impl Machine {
     }
 }
 
+const KIB: u32 = 1 << 10;
+const MIB: u32 = 1 << 20;
+
+/// Arm's MPS2 with any FPGA image; emulated only.
+const MPS2: Board = Board {
+    name: "",
+    core: "",
+    target: "",
+    rustflags: &[],
+    family: Family::Portable,
+    flash_bytes: 4 * MIB,
+    slot_bytes: 3 * MIB,
+    ram_bytes: 4 * MIB,
+    arena_bytes: 4071 * KIB,
+    machine: None,
+    flash: None,
+};
+
 /// The STM32F405 of QEMU, whose timers count a gigahertz: by the firmware's divider of 16 for a
 /// microsecond at 16 MHz.
 const fn stm32f405(arguments: &'static [&'static str], since: [u32; 2]) -> Machine {
@@ -162,8 +182,6 @@ const RP2040: Flash = Flash {
     baud: 115_200,
 };
 
-const KIB: u32 = 1 << 10;
-const MIB: u32 = 1 << 20;
 const ARM: &str = "qemu-system-arm";
 const RISCV: &str = "qemu-system-riscv32";
 
@@ -178,6 +196,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: MIB,
         slot_bytes: 384 * KIB,
         ram_bytes: 96 * KIB,
+        arena_bytes: 78 * KIB,
         machine: Some(Machine::new(ARM, &["-machine", "b-l475e-iot01a"], [9, 0])),
         // RM0351, chapters 2 and 3; SRAM1 alone.
         flash: Some(Flash { chip: "STM32L475VGTx", sectors: &[(512, 2 * KIB)], ..STM32F405 }),
@@ -191,6 +210,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: 4 * MIB,
         slot_bytes: 1536 * KIB,
         ram_bytes: 313 * KIB,
+        arena_bytes: 283 * KIB,
         machine: None,
         flash: Some(ESP32C3),
     },
@@ -203,6 +223,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: 256 * KIB,
         slot_bytes: 160 * KIB,
         ram_bytes: 64 * KIB,
+        arena_bytes: 51 * KIB,
         machine: Some(Machine::new(ARM, &["-machine", "lm3s6965evb"], [6, 0])),
         flash: None,
     },
@@ -215,6 +236,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: 512 * KIB,
         slot_bytes: 192 * KIB,
         ram_bytes: 128 * KIB,
+        arena_bytes: 106 * KIB,
         machine: None,
         flash: Some(Flash {
             chip: "nRF52833_xxAA",
@@ -227,38 +249,24 @@ pub static BOARDS: &[Board] = &[
         name: "mps2-an385",
         core: "Cortex-M3",
         target: "thumbv7m-none-eabi",
-        rustflags: &[],
-        family: Family::Portable,
-        flash_bytes: 4 * MIB,
-        slot_bytes: 3 * MIB,
-        ram_bytes: 4 * MIB,
         machine: Some(Machine::new(ARM, &["-machine", "mps2-an385"], [6, 0])),
-        flash: None,
+        ..MPS2
     },
     Board {
         name: "mps2-an385-v6m",
         // Armv6-M code on the AN385's Cortex-M3, which runs it instruction by instruction.
         core: "Cortex-M0+",
         target: "thumbv6m-none-eabi",
-        rustflags: &[],
-        family: Family::Portable,
-        flash_bytes: 4 * MIB,
-        slot_bytes: 3 * MIB,
-        ram_bytes: 4 * MIB,
         machine: Some(Machine::new(ARM, &["-machine", "mps2-an385"], [6, 0])),
-        flash: None,
+        ..MPS2
     },
     Board {
         name: "mps2-an386",
         core: "Cortex-M4F",
         target: "thumbv7em-none-eabihf",
-        rustflags: &[],
         family: Family::Dsp,
-        flash_bytes: 4 * MIB,
-        slot_bytes: 3 * MIB,
-        ram_bytes: 4 * MIB,
         machine: Some(Machine::new(ARM, &["-machine", "mps2-an386"], [6, 0])),
-        flash: None,
+        ..MPS2
     },
     Board {
         name: "mps2-an500",
@@ -266,11 +274,8 @@ pub static BOARDS: &[Board] = &[
         target: "thumbv7em-none-eabihf",
         rustflags: &["-Ctarget-cpu=cortex-m7"],
         family: Family::Dsp,
-        flash_bytes: 4 * MIB,
-        slot_bytes: 3 * MIB,
-        ram_bytes: 4 * MIB,
         machine: Some(Machine::new(ARM, &["-machine", "mps2-an500"], [6, 0])),
-        flash: None,
+        ..MPS2
     },
     Board {
         name: "mps2-an505",
@@ -278,11 +283,8 @@ pub static BOARDS: &[Board] = &[
         target: "thumbv8m.main-none-eabihf",
         rustflags: &["-Ctarget-cpu=cortex-m33"],
         family: Family::Dsp,
-        flash_bytes: 4 * MIB,
-        slot_bytes: 3 * MIB,
-        ram_bytes: 4 * MIB,
         machine: Some(Machine::new(ARM, &["-machine", "mps2-an505"], [6, 0])),
-        flash: None,
+        ..MPS2
     },
     Board {
         name: "mps3-an547",
@@ -293,6 +295,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: 512 * KIB,
         slot_bytes: 384 * KIB,
         ram_bytes: 512 * KIB,
+        arena_bytes: 487 * KIB,
         machine: Some(Machine::new(ARM, &["-machine", "mps3-an547"], [7, 2])),
         flash: None,
     },
@@ -305,6 +308,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: MIB,
         slot_bytes: 384 * KIB,
         ram_bytes: 128 * KIB,
+        arena_bytes: 110 * KIB,
         machine: Some(stm32f405(&["-machine", "netduinoplus2"], [7, 2])),
         flash: Some(STM32F405),
     },
@@ -317,6 +321,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: MIB,
         slot_bytes: 384 * KIB,
         ram_bytes: 256 * KIB,
+        arena_bytes: 234 * KIB,
         machine: None,
         flash: Some(NRF52840),
     },
@@ -329,6 +334,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: 512 * KIB,
         slot_bytes: 128 * KIB,
         ram_bytes: 128 * KIB,
+        arena_bytes: 110 * KIB,
         machine: None,
         // RM0390, chapters 2 and 3.
         flash: Some(Flash {
@@ -346,6 +352,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: MIB,
         slot_bytes: 384 * KIB,
         ram_bytes: 128 * KIB,
+        arena_bytes: 110 * KIB,
         machine: Some(stm32f405(&["-machine", "olimex-stm32-h405"], [8, 0])),
         flash: Some(STM32F405),
     },
@@ -358,6 +365,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: 2 * MIB,
         slot_bytes: 768 * KIB,
         ram_bytes: 264 * KIB,
+        arena_bytes: 240 * KIB,
         machine: None,
         flash: Some(RP2040),
     },
@@ -370,6 +378,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: 4 * MIB,
         slot_bytes: 1536 * KIB,
         ram_bytes: 520 * KIB,
+        arena_bytes: 496 * KIB,
         machine: None,
         flash: Some(Flash {
             chip: "RP235x",
@@ -388,6 +397,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: 2 * MIB,
         slot_bytes: 1536 * KIB,
         ram_bytes: 4 * MIB,
+        arena_bytes: 4075 * KIB,
         machine: Some(Machine::new(RISCV, &["-machine", "virt", "-bios", "none"], [7, 2])),
         flash: None,
     },
@@ -401,6 +411,7 @@ pub static BOARDS: &[Board] = &[
         flash_bytes: MIB,
         slot_bytes: 768 * KIB,
         ram_bytes: 16 * KIB,
+        arena_bytes: 10 * KIB,
         // Before 9.2, QEMU drops what its UART sends faster than the host reads.
         machine: Some(Machine::new(RISCV, &["-machine", "sifive_e"], [9, 2])),
         flash: None,

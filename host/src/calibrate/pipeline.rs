@@ -1,9 +1,9 @@
 //! A float ONNX model and calibration images in, an int8 model with its layers' noise out.
 
-use goldcrest_shared::quantize::given::{Moved, moved};
-use goldcrest_shared::quantize::graph::QuantizedModel;
+use goldcrest_shared::quantize::given::{Given, Moved, moved};
+use goldcrest_shared::quantize::graph::{ModelInfo, QuantizedModel};
 use goldcrest_shared::quantize::statistics::Statistics;
-use goldcrest_shared::quantize::{FloatGraph, Options, QuantizeError, quantize_given};
+use goldcrest_shared::quantize::{FloatGraph, Options, QuantizeError, QuantizeReport, quantize_given};
 
 use super::source::{Outcome, Source};
 use super::{Budget, FourBits, Parts, Settings, Trial, auto, calibrate, signal_to_noise};
@@ -128,18 +128,36 @@ pub fn take_over_model(
 ) -> Result<(Quantized, Vec<Moved>), PipelineError> {
     let (float, info, given) = given_model(model)?;
     check_images(&float, images)?;
-    let options = Options { bias_correction: false, ..Options::default() };
-    let unseen = Statistics::new(&float);
-    let (model, report) = match quantize_given(&float, &info, &unseen, &options, &given) {
+    let (model, report) = match as_given(&float, &info, &given, &Statistics::new(&float)) {
         // A tensor without a grid of its own.
         Err(QuantizeError::Activation { .. }) => {
-            let statistics = calibrate(&float, &info, images, done)?;
-            quantize_given(&float, &info, &statistics, &options, &given)?
+            as_given(&float, &info, &given, &calibrate(&float, &info, images, done)?)?
         }
         result => result?,
     };
     let moved = moved(&given, &float, &model, &report);
     Ok((finish(Outcome { float, model, report }, &images.head(NOISE_IMAGES))?, moved))
+}
+
+/// The int8 form of a model of which every tensor has a grid, and what the model gives.
+///
+/// # Errors
+/// As [`quantize_model`]; also where a grid is missing.
+pub fn given_outcome(model: &Model) -> Result<(Outcome, Given), PipelineError> {
+    let (float, info, given) = given_model(model)?;
+    let (model, report) = as_given(&float, &info, &given, &Statistics::new(&float))?;
+    Ok((Outcome { float, model, report }, given))
+}
+
+/// Quantizes with given grids; integers and biases stay as they are.
+fn as_given(
+    float: &FloatGraph,
+    info: &ModelInfo,
+    given: &Given,
+    statistics: &Statistics,
+) -> Result<(QuantizedModel, QuantizeReport), QuantizeError> {
+    let options = Options { bias_correction: false, ..Options::default() };
+    quantize_given(float, info, statistics, &options, given)
 }
 
 fn check_images(graph: &FloatGraph, images: &Split) -> Result<(), PipelineError> {

@@ -74,8 +74,17 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     }
     let json = rows.iter().map(|(board, problem, flash, fit)| to_json(board, problem, flash, fit.as_ref()));
     output.print(&json!({ "boards": json.collect::<Vec<_>>() }), || {
-        let mut table =
-            Table::new(&["board", "core", "flash", "for a model", "RAM", "emulator", "flashed by", "model"]);
+        let mut table = Table::new(&[
+            "board",
+            "core",
+            "flash",
+            "for a model",
+            "RAM",
+            "for a model",
+            "emulator",
+            "flashed by",
+            "model",
+        ]);
         for (board, problem, flash, fit) in &rows {
             table.row([
                 board.name.to_owned(),
@@ -83,6 +92,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
                 kib(board.flash_bytes),
                 kib(board.slot_bytes),
                 kib(board.ram_bytes),
+                kib(board.arena_bytes),
                 emulator(board, problem.as_ref()),
                 flashing(board, flash.as_ref()),
                 fit.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -110,6 +120,7 @@ fn to_json(
         "flash_bytes": board.flash_bytes,
         "slot_bytes": board.slot_bytes,
         "ram_bytes": board.ram_bytes,
+        "arena_bytes": board.arena_bytes,
         "emulator": board.machine.as_ref().map(|machine| machine.program),
         "ready": board.machine.is_some() && problem.is_none(),
         "chip": board.flash.as_ref().map(|flash| flash.chip),

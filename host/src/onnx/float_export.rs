@@ -26,7 +26,8 @@ pub fn write(graph: &FloatGraph) -> Model {
     Model { graph: onnx, opset: 17, ..Model::default() }
 }
 
-fn operator(onnx: &mut Graph, op: &FloatOp, inputs: &[&str], output: &str) -> Node {
+/// Adds the constants of an operator, and what stands before it; returns its node.
+pub(crate) fn operator(onnx: &mut Graph, op: &FloatOp, inputs: &[&str], output: &str) -> Node {
     let mut constant = |suffix: &str, tensor: Tensor| {
         let name = format!("{output}{suffix}");
         onnx.initializers.insert(name.clone(), tensor);
@@ -92,7 +93,7 @@ fn simple(activation: &Activation, input: &str, output: &str) -> Node {
 }
 
 /// A node with a window's attributes.
-pub(super) fn windowed(op: &str, inputs: &[&str], output: &str, window: &Window) -> Node {
+pub(crate) fn windowed(op: &str, inputs: &[&str], output: &str, window: &Window) -> Node {
     let ints = |values: &[usize]| Attribute::Ints(values.iter().map(|&value| value as i64).collect());
     let Padding { top, left, bottom, right } = window.padding;
     Node::new(op, inputs, &[output])
@@ -110,7 +111,7 @@ fn weights(conv: &FloatConv) -> Tensor {
 }
 
 /// OHWI to OIHW.
-pub(super) fn oihw<T: Copy>(weights: &[T], outputs: usize, area: usize, depth: usize) -> Vec<T> {
+pub(crate) fn oihw<T: Copy>(weights: &[T], outputs: usize, area: usize, depth: usize) -> Vec<T> {
     let at = |output: usize, input: usize, tap: usize| weights[(output * area + tap) * depth + input];
     (0..outputs)
         .flat_map(|output| (0..depth).flat_map(move |input| (0..area).map(move |tap| at(output, input, tap))))

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use goldcrest_shared::quantize::graph::{ModelInfo, Normalization};
-use serde::{Deserialize, Serialize};
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Key of the labels: a JSON array of strings in the order of the logits.
 pub const LABELS: &str = "goldcrest.labels";
@@ -19,8 +20,8 @@ pub enum InfoError {
     #[error("metadata `{key}` is not what Goldcrest writes there: {source}")]
     Json { key: &'static str, source: serde_json::Error },
     /// Longer than labels and scales of any network are.
-    #[error("metadata `{key}` has {length} characters, more than {LONGEST}")]
-    Long { key: &'static str, length: usize },
+    #[error("metadata `{key}` has {length} characters, more than {most}")]
+    Long { key: &'static str, length: usize, most: usize },
     /// A list has another length than the network's channels or classes.
     #[error("metadata `{key}` has {found} entries, the network has {expected}")]
     Count { key: &'static str, found: usize, expected: usize },
@@ -32,6 +33,9 @@ pub enum InfoError {
 /// Most characters of one entry: parsed, they take many times as much.
 const LONGEST: usize = 1 << 17;
 
+/// Most characters of a normalization: pictures have few channels.
+const LONGEST_NORMALIZATION: usize = 1 << 12;
+
 /// The text under a key, if it is there.
 ///
 /// # Errors
@@ -40,9 +44,46 @@ pub fn entry<'a>(
     metadata: &'a BTreeMap<String, String>,
     key: &'static str,
 ) -> Result<Option<&'a str>, InfoError> {
+    let most = if key == NORMALIZATION { LONGEST_NORMALIZATION } else { LONGEST };
     match metadata.get(key) {
-        Some(text) if text.len() > LONGEST => Err(InfoError::Long { key, length: text.len() }),
+        Some(text) if text.len() > most => Err(InfoError::Long { key, length: text.len(), most }),
         text => Ok(text.map(String::as_str)),
+    }
+}
+
+/// The labels in a text, at most as many as there should be, and how many there are more.
+fn labels(text: &str, expected: usize) -> Result<(Vec<String>, usize), serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let labels = json.deserialize_seq(Labels { expected })?;
+    json.end()?;
+    Ok(labels)
+}
+
+/// Reads a list of strings into room for as many as there should be, and counts those that are more.
+struct Labels {
+    expected: usize,
+}
+
+impl<'de> Visitor<'de> for Labels {
+    type Value = (Vec<String>, usize);
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list of strings")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut labels = Vec::with_capacity(self.expected);
+        while labels.len() < self.expected {
+            match list.next_element()? {
+                Some(label) => labels.push(label),
+                None => return Ok((labels, 0)),
+            }
+        }
+        let mut more = 0;
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            more += 1;
+        }
+        Ok((labels, more))
     }
 }
 
@@ -69,9 +110,9 @@ pub fn read(
     channels: usize,
     classes: usize,
 ) -> Result<ModelInfo, InfoError> {
-    let labels = match entry(metadata, LABELS)? {
-        Some(text) => serde_json::from_str(text).map_err(|source| InfoError::Json { key: LABELS, source })?,
-        None => (0..classes).map(|class| class.to_string()).collect::<Vec<String>>(),
+    let (labels, more) = match entry(metadata, LABELS)? {
+        Some(text) => labels(text, classes).map_err(|source| InfoError::Json { key: LABELS, source })?,
+        None => ((0..classes).map(|class| class.to_string()).collect(), 0),
     };
     let normalization = match entry(metadata, NORMALIZATION)? {
         Some(text) => {
@@ -84,7 +125,7 @@ pub fn read(
         true => Ok(()),
         false => Err(InfoError::Count { key, found, expected }),
     };
-    count(LABELS, labels.len(), classes)?;
+    count(LABELS, labels.len() + more, classes)?;
     count(NORMALIZATION, mean.len(), channels)?;
     count(NORMALIZATION, std.len(), channels)?;
     for (&mean, &std) in mean.iter().zip(&std) {
@@ -126,6 +167,8 @@ mod tests {
         assert_eq!(message, "metadata `goldcrest.labels` has 2 entries, the network has 10");
         metadata.insert(NORMALIZATION.into(), r#"{"mean": [0, 0, 0], "std": [1, 0, 1]}"#.into());
         assert!(matches!(read(&metadata, 3, 2), Err(InfoError::Normalization { std: 0.0, .. })));
+        metadata.insert(LABELS.into(), "[\"a\"".into());
+        assert!(matches!(read(&metadata, 3, 1), Err(InfoError::Json { key: LABELS, .. })));
         metadata.insert(LABELS.into(), "cat, dog".into());
         assert!(matches!(read(&metadata, 3, 2), Err(InfoError::Json { key: LABELS, .. })));
     }

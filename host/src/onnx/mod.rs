@@ -1,6 +1,8 @@
 //! ONNX files: bytes to and from a typed graph.
 
-mod bound;
+mod attributes;
+mod decode;
+mod encode;
 pub mod float_export;
 pub mod import;
 pub mod info;
@@ -8,6 +10,8 @@ pub mod int8;
 pub mod model;
 pub mod proto;
 pub mod shape_inference;
+mod size;
 
-pub use bound::ROOM;
+pub use attributes::Attributes;
 pub use model::{Attribute, Data, Dimension, Graph, Model, Node, OnnxError, Tensor, ValueInfo};
+pub use size::{MemoryLimit, memory_limit};

@@ -3,13 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use prost::Message;
-
-use super::bound;
-use super::proto::{self, attribute_type, data_type, dimension_proto, type_proto};
-
-/// Most dimensions of a constant.
-const RANK: usize = 16;
+use super::Attributes;
+use super::proto::data_type;
 
 /// Why an ONNX file could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +75,7 @@ pub struct Node {
     pub domain: String,
     pub inputs: Vec<String>,
     pub outputs: Vec<String>,
-    pub attributes: BTreeMap<String, Attribute>,
+    pub attributes: Attributes,
 }
 
 /// An attribute of a node.
@@ -144,88 +139,6 @@ impl Model {
         std::fs::write(path, self.encode())
             .map_err(|source| OnnxError::Write { path: path.to_owned(), source })
     }
-
-    /// Decodes a model from protobuf bytes.
-    pub fn decode(bytes: &[u8]) -> Result<Self, OnnxError> {
-        let length = bytes.len();
-        match bound::decoded_bytes(bytes) {
-            Some(bound) if bound > bound::limit(length) => return Err(OnnxError::TooLarge { length, bound }),
-            Some(_) => {}
-            None => return Err(OnnxError::Malformed),
-        }
-        let model = proto::ModelProto::decode(bytes)?;
-        let graph = model.graph.ok_or(OnnxError::NoGraph)?;
-        if graph.node.is_empty() {
-            return Err(OnnxError::NoGraph);
-        }
-        let (mut opset, mut domains) = (0, Vec::new());
-        for set in model.opset_import {
-            if set.domain.is_empty() || set.domain == "ai.onnx" {
-                opset = set.version;
-            } else {
-                domains.push((set.domain, set.version));
-            }
-        }
-        let metadata = model.metadata_props.into_iter().map(|entry| (entry.key, entry.value)).collect();
-        Ok(Self { graph: Graph::from_proto(graph)?, opset, domains, metadata })
-    }
-
-    /// Encodes the model as protobuf bytes (IR version 8).
-    pub fn encode(&self) -> Vec<u8> {
-        let mut opset_import = vec![proto::OperatorSetIdProto { domain: String::new(), version: self.opset }];
-        opset_import.extend(self.domains.iter().map(|(domain, version)| proto::OperatorSetIdProto {
-            domain: domain.clone(),
-            version: *version,
-        }));
-        proto::ModelProto {
-            ir_version: 8,
-            producer_name: "goldcrest".into(),
-            producer_version: env!("CARGO_PKG_VERSION").into(),
-            graph: Some(self.graph.to_proto()),
-            opset_import,
-            metadata_props: self
-                .metadata
-                .iter()
-                .map(|(key, value)| proto::StringStringEntryProto { key: key.clone(), value: value.clone() })
-                .collect(),
-        }
-        .encode_to_vec()
-    }
-}
-
-impl Graph {
-    fn from_proto(graph: proto::GraphProto) -> Result<Self, OnnxError> {
-        let mut initializers = BTreeMap::new();
-        for tensor in graph.initializer {
-            let name = tensor.name.clone();
-            initializers.insert(name, Tensor::from_proto(tensor)?);
-        }
-        Ok(Self {
-            name: graph.name,
-            nodes: graph.node.into_iter().map(Node::from_proto).collect::<Result<_, _>>()?,
-            // Older exporters list initializers among the inputs.
-            inputs: graph
-                .input
-                .into_iter()
-                .filter(|input| !initializers.contains_key(&input.name))
-                .map(ValueInfo::from_proto)
-                .collect(),
-            outputs: graph.output.into_iter().map(ValueInfo::from_proto).collect(),
-            values: graph.value_info.into_iter().map(ValueInfo::from_proto).collect(),
-            initializers,
-        })
-    }
-
-    fn to_proto(&self) -> proto::GraphProto {
-        proto::GraphProto {
-            node: self.nodes.iter().map(Node::to_proto).collect(),
-            name: if self.name.is_empty() { "goldcrest".into() } else { self.name.clone() },
-            initializer: self.initializers.iter().map(|(name, tensor)| tensor.to_proto(name)).collect(),
-            input: self.inputs.iter().map(ValueInfo::to_proto).collect(),
-            output: self.outputs.iter().map(ValueInfo::to_proto).collect(),
-            value_info: self.values.iter().map(ValueInfo::to_proto).collect(),
-        }
-    }
 }
 
 impl Node {
@@ -237,7 +150,7 @@ impl Node {
             domain: String::new(),
             inputs: inputs.iter().map(|&name| name.into()).collect(),
             outputs: outputs.iter().map(|&name| name.into()).collect(),
-            attributes: BTreeMap::new(),
+            attributes: Attributes::default(),
         }
     }
 
@@ -284,92 +197,6 @@ impl Node {
             _ => None,
         }
     }
-
-    fn from_proto(node: proto::NodeProto) -> Result<Self, OnnxError> {
-        let mut attributes = BTreeMap::new();
-        for attribute in node.attribute {
-            let value = match attribute.r#type {
-                attribute_type::INT => Attribute::Int(attribute.i),
-                attribute_type::FLOAT => Attribute::Float(attribute.f),
-                attribute_type::STRING => Attribute::String(lossy(&attribute.s)),
-                attribute_type::INTS => Attribute::Ints(attribute.ints),
-                attribute_type::FLOATS => Attribute::Floats(attribute.floats),
-                attribute_type::STRINGS => {
-                    Attribute::Strings(attribute.strings.iter().map(|s| lossy(s)).collect())
-                }
-                attribute_type::TENSOR if attribute.t.is_some() => {
-                    Attribute::Tensor(Tensor::from_proto(*attribute.t.unwrap_or_default())?)
-                }
-                kind => {
-                    let (node, op, name) = (node.name, node.op_type, attribute.name);
-                    return Err(OnnxError::Attribute { node, op, name, kind });
-                }
-            };
-            attributes.insert(attribute.name, value);
-        }
-        let domain = if node.domain == "ai.onnx" { String::new() } else { node.domain };
-        Ok(Self {
-            name: node.name,
-            op: node.op_type,
-            domain,
-            inputs: node.input,
-            outputs: node.output,
-            attributes,
-        })
-    }
-
-    fn to_proto(&self) -> proto::NodeProto {
-        let attribute = self.attributes.iter().map(|(name, value)| value.to_proto(name)).collect();
-        proto::NodeProto {
-            input: self.inputs.clone(),
-            output: self.outputs.clone(),
-            name: self.name.clone(),
-            op_type: self.op.clone(),
-            attribute,
-            domain: self.domain.clone(),
-        }
-    }
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-impl Attribute {
-    fn to_proto(&self, name: &str) -> proto::AttributeProto {
-        let mut attribute = proto::AttributeProto { name: name.into(), ..Default::default() };
-        attribute.r#type = match self {
-            Self::Int(value) => {
-                attribute.i = *value;
-                attribute_type::INT
-            }
-            Self::Float(value) => {
-                attribute.f = *value;
-                attribute_type::FLOAT
-            }
-            Self::String(value) => {
-                attribute.s = value.clone().into_bytes();
-                attribute_type::STRING
-            }
-            Self::Ints(values) => {
-                attribute.ints = values.clone();
-                attribute_type::INTS
-            }
-            Self::Floats(values) => {
-                attribute.floats = values.clone();
-                attribute_type::FLOATS
-            }
-            Self::Strings(values) => {
-                attribute.strings = values.iter().map(|value| value.clone().into_bytes()).collect();
-                attribute_type::STRINGS
-            }
-            Self::Tensor(tensor) => {
-                attribute.t = Some(Box::new(tensor.to_proto("")));
-                attribute_type::TENSOR
-            }
-        };
-        attribute
-    }
 }
 
 impl ValueInfo {
@@ -387,48 +214,6 @@ impl ValueInfo {
             shape: Some(shape.iter().map(dimension).collect()),
             sequence: false,
         }
-    }
-
-    fn from_proto(info: proto::ValueInfoProto) -> Self {
-        let (mut value, mut sequence) = (info.r#type.and_then(|t| t.value), false);
-        if let Some(type_proto::Value::Sequence(inner)) = value {
-            sequence = true;
-            value = inner.elem_type.and_then(|t| t.value);
-        }
-        let Some(type_proto::Value::Tensor(tensor)) = value else {
-            return Self { name: info.name, element: 0, shape: None, sequence };
-        };
-        let dimension = |dim: proto::DimensionProto| match dim.value {
-            Some(dimension_proto::Value::Fixed(size)) => Dimension::Fixed(size),
-            Some(dimension_proto::Value::Named(name)) => Dimension::Named(name),
-            None => Dimension::Named(String::new()),
-        };
-        let shape = tensor.shape.map(|shape| shape.dim.into_iter().map(dimension).collect());
-        Self { name: info.name, element: tensor.elem_type, shape, sequence }
-    }
-
-    fn to_proto(&self) -> proto::ValueInfoProto {
-        let dimension = |dim: &Dimension| proto::DimensionProto {
-            value: Some(match dim {
-                Dimension::Fixed(size) => dimension_proto::Value::Fixed(*size),
-                Dimension::Named(name) => dimension_proto::Value::Named(name.clone()),
-            }),
-        };
-        let tensor = type_proto::Value::Tensor(proto::TensorTypeProto {
-            elem_type: self.element,
-            shape: self
-                .shape
-                .as_ref()
-                .map(|shape| proto::TensorShapeProto { dim: shape.iter().map(dimension).collect() }),
-        });
-        let inner = proto::TypeProto { value: Some(tensor) };
-        let r#type = if self.sequence {
-            let sequence = proto::SequenceTypeProto { elem_type: Some(Box::new(inner)) };
-            proto::TypeProto { value: Some(type_proto::Value::Sequence(Box::new(sequence))) }
-        } else {
-            inner
-        };
-        proto::ValueInfoProto { name: self.name.clone(), r#type: Some(r#type) }
     }
 }
 
@@ -464,69 +249,6 @@ impl Tensor {
             _ => None,
         }
     }
-
-    fn from_proto(tensor: proto::TensorProto) -> Result<Self, OnnxError> {
-        let proto::TensorProto { name, raw_data: raw, float_data, int32_data, int64_data, .. } = tensor;
-        let fail = |problem: String| OnnxError::Tensor { name: name.clone(), problem };
-        if tensor.data_location != 0 {
-            return Err(fail("its data is in an external file; save the model as one file".into()));
-        }
-        if tensor.dims.len() > RANK {
-            return Err(fail(format!("{} dimensions, more than {RANK}", tensor.dims.len())));
-        }
-        let mut shape = Vec::with_capacity(tensor.dims.len());
-        for &dim in &tensor.dims {
-            shape.push(usize::try_from(dim).map_err(|_| fail(format!("negative dimension {dim}")))?);
-        }
-        let count = shape
-            .iter()
-            .try_fold(1usize, |product, &dim| product.checked_mul(dim))
-            .ok_or_else(|| fail(format!("shape {shape:?} overflows")))?;
-        let data = match tensor.data_type {
-            data_type::FLOAT if raw.is_empty() => Data::F32(float_data),
-            data_type::FLOAT => Data::F32(elements(&raw, f32::from_le_bytes)),
-            data_type::DOUBLE if raw.is_empty() => {
-                Data::F32(tensor.double_data.iter().map(|&v| v as f32).collect())
-            }
-            data_type::DOUBLE => Data::F32(elements(&raw, |bytes| f64::from_le_bytes(bytes) as f32)),
-            data_type::INT64 if raw.is_empty() => Data::I64(int64_data),
-            data_type::INT64 => Data::I64(elements(&raw, i64::from_le_bytes)),
-            data_type::INT32 if raw.is_empty() => Data::I32(int32_data),
-            data_type::INT32 => Data::I32(elements(&raw, i32::from_le_bytes)),
-            data_type::INT8 if raw.is_empty() => Data::I8(int32_data.iter().map(|&v| v as i8).collect()),
-            data_type::INT8 => Data::I8(elements(&raw, i8::from_le_bytes)),
-            data_type::UINT8 if raw.is_empty() => Data::U8(int32_data.iter().map(|&v| v as u8).collect()),
-            data_type::UINT8 => Data::U8(raw),
-            data_type::BOOL if raw.is_empty() => Data::Bool(int32_data.iter().map(|&v| v != 0).collect()),
-            data_type::BOOL => Data::Bool(raw.iter().map(|&v| v != 0).collect()),
-            other => return Err(fail(format!("unsupported element type {other}"))),
-        };
-        if data.len() != count {
-            return Err(fail(format!(
-                "shape {shape:?} wants {count} elements, the file holds {}",
-                data.len()
-            )));
-        }
-        Ok(Self { shape, data })
-    }
-
-    fn to_proto(&self, name: &str) -> proto::TensorProto {
-        let raw_data = match &self.data {
-            Data::F32(values) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            Data::I64(values) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            Data::I32(values) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            Data::I8(values) => values.iter().map(|&v| v as u8).collect(),
-            Data::U8(values) => values.clone(),
-            Data::Bool(values) => values.iter().map(|&v| u8::from(v)).collect(),
-        };
-        proto::TensorProto {
-            dims: self.shape.iter().map(|&d| d as i64).collect(),
-            data_type: self.data.element(),
-            name: name.into(),
-            raw_data,
-            ..Default::default()
-        }
-    }
 }
 
 impl Data {
@@ -558,8 +280,4 @@ impl Data {
             Self::Bool(_) => data_type::BOOL,
         }
     }
-}
-
-fn elements<const N: usize, T>(raw: &[u8], decode: impl Fn([u8; N]) -> T) -> Vec<T> {
-    raw.as_chunks::<N>().0.iter().map(|&bytes| decode(bytes)).collect()
 }

@@ -41,7 +41,7 @@ const LINE: usize = 16;
 static SPARE: Mutex<Vec<Vec<Line>>> = Mutex::new(Vec::new());
 
 /// Memory that is given back when dropped: begins with a cache line, so that no vector straddles two, and holds
-/// old numbers.
+/// old numbers, which may be no numbers at all: not even a product with 0 may read them.
 pub struct Scratch(Vec<Line>);
 
 impl Scratch {
@@ -50,6 +50,10 @@ impl Scratch {
         let mut memory = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         if memory.len() < length.div_ceil(LINE) {
             memory.resize(length.div_ceil(LINE), Line([0.0; LINE]));
+        }
+        // The worst that a run which diverged can leave behind.
+        if cfg!(test) {
+            memory.fill(Line([f32::NAN; LINE]));
         }
         Self(memory)
     }

@@ -25,6 +25,59 @@ pub trait Transpose: Simd {
     );
 }
 
+/// The first `read` lanes of the vectors at distances `at` from `from`. A whole square stays in registers.
+///
+/// # Safety
+/// As for [`Transpose::transpose`].
+#[inline(always)]
+unsafe fn load_rows<S: Simd, const N: usize>(from: *const f32, at: &[usize], read: usize) -> [S::Vector; N] {
+    // SAFETY: the trait's contract.
+    unsafe {
+        let mut rows = [S::splat(0.0); N];
+        match at.first_chunk::<N>() {
+            Some(at) if read >= N => {
+                for (row, at) in rows.iter_mut().zip(at) {
+                    *row = S::load(from.wrapping_add(*at));
+                }
+            }
+            _ => {
+                for (row, at) in rows.iter_mut().zip(at) {
+                    *row = S::load_first(from.wrapping_add(*at), read);
+                }
+            }
+        }
+        rows
+    }
+}
+
+/// Writes the first `write` lanes of each vector at its distance from `to`.
+///
+/// # Safety
+/// As for [`Transpose::transpose`].
+#[inline(always)]
+unsafe fn store_columns<S: Simd, const N: usize>(
+    columns: [S::Vector; N],
+    to: *mut f32,
+    at: &[usize],
+    write: usize,
+) {
+    // SAFETY: the trait's contract.
+    unsafe {
+        match at.first_chunk::<N>() {
+            Some(at) if write >= N => {
+                for (column, at) in columns.iter().zip(at) {
+                    S::store(to.wrapping_add(*at), *column);
+                }
+            }
+            _ => {
+                for (column, at) in columns.iter().zip(at) {
+                    S::store_first(to.wrapping_add(*at), write, *column);
+                }
+            }
+        }
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 impl Transpose for Avx512 {
     #[inline(always)]
@@ -42,20 +95,7 @@ impl Transpose for Avx512 {
         };
         // SAFETY: the trait's contract.
         unsafe {
-            let mut rows = [Self::splat(0.0); 16];
-            // A whole square stays in registers.
-            match from_at.first_chunk::<16>() {
-                Some(from_at) if read >= 16 => {
-                    for (row, at) in rows.iter_mut().zip(from_at) {
-                        *row = Self::load(from.wrapping_add(*at));
-                    }
-                }
-                _ => {
-                    for (row, at) in rows.iter_mut().zip(from_at) {
-                        *row = Self::load_first(from.wrapping_add(*at), read);
-                    }
-                }
-            }
+            let rows = load_rows::<Self, 16>(from, from_at, read);
             // Columns 4 * n + c of rows 4 * g.. are quarter n of fours[c][g].
             let mut fours = [[Self::splat(0.0); 4]; 4];
             for g in 0..4 {
@@ -78,18 +118,7 @@ impl Transpose for Avx512 {
                 columns[8 + c] = _mm512_shuffle_f32x4::<0xdd>(even[0], even[1]);
                 columns[12 + c] = _mm512_shuffle_f32x4::<0xdd>(odd[0], odd[1]);
             }
-            match to_at.first_chunk::<16>() {
-                Some(to_at) if write >= 16 => {
-                    for (column, at) in columns.iter().zip(to_at) {
-                        Self::store(to.wrapping_add(*at), *column);
-                    }
-                }
-                _ => {
-                    for (column, at) in columns.iter().zip(to_at) {
-                        Self::store_first(to.wrapping_add(*at), write, *column);
-                    }
-                }
-            }
+            store_columns::<Self, 16>(columns, to, to_at, write);
         }
     }
 }
@@ -111,20 +140,7 @@ impl Transpose for Avx2 {
         };
         // SAFETY: the trait's contract.
         unsafe {
-            let mut rows = [Self::splat(0.0); 8];
-            // A whole square stays in registers.
-            match from_at.first_chunk::<8>() {
-                Some(from_at) if read >= 8 => {
-                    for (row, at) in rows.iter_mut().zip(from_at) {
-                        *row = Self::load(from.wrapping_add(*at));
-                    }
-                }
-                _ => {
-                    for (row, at) in rows.iter_mut().zip(from_at) {
-                        *row = Self::load_first(from.wrapping_add(*at), read);
-                    }
-                }
-            }
+            let rows = load_rows::<Self, 8>(from, from_at, read);
             // Columns 4 * n + c of rows 4 * g.. are half n of fours[c][g].
             let mut fours = [[Self::splat(0.0); 2]; 4];
             for g in 0..2 {
@@ -143,18 +159,7 @@ impl Transpose for Avx2 {
                 columns[c] = _mm256_permute2f128_ps::<0x20>(a, b);
                 columns[4 + c] = _mm256_permute2f128_ps::<0x31>(a, b);
             }
-            match to_at.first_chunk::<8>() {
-                Some(to_at) if write >= 8 => {
-                    for (column, at) in columns.iter().zip(to_at) {
-                        Self::store(to.wrapping_add(*at), *column);
-                    }
-                }
-                _ => {
-                    for (column, at) in columns.iter().zip(to_at) {
-                        Self::store_first(to.wrapping_add(*at), write, *column);
-                    }
-                }
-            }
+            store_columns::<Self, 8>(columns, to, to_at, write);
         }
     }
 }
@@ -171,13 +176,9 @@ impl Transpose for Portable {
     ) {
         // SAFETY: the trait's contract.
         unsafe {
-            let mut rows = [Self::splat(0.0); 4];
-            for (row, at) in rows.iter_mut().zip(from_at) {
-                *row = Self::load_first(from.wrapping_add(*at), read);
-            }
-            for (column, at) in to_at.iter().take(4).enumerate() {
-                Self::store_first(to.wrapping_add(*at), write, rows.map(|row| row[column]));
-            }
+            let rows = load_rows::<Self, 4>(from, from_at, read);
+            let columns = std::array::from_fn(|column| rows.map(|row| row[column]));
+            store_columns::<Self, 4>(columns, to, to_at, write);
         }
     }
 }

@@ -11,7 +11,7 @@ use super::export;
 use super::metrics::{self, Confusion, Epoch};
 use super::position::{Position, Sums};
 use super::processor_time;
-use super::quantization_aware;
+use super::quantization_aware::Prepared;
 use super::recipe::Recipe;
 use super::run::{Run, write_atomically};
 use super::session::{Feed, Lessons, Session};
@@ -28,6 +28,8 @@ const TEST_BATCH: usize = 64;
 pub(super) struct Job<'a> {
     /// What the trained parameters are put into.
     pub model: &'a Model,
+    /// Where it is trained for int8.
+    pub prepared: Option<&'a Prepared>,
     pub dataset: &'a Dataset,
     pub train: &'a Split,
     pub validation: &'a Split,
@@ -205,11 +207,11 @@ impl Learner<'_, '_> {
 
     /// Writes the trained model.
     pub fn export(&self, path: PathBuf) -> Result<PathBuf, TrainError> {
-        let Job { model, dataset, recipe, normalization, .. } = &self.job;
+        let Job { model, prepared, dataset, normalization, .. } = &self.job;
         let description = ModelInfo { labels: dataset.classes.clone(), normalization: normalization.clone() };
         let mut trained = export::trained(model, &self.session.state()?, &description);
-        if recipe.qat {
-            quantization_aware::settle(&mut trained);
+        if let Some(prepared) = prepared {
+            trained = prepared.settled(&trained);
         }
         write_atomically(&path, &trained.encode()).map_err(write_error(path.clone()))?;
         Ok(path)

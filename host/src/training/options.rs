@@ -88,7 +88,7 @@ pub struct Options {
     /// Softens the probabilities of teacher and student before they are compared [default: 4]
     #[arg(long)]
     pub temperature: Option<f32>,
-    /// Round weights and activations as the int8 model will; fine-tunes a trained ONNX model [default: false]
+    /// Compute what the int8 model will; fine-tunes a trained ONNX model [default: false]
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     pub qat: Option<bool>,
     /// What `goldcrest sweep` varies.

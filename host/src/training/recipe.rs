@@ -67,7 +67,7 @@ pub struct Recipe {
     /// Share of the mean weights that a step keeps; 0: no mean is kept.
     pub ema: f32,
     pub distillation: Option<Distillation>,
-    /// Rounds as the int8 model will.
+    /// Computes what the int8 model will.
     pub qat: bool,
     pub seed: u64,
 }

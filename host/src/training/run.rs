@@ -142,7 +142,7 @@ impl Run {
         self.path.join(BEST)
     }
 
-    /// The network that training for int8 began with.
+    /// The quantized model that training for int8 began with.
     pub fn prepared(&self) -> PathBuf {
         self.path.join(PREPARED)
     }

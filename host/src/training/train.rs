@@ -14,7 +14,7 @@ use super::learner::{Job, Learner};
 use super::metrics::{self, Confusion, Epoch};
 use super::plain_session::PlainSession;
 use super::position::Position;
-use super::quantization_aware;
+use super::quantization_aware::Prepared;
 use super::recipe::Recipe;
 use super::run::{Run, write_atomically};
 use super::session::Session;
@@ -82,13 +82,14 @@ pub fn train(
         return Err(TrainError::Empty { part: "training" });
     }
     let steps = train.len().div_ceil(recipe.batch);
-    let prepared;
+    let mut prepared = None;
     let model = match recipe.qat {
         true => {
-            prepared = prepare(model, &train, dataset, &normalization, recipe.seed, run)?;
+            prepared = Some(prepare(model, &train, dataset, &normalization, recipe.seed, run)?);
             let (channels, classes) = (dataset.shape.channels, dataset.classes.len());
-            normalization = info::read(&prepared.metadata, channels, classes)?.normalization;
-            &prepared
+            let model = prepared.as_ref().map_or(model, |prepared| &prepared.network);
+            normalization = info::read(&model.metadata, channels, classes)?.normalization;
+            model
         }
         false => model,
     };
@@ -115,7 +116,8 @@ pub fn train(
     let session = graph.open(state, run, setup)?;
     let events = Events::create(&run.events()).map_err(write_error(run.events()))?;
     let (train, validation, model) = (&train, &validation, graph.forward_model());
-    let job = Job { model, dataset, train, validation, recipe, run, teacher, normalization, steps };
+    let prepared = prepared.as_ref();
+    let job = Job { model, prepared, dataset, train, validation, recipe, run, teacher, normalization, steps };
 
     report(Progress::Start { epoch: position.epochs + 1, epochs: recipe.epochs, steps });
     let (save_every, saved) = (setup.save_every, Instant::now());
@@ -138,7 +140,8 @@ pub fn train(
     Ok(Summary { epochs, stopped, model })
 }
 
-/// The network that rounds as its int8 form does: made once for a run, so that a resumed one has the same scales.
+/// The network that computes as its int8 form does: quantized once for a run, so that a resumed one has the same
+/// scales.
 fn prepare(
     model: &Model,
     images: &Split,
@@ -146,14 +149,14 @@ fn prepare(
     normalization: &Normalization,
     seed: u64,
     run: &Run,
-) -> Result<Model, TrainError> {
+) -> Result<Prepared, TrainError> {
     let path = run.prepared();
     if run.resumes {
-        return Ok(Model::read(&path)?);
+        return Ok(Prepared::of(Model::read(&path)?).map_err(Box::new)?);
     }
     let info = ModelInfo { labels: dataset.classes.clone(), normalization: normalization.clone() };
-    let prepared = quantization_aware::prepare(model, images, &info, seed).map_err(Box::new)?;
-    write_atomically(&path, &prepared.encode()).map_err(write_error(path))?;
+    let prepared = Prepared::new(model, images, &info, seed).map_err(Box::new)?;
+    write_atomically(&path, &prepared.file.encode()).map_err(write_error(path))?;
     Ok(prepared)
 }
 

@@ -1,8 +1,10 @@
 //! Random int8 networks: seeded, valid, with outputs spread over the int8 range. Kernels are tested
 //! and measured on them, because bits and instructions do not depend on training.
 
+mod kernels;
 mod layers;
 
+pub use kernels::every_kernel;
 pub use layers::layers;
 
 use alloc::{boxed::Box, format, string::ToString, vec, vec::Vec};

@@ -2,7 +2,7 @@
 
 use crate::autodiff::AutodiffError;
 use crate::autodiff::broadcast::reduce_to;
-use crate::autodiff::rule::Rule;
+use crate::autodiff::rule::{Positions, Rule};
 use crate::autodiff::tape::Tape;
 use crate::onnx::Node;
 
@@ -11,6 +11,11 @@ pub(in crate::autodiff) struct Div;
 impl Rule for Div {
     fn op(&self) -> &'static str {
         "Div"
+    }
+
+    /// A parameter in steps of its grid.
+    fn parameters(&self) -> Positions {
+        Positions { trainable: &[0], before: Some("Round"), ..Positions::default() }
     }
 
     fn backward(&self, tape: &mut Tape, node: &Node, dy: &str) -> Result<(), AutodiffError> {

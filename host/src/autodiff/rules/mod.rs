@@ -22,6 +22,7 @@ pub(super) mod pad;
 pub(super) mod reduce_mean;
 pub(super) mod relu;
 pub(super) mod reshape;
+pub(super) mod round;
 pub(super) mod sigmoid;
 pub(super) mod tanh;
 pub(super) mod transpose;

@@ -22,7 +22,6 @@ fn network(rounded: bool) -> Model {
     let quantize = |value: &str, axis: Option<i64>| {
         let [scale, zero, integers, real] =
             ["scale", "zero", "integers", "real"].map(|part| format!("{value}.{part}"));
-        let value = if axis.is_some() { "w.bounded" } else { value };
         let with_axis = |node: Node| match axis {
             Some(axis) => node.with("axis", Attribute::Int(axis)),
             None => node,
@@ -36,7 +35,6 @@ fn network(rounded: bool) -> Model {
     let (mut h, mut w) = ("h", "w");
     if rounded {
         nodes.extend(quantize("h", None));
-        nodes.push(Node::new("Max", &["w", "w.low"], &["w.bounded"]));
         nodes.extend(quantize("w", Some(0)));
         (h, w) = ("h.real", "w.real");
     }
@@ -46,8 +44,6 @@ fn network(rounded: bool) -> Model {
     if rounded {
         initializers.insert("w.scale".into(), Tensor::f32(&[CLASSES], SCALES.to_vec()));
         initializers.insert("w.zero".into(), Tensor::new(&[CLASSES], Data::I8(vec![0; CLASSES])));
-        let low = SCALES.map(|scale| -127.0 * scale).to_vec();
-        initializers.insert("w.low".into(), Tensor::f32(&[CLASSES, 1], low));
         initializers.insert("h.scale".into(), Tensor::f32(&[], vec![INPUT.0]));
         initializers.insert("h.zero".into(), Tensor::new(&[], Data::I8(vec![INPUT.1])));
     }
@@ -77,12 +73,12 @@ fn gradients_are_those_of_the_rounded_values_where_nothing_saturates() {
             *value = grid(value.max(0.0), INPUT.0, INPUT.1.into(), -128.0);
         }
         for (at, weight) in floats(&mut rounded[2].1).iter_mut().enumerate() {
-            *weight = grid(*weight, SCALES[at / FEATURES], 0.0, -127.0);
+            *weight = grid(*weight, SCALES[at / FEATURES], 0.0, -128.0);
         }
         let mut theirs = run(&mut session(&plain.model), &rounded);
         let (mut passed, mut held) = (0, 0);
         for (at, gradient) in theirs[2].iter_mut().enumerate() {
-            let inside = (weights()[at] / SCALES[at / FEATURES]).abs() <= 127.5;
+            let inside = (-128.5..=127.5).contains(&(weights()[at] / SCALES[at / FEATURES]));
             *gradient *= f64::from(u8::from(inside));
             passed += usize::from(inside);
             held += usize::from(!inside);
@@ -129,4 +125,42 @@ fn integers_that_something_else_reads_are_named() {
     model.graph.initializers.insert("v".into(), Tensor::f32(&[1, FEATURES], vec![1.0; FEATURES]));
     let error = gradient_graph(&model, &Options::default()).unwrap_err().to_string();
     assert!(error.contains("h.integers") && error.contains("DequantizeLinear"), "{error}");
+}
+
+/// Weights as whole numbers of steps: a parameter is what is divided, and rounding lets its gradient through.
+#[test]
+fn parameters_in_steps_of_their_grid_learn_where_they_are_not_cut() {
+    let mut model = network(false);
+    let graph = &mut model.graph;
+    graph.nodes.pop();
+    graph.nodes.extend([
+        Node::new("Div", &["w", "scales"], &["steps"]),
+        Node::new("Round", &["steps"], &["whole"]),
+        Node::new("Clip", &["whole", "low", "high"], &["cut"]),
+        Node::new("Mul", &["cut", "scales"], &["w.real"]),
+        Node::new("Gemm", &["h", "w.real"], &["logits"]).with("transB", Attribute::Int(1)),
+    ]);
+    graph.initializers.insert("scales".into(), Tensor::f32(&[CLASSES, 1], SCALES.to_vec()));
+    graph.initializers.insert("low".into(), Tensor::f32(&[], vec![-127.0]));
+    graph.initializers.insert("high".into(), Tensor::f32(&[], vec![127.0]));
+    for dialect in [Dialect::Training, Dialect::Standard] {
+        let ours = gradient_graph(&model, &options(dialect)).unwrap();
+        let plain = gradient_graph(&network(false), &options(dialect)).unwrap();
+        assert_eq!(ours.parameters.len(), 1);
+        let inputs = feeds(&ours.model, &ours.parameters, CLASSES as i64);
+        let mut rounded = inputs.clone();
+        for (at, weight) in floats(&mut rounded[2].1).iter_mut().enumerate() {
+            *weight = grid(*weight, SCALES[at / FEATURES], 0.0, -127.0);
+        }
+        let [ours, mut theirs] = [(&ours.model, &inputs), (&plain.model, &rounded)]
+            .map(|(model, inputs)| run(&mut session(model), inputs));
+        for (at, gradient) in theirs[2].iter_mut().enumerate() {
+            let inside = (weights()[at] / SCALES[at / FEATURES]).abs() <= 127.5;
+            *gradient *= f64::from(u8::from(inside));
+        }
+        assert!(theirs[2].contains(&0.0) && theirs[2].iter().any(|gradient| *gradient != 0.0));
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            assert!(distance(ours, theirs) < 1e-5, "{dialect:?}: {ours:?} {theirs:?}");
+        }
+    }
 }

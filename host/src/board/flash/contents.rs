@@ -115,6 +115,7 @@ pub(super) mod tests {
             slot_start: 0x1008_0000,
             slot_bytes: 0x1_0000,
             spare_start: Some(0x1009_0000),
+            arena_bytes: None,
         }
     }
 

@@ -86,6 +86,7 @@ pub fn parametric_relu(importer: &mut Importer<'_>, node: &Node) -> Result<Value
         return apply(importer, node, Activation::LeakyRelu { alpha: slopes[0] });
     }
     let rest = slopes.iter().map(|slope| 1.0 - slope).collect();
+    importer.spend_floats(2 * slopes.len())?;
     let zeros = vec![0.0; slopes.len()];
     let linear = affine::push(importer, node, "/slope", view.tensor, slopes, zeros.clone())?;
     let relu = importer.push(node, "/relu", FloatOp::Activation(Activation::Relu), &[view.tensor])?;

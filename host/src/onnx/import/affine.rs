@@ -8,7 +8,7 @@ use goldcrest_shared::shape::Window;
 use super::layout::{Axis, View};
 use super::{Importer, Node, Problem, Tensor, Value, unsupported};
 
-/// Adds `scale * x + shift` to the graph.
+/// Adds `scale * x + shift` to the graph, whose memory was [spent](Importer::spend).
 pub fn push(
     importer: &mut Importer<'_>,
     node: &Node,
@@ -17,16 +17,17 @@ pub fn push(
     scale: Vec<f32>,
     shift: Vec<f32>,
 ) -> Result<TensorId, Problem> {
-    importer.spend(scale.len() + shift.len())?;
     let window = Window::new([1, 1], [1, 1]);
     let conv = FloatConv { window, groups: scale.len(), weights: scale, bias: shift };
     importer.push(node, suffix, FloatOp::Conv(conv), &[input])
 }
 
-/// The values of a constant that is broadcast along channels only, one per channel of the view.
+/// The values of a constant that is broadcast along channels only, one per channel of the view. Spends the memory of
+/// a scale and a shift.
 pub fn per_channel(importer: &Importer<'_>, view: &View, constant: &Tensor) -> Result<Vec<f32>, Problem> {
     let channels = importer.graph.tensor(view.tensor).shape.channels;
     let Some(values) = constant.as_f32() else { return unsupported("its constant must be float") };
+    importer.spend_floats(2 * channels)?;
     if let [value] = values {
         return Ok(vec![*value; channels]);
     }
@@ -66,17 +67,19 @@ pub fn batch_normalization(importer: &mut Importer<'_>, node: &Node) -> Result<V
         ));
     }
     let parameter = |index: usize, what: &str| match importer.floats(node, index)? {
-        Some(tensor) if tensor.data.len() == channels => {
-            Ok(tensor.as_f32().unwrap_or_default().iter().map(|&v| f64::from(v)).collect::<Vec<f64>>())
-        }
+        Some(tensor) if tensor.data.len() == channels => Ok(tensor),
         _ => unsupported(format!("its {what} must hold {channels} floats")),
     };
     let (gamma, beta) = (parameter(1, "scale")?, parameter(2, "bias")?);
     let (mean, variance) = (parameter(3, "mean")?, parameter(4, "variance")?);
     let epsilon = f64::from(node.float("epsilon").unwrap_or(1e-5));
-    let scale: Vec<f64> = gamma.iter().zip(&variance).map(|(g, v)| g / (v + epsilon).sqrt()).collect();
-    let shift = (0..channels).map(|c| (beta[c] - mean[c] * scale[c]) as f32).collect();
-    let scale = scale.iter().map(|&s| s as f32).collect();
+    importer.spend_floats(2 * channels)?;
+    let real =
+        |tensor: &Tensor, channel: usize| tensor.as_f32().map_or(0.0, |values| f64::from(values[channel]));
+    let scale = |channel: usize| real(&gamma, channel) / (real(&variance, channel) + epsilon).sqrt();
+    let shift = |channel: usize| (real(&beta, channel) - real(&mean, channel) * scale(channel)) as f32;
+    let shift = (0..channels).map(shift).collect();
+    let scale = (0..channels).map(|channel| scale(channel) as f32).collect();
     let output = push(importer, node, "", view.tensor, scale, shift)?;
     Ok(Value::Activation(view.of(output)))
 }

@@ -6,7 +6,7 @@ use super::layout::Axis;
 use super::{Importer, Node, Problem, Value, unsupported};
 
 /// Most inputs of one node.
-const INPUTS: usize = 256;
+const INPUTS: usize = 64;
 
 pub fn concat(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     if node.inputs.len() > INPUTS {

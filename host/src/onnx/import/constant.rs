@@ -1,17 +1,31 @@
 //! Constant folding: nodes that read nothing but constants, as exporters leave them around shapes and
 //! weights.
 
-use std::rc::Rc;
-
-use super::super::{Attribute, Data};
+use super::known::Constant;
 use super::{Node, Problem, Tensor, quantized, unsupported};
+use crate::onnx::{Attribute, Data};
 
 /// Largest number of elements of a folded tensor that its inputs do not account for: a file must not
 /// make the importer allocate more than a few times its own size.
 const LIMIT: usize = 1 << 12;
 
-/// At least as many elements as [`fold`] makes of these inputs.
-pub fn most_elements(node: &Node, inputs: &[Option<Rc<Tensor>>]) -> usize {
+/// The tensor that a node holds.
+pub fn given(node: &Node) -> Option<&Tensor> {
+    match (&*node.op, node.attributes.values().next()) {
+        ("Constant", Some(Attribute::Tensor(tensor))) if node.domain.is_empty() => Some(tensor),
+        _ => None,
+    }
+}
+
+/// At least as many bytes as [`fold`] makes of these inputs.
+pub fn most_bytes(node: &Node, inputs: &[Option<Constant<'_>>]) -> usize {
+    let longs = inputs.iter().flatten().any(|tensor| matches!(tensor.data, Data::I64(_)));
+    let makes_longs = matches!(&*node.op, "Cast" | "Concat" | "Constant" | "ConstantOfShape" | "Shape");
+    let bytes = if longs || makes_longs { size_of::<i64>() } else { size_of::<f32>() };
+    most_elements(node, inputs).saturating_mul(bytes)
+}
+
+fn most_elements(node: &Node, inputs: &[Option<Constant<'_>>]) -> usize {
     let sizes = inputs.iter().flatten().map(|tensor| tensor.data.len());
     match &*node.op {
         "Constant" => node.attributes.values().map(attribute_elements).sum(),
@@ -35,7 +49,6 @@ pub fn most_elements(node: &Node, inputs: &[Option<Rc<Tensor>>]) -> usize {
 
 fn attribute_elements(attribute: &Attribute) -> usize {
     match attribute {
-        Attribute::Tensor(tensor) => tensor.data.len(),
         Attribute::Floats(values) => values.len(),
         Attribute::Ints(values) => values.len(),
         _ => 1,
@@ -43,7 +56,7 @@ fn attribute_elements(attribute: &Attribute) -> usize {
 }
 
 /// Computes a node of constants; absent optional inputs are `None`.
-pub fn fold(node: &Node, inputs: &[Option<Rc<Tensor>>]) -> Result<Tensor, Problem> {
+pub fn fold(node: &Node, inputs: &[Option<Constant<'_>>]) -> Result<Tensor, Problem> {
     let input = |index: usize| match inputs.get(index) {
         Some(Some(tensor)) => Ok(&**tensor),
         _ => unsupported(format!("lacks input {index}")),
@@ -66,14 +79,12 @@ pub fn fold(node: &Node, inputs: &[Option<Rc<Tensor>>]) -> Result<Tensor, Proble
             concat(node, &parts)
         }
         "Slice" => slice(inputs),
-        "DequantizeLinear" => {
-            let zero = inputs.get(2).cloned().flatten();
-            quantized::dequantized(node, input(0)?, input(1)?, zero.as_deref())
-        }
-        "QuantizeLinear" => {
-            let zero = inputs.get(2).cloned().flatten();
-            quantized::quantized(node, input(0)?, input(1)?, zero.as_deref())
-        }
+        "QuantizeLinear" => match inputs.get(1) {
+            Some(Some(scale)) => {
+                quantized::quantized(node, input(0)?, scale, inputs.get(2).and_then(Option::as_ref))
+            }
+            _ => unsupported("lacks input 1"),
+        },
         "Add" => arithmetic(input(0)?, input(1)?, |a, b| a + b, i64::wrapping_add),
         "Sub" => arithmetic(input(0)?, input(1)?, |a, b| a - b, i64::wrapping_sub),
         "Mul" => arithmetic(input(0)?, input(1)?, |a, b| a * b, i64::wrapping_mul),
@@ -87,12 +98,11 @@ pub fn fold(node: &Node, inputs: &[Option<Rc<Tensor>>]) -> Result<Tensor, Proble
 }
 
 fn constant(node: &Node) -> Result<Tensor, Problem> {
-    match node.attributes.iter().next() {
-        Some((_, Attribute::Tensor(tensor))) => Ok(tensor.clone()),
-        Some((_, Attribute::Float(value))) => Ok(Tensor::f32(&[], vec![*value])),
-        Some((_, Attribute::Floats(values))) => Ok(Tensor::f32(&[values.len()], values.clone())),
-        Some((_, Attribute::Int(value))) => Ok(Tensor::new(&[], Data::I64(vec![*value]))),
-        Some((_, Attribute::Ints(values))) => Ok(Tensor::i64s(values)),
+    match node.attributes.values().next() {
+        Some(Attribute::Float(value)) => Ok(Tensor::f32(&[], vec![*value])),
+        Some(Attribute::Floats(values)) => Ok(Tensor::f32(&[values.len()], values.clone())),
+        Some(Attribute::Int(value)) => Ok(Tensor::new(&[], Data::I64(vec![*value]))),
+        Some(Attribute::Ints(values)) => Ok(Tensor::i64s(values)),
         _ => unsupported("has no value"),
     }
 }
@@ -176,55 +186,77 @@ fn reshape(node: &Node, input: &Tensor, axes: Option<&Tensor>) -> Result<Tensor,
 }
 
 /// The elements at some positions.
-fn pick(input: &Tensor, shape: &[usize], positions: &[usize]) -> Tensor {
+fn pick(input: &Tensor, shape: &[usize], positions: impl Iterator<Item = usize>) -> Tensor {
     let data = match &input.data {
-        Data::F32(values) => Data::F32(positions.iter().map(|&at| values[at]).collect()),
-        Data::I64(values) => Data::I64(positions.iter().map(|&at| values[at]).collect()),
-        Data::I32(values) => Data::I32(positions.iter().map(|&at| values[at]).collect()),
-        Data::I8(values) => Data::I8(positions.iter().map(|&at| values[at]).collect()),
-        Data::U8(values) => Data::U8(positions.iter().map(|&at| values[at]).collect()),
-        Data::Bool(values) => Data::Bool(positions.iter().map(|&at| values[at]).collect()),
+        Data::F32(values) => Data::F32(positions.map(|at| values[at]).collect()),
+        Data::I64(values) => Data::I64(positions.map(|at| values[at]).collect()),
+        Data::I32(values) => Data::I32(positions.map(|at| values[at]).collect()),
+        Data::I8(values) => Data::I8(positions.map(|at| values[at]).collect()),
+        Data::U8(values) => Data::U8(positions.map(|at| values[at]).collect()),
+        Data::Bool(values) => Data::Bool(positions.map(|at| values[at]).collect()),
     };
     Tensor::new(shape, data)
 }
 
-fn transpose(node: &Node, input: &Tensor) -> Result<Tensor, Problem> {
+/// One dimension of a walk over a tensor: where it starts, how far it steps and how often.
+#[derive(Clone, Copy, Debug)]
+struct Steps {
+    start: usize,
+    step: isize,
+    count: usize,
+}
+
+/// The elements of a tensor that a walk meets, the last dimension fastest.
+fn walk(input: &Tensor, steps: &[Steps]) -> Tensor {
+    let shape: Vec<usize> = steps.iter().map(|steps| steps.count).collect();
+    let place = |mut index: usize| {
+        let mut place = 0;
+        for &Steps { start, step, count } in steps.iter().rev() {
+            place += start.wrapping_add_signed((index % count) as isize * step);
+            index /= count;
+        }
+        place
+    };
+    let count = shape.iter().product();
+    pick(input, &shape, (0..count).map(place))
+}
+
+/// Distance of neighbours along an axis.
+fn distance(input: &Tensor, axis: usize) -> usize {
+    input.shape[axis + 1..].iter().product()
+}
+
+/// From the axes of a transposed constant to those of its input.
+pub fn order(node: &Node, input: &Tensor) -> Result<Vec<usize>, Problem> {
     let rank = input.shape.len();
     let order: Vec<usize> = match node.ints("perm") {
         Some(order) => order.iter().map(|&axis| usize::try_from(axis).unwrap_or(rank)).collect(),
         None => (0..rank).rev().collect(),
     };
-    if order.len() != rank || !(0..rank).all(|axis| order.contains(&axis)) {
-        return unsupported(format!("perm {order:?} of {:?}", input.shape));
+    match order.len() == rank && (0..rank).all(|axis| order.contains(&axis)) {
+        true => Ok(order),
+        false => unsupported(format!("perm {order:?} of {:?}", input.shape)),
     }
-    let stride = |axis: usize| input.shape[axis + 1..].iter().product::<usize>();
-    let shape: Vec<usize> = order.iter().map(|&axis| input.shape[axis]).collect();
-    let mut positions = vec![0; input.data.len()];
-    let mut inner = 1;
-    for (&axis, &size) in order.iter().zip(&shape).rev() {
-        let step = stride(axis);
-        for (index, position) in positions.iter_mut().enumerate() {
-            *position += index / inner % size * step;
-        }
-        inner *= size;
-    }
-    Ok(pick(input, &shape, &positions))
+}
+
+fn transpose(node: &Node, input: &Tensor) -> Result<Tensor, Problem> {
+    let steps =
+        |axis: usize| Steps { start: 0, step: distance(input, axis) as isize, count: input.shape[axis] };
+    Ok(walk(input, &order(node, input)?.into_iter().map(steps).collect::<Vec<_>>()))
 }
 
 /// Along the first axis, as shapes are taken apart.
 fn gather(node: &Node, input: &Tensor, indices: &Tensor) -> Result<Tensor, Problem> {
-    let (&[size], Some(indices_values), 0) =
-        (&*input.shape, integers(indices), node.int("axis").unwrap_or(0))
-    else {
+    let (&[size], Some(wanted), 0) = (&*input.shape, integers(indices), node.int("axis").unwrap_or(0)) else {
         return unsupported("gathers from more than one dimension");
     };
-    let position = |&index: &i64| {
+    let position = |index: i64| {
         let index = if index < 0 { index.checked_add(size as i64)? } else { index };
         usize::try_from(index).ok().filter(|&index| index < size)
     };
-    match indices_values.iter().map(position).collect::<Option<Vec<usize>>>() {
-        Some(positions) => Ok(pick(input, &indices.shape, &positions)),
-        None => unsupported(format!("index outside of {size} elements")),
+    match wanted.clone().all(|index| position(index).is_some()) {
+        true => Ok(pick(input, &indices.shape, wanted.map(|index| position(index).unwrap_or(0)))),
+        false => unsupported(format!("index outside of {size} elements")),
     }
 }
 
@@ -232,76 +264,88 @@ fn concat(node: &Node, parts: &[&Tensor]) -> Result<Tensor, Problem> {
     if node.int("axis").unwrap_or(0) != 0 || parts.iter().any(|part| part.shape.len() != 1) {
         return unsupported("joins constants of more than one dimension");
     }
-    let floats: Option<Vec<&[f32]>> = parts.iter().map(|part| part.as_f32()).collect();
-    let integers: Option<Vec<Vec<i64>>> = parts.iter().map(|part| integers(part)).collect();
-    match (floats, integers) {
-        (_, Some(integers)) => Ok(Tensor::i64s(&integers.concat())),
-        (Some(floats), _) => {
-            let values = floats.concat();
-            Ok(Tensor::f32(&[values.len()], values))
-        }
-        _ => unsupported("joins constants of different types"),
-    }
+    let count = parts.iter().map(|part| part.data.len()).sum();
+    let data = if parts.iter().all(|part| integers(part).is_some()) {
+        let mut values = Vec::with_capacity(count);
+        values.extend(parts.iter().filter_map(|part| integers(part)).flatten());
+        Data::I64(values)
+    } else if parts.iter().all(|part| part.as_f32().is_some()) {
+        let mut values = Vec::with_capacity(count);
+        parts.iter().filter_map(|part| part.as_f32()).for_each(|part| values.extend(part));
+        Data::F32(values)
+    } else {
+        return unsupported("joins constants of different types");
+    };
+    Ok(Tensor::new(&[count], data))
 }
 
 /// The elements of a tensor of integers. Some exporters take shapes apart as int32; here they are all int64.
-fn integers(tensor: &Tensor) -> Option<Vec<i64>> {
-    match &tensor.data {
-        Data::I64(values) => Some(values.clone()),
-        Data::I32(values) => Some(values.iter().map(|&value| value.into()).collect()),
-        _ => None,
-    }
+fn integers(tensor: &Tensor) -> Option<impl Iterator<Item = i64> + Clone> {
+    let (long, short) = match &tensor.data {
+        Data::I64(values) => (&values[..], &[][..]),
+        Data::I32(values) => (&[][..], &values[..]),
+        _ => return None,
+    };
+    Some(long.iter().copied().chain(short.iter().map(|&value| value.into())))
 }
 
 /// Any dimensions, any steps.
-fn slice(inputs: &[Option<Rc<Tensor>>]) -> Result<Tensor, Problem> {
+fn slice(inputs: &[Option<Constant<'_>>]) -> Result<Tensor, Problem> {
     let Some(Some(input)) = inputs.first() else { return unsupported("lacks input 0") };
+    let rank = input.shape.len();
     let list = |index: usize| match inputs.get(index) {
-        Some(Some(tensor)) => integers(tensor).map(Some),
-        _ => Some(None),
+        Some(Some(tensor)) if tensor.data.len() <= rank => integers(tensor).map(|list| Some(list.collect())),
+        Some(Some(_)) => None,
+        _ => Some(None::<Vec<i64>>),
     };
     let (Some(Some(starts)), Some(Some(ends)), Some(axes), Some(steps)) =
         (list(1), list(2), list(3), list(4))
     else {
-        return unsupported("its starts, ends, axes and steps must be lists of integers");
+        return unsupported(
+            "its starts, ends, axes and steps must be lists of integers, one for each dimension",
+        );
     };
-    let rank = input.shape.len() as i64;
     let axes = axes.unwrap_or_else(|| (0..starts.len() as i64).collect());
     let steps = steps.unwrap_or_else(|| vec![1; starts.len()]);
-    if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] || starts.len() > input.shape.len() {
+    if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
         return unsupported("its starts, ends, axes and steps differ in number");
     }
-    // The indices kept of each dimension.
-    let mut kept: Vec<Vec<usize>> = input.shape.iter().map(|&size| (0..size).collect()).collect();
+    let whole =
+        |axis: usize| Steps { start: 0, step: distance(input, axis) as isize, count: input.shape[axis] };
+    let mut kept: Vec<Steps> = (0..rank).map(whole).collect();
+    let mut taken = vec![false; rank];
     for (((&start, &end), &axis), &step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
-        let axis = if axis < 0 { axis.saturating_add(rank) } else { axis };
-        let Some(kept) = usize::try_from(axis).ok().and_then(|axis| kept.get_mut(axis)) else {
+        let place = usize::try_from(if axis < 0 { axis.saturating_add(rank as i64) } else { axis });
+        let Some(place) = place.ok().filter(|&place| place < rank && !taken[place]) else {
             return unsupported(format!("axis {axis} of {:?}", input.shape));
         };
-        let size = kept.len() as i64;
+        taken[place] = true;
+        let size = input.shape[place] as i64;
         let resolve = |index: i64, low: i64, high: i64| {
             (if index < 0 { index.saturating_add(size) } else { index }).clamp(low, high)
         };
-        let (from, to) = match step {
+        let (from, span) = match step {
             0 => return unsupported("a step of 0"),
-            1.. => (resolve(start, 0, size), resolve(end, 0, size)),
-            _ => (resolve(start, -1, size - 1), resolve(end, -1, size - 1)),
+            1.. => {
+                let from = resolve(start, 0, size);
+                (from, resolve(end, 0, size) - from)
+            }
+            _ => {
+                let from = resolve(start, -1, size - 1);
+                (from, from - resolve(end, -1, size - 1))
+            }
         };
-        let stride = usize::try_from(step.unsigned_abs()).unwrap_or(usize::MAX);
-        *kept = match step > 0 {
-            true => (from..to).step_by(stride).map(|index| index as usize).collect(),
-            false => (to + 1..from + 1).rev().step_by(stride).map(|index| index as usize).collect(),
+        let count = span.max(0).unsigned_abs().div_ceil(step.unsigned_abs()) as usize;
+        let neighbours = distance(input, place);
+        // Of a dimension that nothing is kept of, start and step do not matter, and may be out of range.
+        kept[place] = match count {
+            0 | 1 => Steps { start: from.max(0) as usize * neighbours, step: 0, count },
+            _ => {
+                Steps { start: from as usize * neighbours, step: step as isize * neighbours as isize, count }
+            }
         };
     }
-    let shape: Vec<usize> = kept.iter().map(Vec::len).collect();
-    let mut positions = vec![0];
-    for (indices, &size) in kept.iter().zip(&input.shape) {
-        positions = positions
-            .iter()
-            .flat_map(|position| indices.iter().map(move |index| position * size + index))
-            .collect();
-    }
-    Ok(pick(input, &shape, &positions))
+    Ok(walk(input, &kept))
 }
 
 fn map(input: &Tensor, function: fn(f32) -> f32) -> Result<Tensor, Problem> {
@@ -361,8 +405,8 @@ mod tests {
     fn sliced(shape: &[usize], lists: [&[i64]; 4]) -> (Vec<usize>, Vec<i64>) {
         let count = shape.iter().product::<usize>() as i64;
         let input = Tensor::new(shape, Data::I64((0..count).collect()));
-        let lists = lists.iter().map(|list| Some(Rc::new(Tensor::i64s(list))));
-        let inputs: Vec<_> = std::iter::once(Some(Rc::new(input))).chain(lists).collect();
+        let lists = lists.iter().map(|list| Some(Tensor::i64s(list).into()));
+        let inputs: Vec<Option<Constant>> = std::iter::once(Some(input.into())).chain(lists).collect();
         let output = slice(&inputs).unwrap();
         (output.shape.clone(), output.as_i64().unwrap().to_vec())
     }

@@ -3,17 +3,22 @@
 use goldcrest_shared::quantize::graph::{FloatConv, FloatOp};
 use goldcrest_shared::shape::{Padding, Shape, Window};
 
+use super::known::Weights;
 use super::layout::Axis;
 use super::{Importer, Node, Problem, Value, dense, unsupported};
 
 pub fn conv(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
-    let Some(weights) = importer.floats(node, 1)? else { return unsupported("has no weights") };
-    let (&[outputs, depth, rows, columns], Some(values)) = (&*weights.shape, weights.as_f32()) else {
-        return unsupported(format!("weights of shape {:?}; supported are four dimensions", weights.shape));
+    let weights = importer.weights(node, 1)?;
+    let &[outputs, depth, rows, columns] = weights.shape() else {
+        return unsupported(format!("weights of shape {:?}; supported are four dimensions", weights.shape()));
     };
-    let bias = match importer.floats(node, 2)? {
-        Some(bias) if bias.data.len() == outputs => bias.as_f32().unwrap_or_default().to_vec(),
-        Some(bias) => return unsupported(format!("{} biases for {outputs} outputs", bias.data.len())),
+    let bias = importer.floats(node, 2)?;
+    if let Some(found) = bias.as_ref().map(|bias| bias.data.len()).filter(|&found| found != outputs) {
+        return unsupported(format!("{found} biases for {outputs} outputs"));
+    }
+    importer.spend_floats(outputs)?;
+    let bias = match bias.as_ref().and_then(|bias| bias.as_f32()) {
+        Some(values) => values.to_vec(),
         None => vec![0.0; outputs],
     };
     let view = importer.activation(node, 0)?;
@@ -21,7 +26,9 @@ pub fn conv(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> 
         view.axes.len() == 4 && view.axes[1].len() > 1 && view.axes[2..].iter().all(Vec::is_empty);
     if flattened && [rows, columns] == [1, 1] && node.int("group").unwrap_or(1) == 1 {
         // A fully connected layer written as a 1x1 convolution over a flattened activation.
-        let mut output = dense::push(importer, node, &view, 1, values, outputs, bias)?;
+        let mut output = dense::push(importer, node, &view, 1, [outputs, depth], bias, |output, input| {
+            weights.at(output * depth + input)
+        })?;
         output.axes.extend([vec![], vec![]]);
         return Ok(Value::Activation(output));
     }
@@ -29,19 +36,22 @@ pub fn conv(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> 
     let shape = importer.graph.tensor(view.tensor).shape;
     let window = window(node, [rows, columns], shape)?;
     let groups = usize::try_from(node.int("group").unwrap_or(1)).unwrap_or(0);
-    importer.spend(values.len() + outputs)?;
-    let conv = FloatConv { window, groups, weights: ohwi(values, [outputs, depth, rows, columns]), bias };
+    importer.spend_floats(outputs * depth * rows * columns)?;
+    let conv = FloatConv { window, groups, weights: ohwi(&weights, [outputs, depth, rows, columns]), bias };
     let output = importer.push(node, "", FloatOp::Conv(conv), &[view.tensor])?;
     Ok(Value::Activation(importer.image_view(output)))
 }
 
 /// OIHW to OHWI.
-fn ohwi(values: &[f32], [outputs, depth, rows, columns]: [usize; 4]) -> Vec<f32> {
+fn ohwi(weights: &Weights<'_>, [outputs, depth, rows, columns]: [usize; 4]) -> Vec<f32> {
     let area = rows * columns;
-    let at = |output: usize, tap: usize, input: usize| values[(output * depth + input) * area + tap];
-    (0..outputs)
-        .flat_map(|output| (0..area).flat_map(move |tap| (0..depth).map(move |input| at(output, tap, input))))
-        .collect()
+    let mut turned = Vec::with_capacity(outputs * area * depth);
+    for output in 0..outputs {
+        for tap in 0..area {
+            turned.extend((0..depth).map(|input| weights.at((output * depth + input) * area + tap)));
+        }
+    }
+    turned
 }
 
 /// The window that a node's attributes describe over an input.

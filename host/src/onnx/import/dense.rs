@@ -4,6 +4,7 @@
 use goldcrest_shared::quantize::graph::{FloatConv, FloatOp};
 use goldcrest_shared::shape::{Shape, Window};
 
+use super::known::Weights;
 use super::layout::{Axis, View};
 use super::{Importer, Node, Problem, Value, unsupported};
 
@@ -16,21 +17,25 @@ pub fn gemm(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> 
     if view.axes.len() != 2 {
         return unsupported(format!("reads {}; flatten it first", importer.describe(&view)));
     }
-    let (weights, outputs) = matrix(importer, node, node.int("transB").unwrap_or(0) != 0)?;
-    let alpha = node.float("alpha").unwrap_or(1.0);
-    let weights: Vec<f32> = weights.iter().map(|weight| weight * alpha).collect();
-    let beta = node.float("beta").unwrap_or(1.0);
-    let bias = match importer.floats(node, 2)? {
+    let weights = importer.weights(node, 1)?;
+    let &[rows, columns] = weights.shape() else { return no_matrix(&weights) };
+    let transposed = node.int("transB").unwrap_or(0) != 0;
+    let [outputs, inputs] = if transposed { [rows, columns] } else { [columns, rows] };
+    let (alpha, beta) = (node.float("alpha").unwrap_or(1.0), node.float("beta").unwrap_or(1.0));
+    let c = importer.floats(node, 2)?;
+    importer.spend_floats(outputs)?;
+    let bias = match c.as_ref().map(|c| (c.as_f32().unwrap_or_default(), &*c.shape)) {
         None => vec![0.0; outputs],
-        Some(c) => match c.as_f32() {
-            Some([value]) => vec![value * beta; outputs],
-            Some(values) if values.len() == outputs && c.shape.last() == Some(&outputs) => {
-                values.iter().map(|value| value * beta).collect()
-            }
-            _ => return unsupported(format!("bias of shape {:?} for {outputs} outputs", c.shape)),
-        },
+        Some(([value], _)) => vec![value * beta; outputs],
+        Some((values, [.., last])) if values.len() == outputs && *last == outputs => {
+            values.iter().map(|value| value * beta).collect()
+        }
+        Some((_, shape)) => return unsupported(format!("bias of shape {shape:?} for {outputs} outputs")),
     };
-    Ok(Value::Activation(push(importer, node, &view, 1, &weights, outputs, bias)?))
+    let at = |output: usize, input: usize| {
+        alpha * weights.at(if transposed { output * inputs + input } else { input * outputs + output })
+    };
+    Ok(Value::Activation(push(importer, node, &view, 1, [outputs, inputs], bias, at)?))
 }
 
 /// Activation times constant matrix, over the last dimension.
@@ -44,34 +49,27 @@ pub fn matmul(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem
             importer.describe(&view)
         ));
     }
-    let (weights, outputs) = matrix(importer, node, false)?;
-    let last = view.axes.len() - 1;
-    Ok(Value::Activation(push(importer, node, &view, last, &weights, outputs, vec![0.0; outputs])?))
+    let weights = importer.weights(node, 1)?;
+    let &[inputs, outputs] = weights.shape() else { return no_matrix(&weights) };
+    importer.spend_floats(outputs)?;
+    let (last, bias) = (view.axes.len() - 1, vec![0.0; outputs]);
+    let at = |output: usize, input: usize| weights.at(input * outputs + output);
+    Ok(Value::Activation(push(importer, node, &view, last, [outputs, inputs], bias, at)?))
 }
 
-/// The constant matrix at input 1 as rows of outputs: `[outputs][inputs]`.
-fn matrix(importer: &Importer<'_>, node: &Node, transposed: bool) -> Result<(Vec<f32>, usize), Problem> {
-    let Some(tensor) = importer.floats(node, 1)? else { return unsupported("has no weights") };
-    let (&[rows, columns], Some(values)) = (&*tensor.shape, tensor.as_f32()) else {
-        return unsupported(format!("weights of shape {:?}; supported is a matrix", tensor.shape));
-    };
-    if transposed {
-        return Ok((values.to_vec(), rows));
-    }
-    let turned =
-        (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect();
-    Ok((turned, columns))
+fn no_matrix(weights: &Weights<'_>) -> Result<Value, Problem> {
+    unsupported(format!("weights of shape {:?}; supported is a matrix", weights.shape()))
 }
 
-/// Adds the product over one dimension of a view. `weights` are `[outputs][size of the dimension]`.
+/// Adds the product over one dimension of a view: `weight(output, input)`, the input being a place in the dimension.
 pub fn push(
     importer: &mut Importer<'_>,
     node: &Node,
     view: &View,
     dimension: usize,
-    weights: &[f32],
-    outputs: usize,
+    [outputs, inputs]: [usize; 2],
     bias: Vec<f32>,
+    weight: impl Fn(usize, usize) -> f32,
 ) -> Result<View, Problem> {
     let shape = importer.graph.tensor(view.tensor).shape;
     let axes = &view.axes[dimension];
@@ -84,14 +82,17 @@ pub fn push(
     if mixes_batch || !(alone || per_position) {
         return unsupported(format!("multiplies over a part of {}", importer.describe(view)));
     }
-    if size * outputs != weights.len() || outputs == 0 {
-        return unsupported(format!("{} weights for {size} inputs and {outputs} outputs", weights.len()));
+    if size != inputs || outputs == 0 {
+        return unsupported(format!("weights of {inputs} inputs and {outputs} outputs for {size} inputs"));
     }
-    importer.spend(weights.len() + outputs)?;
-    let (window, weights) = match alone {
-        true => (Window::new([shape.height, shape.width], [1, 1]), covering(weights, axes, shape)),
-        false => (Window::new([1, 1], [1, 1]), weights.to_vec()),
-    };
+    importer.spend_floats(inputs * outputs)?;
+    let window = Window::new(if alone { [shape.height, shape.width] } else { [1, 1] }, [1, 1]);
+    let mut weights = Vec::with_capacity(inputs * outputs);
+    // At every position, the dimension is the channels.
+    let order = |input: usize| if alone { place(axes, shape, input) } else { input };
+    for output in 0..outputs {
+        weights.extend((0..inputs).map(|input| weight(output, order(input))));
+    }
     let conv = FloatConv { window, groups: 1, weights, bias };
     let output = importer.push(node, "", FloatOp::Conv(conv), &[view.tensor])?;
     let mut axes = view.axes.clone();
@@ -99,21 +100,17 @@ pub fn push(
     Ok(View { tensor: output, axes })
 }
 
-/// Weights over a flattened dimension in the order of its axes, put in OHWI order.
-fn covering(weights: &[f32], axes: &[Axis], shape: Shape) -> Vec<f32> {
-    // Distance in the flattened dimension between neighbours along each axis.
-    let stride = |wanted: Axis| match axes.iter().position(|&axis| axis == wanted) {
-        Some(index) => axes[index + 1..].iter().map(|axis| axis.size(shape, 1)).product(),
-        None => 0usize,
-    };
-    let (row, column, channel) = (stride(Axis::Row), stride(Axis::Column), stride(Axis::Channel));
-    let mut turned = Vec::with_capacity(weights.len());
-    for inputs in weights.chunks_exact(shape.len()) {
-        for y in 0..shape.height {
-            for x in 0..shape.width {
-                turned.extend((0..shape.channels).map(|c| inputs[y * row + x * column + c * channel]));
+/// Where the value of a tensor at a place of height, width and channels stands in a flattened dimension.
+fn place(axes: &[Axis], shape: Shape, index: usize) -> usize {
+    let (row, rest) = (index / (shape.width * shape.channels), index % (shape.width * shape.channels));
+    let (column, channel) = (rest / shape.channels, rest % shape.channels);
+    axes.iter().fold(0, |place, axis| {
+        place * axis.size(shape, 1)
+            + match axis {
+                Axis::Row => row,
+                Axis::Column => column,
+                Axis::Channel => channel,
+                Axis::Batch => 0,
             }
-        }
-    }
-    turned
+    })
 }

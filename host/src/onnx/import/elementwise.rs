@@ -71,6 +71,7 @@ pub fn div(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
 pub fn neg(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     let view = importer.activation(node, 0)?;
     let channels = importer.graph.tensor(view.tensor).shape.channels;
+    importer.spend_floats(2 * channels)?;
     affine(importer, node, &view, vec![-1.0; channels], vec![0.0; channels])
 }
 

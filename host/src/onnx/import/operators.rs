@@ -2,8 +2,10 @@
 //! between `DequantizeLinear` and `QuantizeLinear`: one form is enough for everything behind.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use super::{Model, Node};
+use super::{ImportError, Model, NODES, Node};
+use crate::onnx::size::most_at_once;
 use crate::onnx::{Attribute, Tensor};
 
 /// How an int8 operator's inputs are laid out.
@@ -46,22 +48,49 @@ pub fn is_quantized(model: &Model) -> bool {
     model.graph.nodes.iter().any(quantized)
 }
 
-/// The model with float operators only; itself when it has no int8 operator.
-pub fn expand(model: &Model) -> Cow<'_, Model> {
-    let written_out = |node: &Node| node.op == "QLinearConcat" || FORMS.iter().any(|form| form.op == node.op);
-    if !model.graph.nodes.iter().any(written_out) {
-        return Cow::Borrowed(model);
+/// A model's nodes, of float operators only.
+pub struct Expanded<'a> {
+    /// The nodes.
+    pub nodes: Cow<'a, [Node]>,
+    /// Scales of biases, which stand in no file.
+    pub scales: BTreeMap<String, Tensor>,
+}
+
+/// Writes int8 operators out as float ones.
+///
+/// # Errors
+/// When they would be many more nodes than the file has bytes for.
+pub fn expand(model: &Model) -> Result<Expanded<'_>, ImportError> {
+    let nodes = &model.graph.nodes;
+    let count: usize = nodes.iter().map(parts).sum();
+    let scales = BTreeMap::new();
+    if count == nodes.len() {
+        return Ok(Expanded { nodes: Cow::Borrowed(nodes), scales });
     }
-    let mut expanded = model.clone();
-    expanded.graph.nodes.clear();
-    for node in &model.graph.nodes {
+    if count > NODES {
+        return Err(ImportError::Nodes(count));
+    }
+    if count * size_of::<Node>() > most_at_once(model) {
+        return Err(ImportError::Large);
+    }
+    let mut writer = Writer { model, nodes: Vec::with_capacity(count), scales };
+    for node in nodes {
         match FORMS.iter().find(|form| form.op == node.op) {
-            Some(form) => write_out(&mut expanded, node, form),
-            None if node.op == "QLinearConcat" => concat(&mut expanded, node),
-            None => expanded.graph.nodes.push(node.clone()),
+            Some(form) => writer.write_out(node, form),
+            None if node.op == "QLinearConcat" => writer.concat(node),
+            None => writer.nodes.push(node.clone()),
         }
     }
-    Cow::Owned(expanded)
+    Ok(Expanded { nodes: Cow::Owned(writer.nodes), scales: writer.scales })
+}
+
+/// How many nodes a node is written out as, at most.
+fn parts(node: &Node) -> usize {
+    match FORMS.iter().find(|form| form.op == node.op) {
+        Some(form) => form.operands.len() + usize::from(form.bias.is_some()) + 2,
+        None if node.op == "QLinearConcat" => node.inputs.len().div_ceil(3) + 2,
+        None => 1,
+    }
 }
 
 fn input(node: &Node, index: usize) -> &str {
@@ -72,73 +101,84 @@ fn output(node: &Node) -> &str {
     node.outputs.first().map_or("", String::as_str)
 }
 
-fn write_out(model: &mut Model, node: &Node, form: &Form) {
-    let name = output(node).to_owned();
-    let mut inputs = Vec::new();
-    for (operand, &at) in form.operands.iter().enumerate() {
-        let real = format!("{name}/operand{operand}");
-        // Scales of weights count output channels: rows of convolutions, and of matrices that are transposed.
-        let axis = match form.float {
-            "Gemm" if node.int("transB").unwrap_or(0) != 0 => 0,
-            "Conv" => 0,
-            _ => 1,
-        };
-        dequantize(model, node, at, &real, axis);
-        inputs.push(real);
-    }
-    if let Some(at) = form.bias.filter(|&at| !input(node, at).is_empty()) {
-        let factors: Vec<Vec<f32>> = form
-            .operands
-            .iter()
-            .filter_map(|&at| Some(model.graph.initializers.get(input(node, at + 1))?.as_f32()?.to_vec()))
-            .collect();
-        if let [a, b] = &*factors
-            && let [a] = **a
-        {
-            let alpha = node.float("alpha").unwrap_or(1.0);
-            let scale: Vec<f32> =
-                b.iter().map(|b| a * b * if form.float == "Gemm" { alpha } else { 1.0 }).collect();
-            let (scale_name, real) = (format!("{name}/bias_scale"), format!("{name}/bias"));
-            let shape: &[usize] = if scale.len() == 1 { &[] } else { &[scale.len()] };
-            model.graph.initializers.insert(scale_name.clone(), Tensor::f32(shape, scale));
-            let dequantize = Node::new("DequantizeLinear", &[input(node, at), &scale_name], &[&real]);
-            model.graph.nodes.push(dequantize.with("axis", Attribute::Int(0)));
+/// The nodes written so far.
+struct Writer<'a> {
+    model: &'a Model,
+    nodes: Vec<Node>,
+    scales: BTreeMap<String, Tensor>,
+}
+
+impl Writer<'_> {
+    fn write_out(&mut self, node: &Node, form: &Form) {
+        let name = output(node).to_owned();
+        let mut inputs = Vec::new();
+        for (operand, &at) in form.operands.iter().enumerate() {
+            let real = format!("{name}/operand{operand}");
+            // Scales of weights count output channels: rows of convolutions, and of matrices that are transposed.
+            let axis = match form.float {
+                "Gemm" if node.int("transB").unwrap_or(0) != 0 => 0,
+                "Conv" => 0,
+                _ => 1,
+            };
+            self.dequantize(node, at, &real, axis);
             inputs.push(real);
         }
+        if let Some(at) = form.bias.filter(|&at| !input(node, at).is_empty()) {
+            let factors: Vec<Vec<f32>> = form
+                .operands
+                .iter()
+                .filter_map(|&at| {
+                    Some(self.model.graph.initializers.get(input(node, at + 1))?.as_f32()?.to_vec())
+                })
+                .collect();
+            if let [a, b] = &*factors
+                && let [a] = **a
+            {
+                let alpha = node.float("alpha").unwrap_or(1.0);
+                let scale: Vec<f32> =
+                    b.iter().map(|b| a * b * if form.float == "Gemm" { alpha } else { 1.0 }).collect();
+                let (scale_name, real) = (format!("{name}/bias_scale"), format!("{name}/bias"));
+                let shape: &[usize] = if scale.len() == 1 { &[] } else { &[scale.len()] };
+                self.scales.insert(scale_name.clone(), Tensor::f32(shape, scale));
+                let dequantize = Node::new("DequantizeLinear", &[input(node, at), &scale_name], &[&real]);
+                self.nodes.push(dequantize.with("axis", Attribute::Int(0)));
+                inputs.push(real);
+            }
+        }
+        self.finish(node, form.float, inputs, [input(node, form.output), input(node, form.output + 1)]);
     }
-    finish(model, node, form.float, inputs, [input(node, form.output), input(node, form.output + 1)]);
-}
 
-fn concat(model: &mut Model, node: &Node) {
-    let mut inputs = Vec::new();
-    for at in (2..node.inputs.len()).step_by(3) {
-        let real = format!("{}/operand{at}", output(node));
-        dequantize(model, node, at, &real, 1);
-        inputs.push(real);
+    fn concat(&mut self, node: &Node) {
+        let mut inputs = Vec::new();
+        for at in (2..node.inputs.len()).step_by(3) {
+            let real = format!("{}/operand{at}", output(node));
+            self.dequantize(node, at, &real, 1);
+            inputs.push(real);
+        }
+        self.finish(node, "Concat", inputs, [input(node, 0), input(node, 1)]);
     }
-    finish(model, node, "Concat", inputs, [input(node, 0), input(node, 1)]);
-}
 
-fn dequantize(model: &mut Model, node: &Node, at: usize, real: &str, axis: i64) {
-    let inputs = [input(node, at), input(node, at + 1), input(node, at + 2)];
-    let dequantize = Node::new("DequantizeLinear", &inputs, &[real]).with("axis", Attribute::Int(axis));
-    model.graph.nodes.push(dequantize);
-}
+    fn dequantize(&mut self, node: &Node, at: usize, real: &str, axis: i64) {
+        let inputs = [input(node, at), input(node, at + 1), input(node, at + 2)];
+        let dequantize = Node::new("DequantizeLinear", &inputs, &[real]).with("axis", Attribute::Int(axis));
+        self.nodes.push(dequantize);
+    }
 
-/// The float operator and the grid of its output; without a scale the output is float.
-fn finish(model: &mut Model, node: &Node, float: &str, inputs: Vec<String>, [scale, zero]: [&str; 2]) {
-    let name = output(node);
-    let real = if scale.is_empty() { name.to_owned() } else { format!("{name}/real") };
-    let written = Node {
-        name: node.name.clone(),
-        op: float.to_owned(),
-        domain: String::new(),
-        inputs,
-        outputs: vec![real.clone()],
-        attributes: node.attributes.clone(),
-    };
-    model.graph.nodes.push(written);
-    if !scale.is_empty() {
-        model.graph.nodes.push(Node::new("QuantizeLinear", &[&real, scale, zero], &[name]));
+    /// The float operator and the grid of its output; without a scale the output is float.
+    fn finish(&mut self, node: &Node, float: &str, inputs: Vec<String>, [scale, zero]: [&str; 2]) {
+        let name = output(node);
+        let real = if scale.is_empty() { name.to_owned() } else { format!("{name}/real") };
+        let written = Node {
+            name: node.name.clone(),
+            op: float.to_owned(),
+            domain: String::new(),
+            inputs,
+            outputs: vec![real.clone()],
+            attributes: node.attributes.clone(),
+        };
+        self.nodes.push(written);
+        if !scale.is_empty() {
+            self.nodes.push(Node::new("QuantizeLinear", &[&real, scale, zero], &[name]));
+        }
     }
 }

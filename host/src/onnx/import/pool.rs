@@ -57,6 +57,8 @@ fn factors(
 ) -> Result<TensorId, Problem> {
     let Shape { height, width, channels } = importer.graph.tensor(input).shape;
     let (kernel, padding) = (window.kernel, window.padding);
+    // The taps are doubles.
+    importer.spend_floats(2 * (kernel[0] + kernel[1]))?;
     let taps = [
         border_taps(kernel[0], [padding.top, padding.bottom]).filter(|_| kernel[0] <= height),
         border_taps(kernel[1], [padding.left, padding.right]).filter(|_| kernel[1] <= width),
@@ -66,7 +68,8 @@ fn factors(
             "leaves its padding out, and its window reaches beyond both borders at once; set count_include_pad",
         );
     };
-    importer.spend(rows.len() * columns.len() * (channels + 1))?;
+    importer.spend_floats((rows.len() * columns.len() + 3) * channels)?;
+    importer.spend_floats(rows.len() * columns.len())?;
     let each: Vec<f32> =
         rows.iter().flat_map(|row| columns.iter().map(move |column| (row * column) as f32)).collect();
     let ones = affine::push(importer, node, "/ones", input, vec![0.0; channels], vec![1.0; channels])?;

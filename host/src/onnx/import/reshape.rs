@@ -108,7 +108,7 @@ pub fn shape(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem>
     let clamp = |index: i64| (if index < 0 { index + rank } else { index }).clamp(0, rank) as usize;
     let (start, end) =
         (clamp(node.int("start").unwrap_or(0).max(-rank)), clamp(node.int("end").unwrap_or(rank).max(-rank)));
-    Ok(Value::Constant(Tensor::i64s(&sizes[start.min(end)..end]).into()))
+    Ok(Value::Constant(Tensor::i64s(&sizes[start.min(end)..end])))
 }
 
 fn dimensions(importer: &Importer<'_>, view: &View, axes: &[i64]) -> Result<Vec<usize>, Problem> {

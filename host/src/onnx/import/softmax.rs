@@ -6,7 +6,7 @@ use super::{Importer, Node, Problem, Value, unsupported};
 pub fn softmax(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     let view = importer.activation(node, 0)?;
     match node.outputs.first() {
-        Some(output) if importer.outputs.contains(&&**output) => Ok(Value::Activation(view)),
+        Some(output) if output == importer.output => Ok(Value::Activation(view)),
         _ => unsupported("stands before the network's end; only a last one can be left to the host"),
     }
 }

@@ -1,7 +1,7 @@
 //! ONNX to [`QuantizedModel`]: exactly the forms that [`write`](super::write()) makes, everything else is an
 //! error. The file is not trusted: every name, shape and number is checked before it is used.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use goldcrest_shared::quantize::QuantizedGraph;
 use goldcrest_shared::quantize::check::check;
@@ -11,17 +11,25 @@ use goldcrest_shared::quantize::graph::{
 use goldcrest_shared::quantize::infer::{Infer, LIMIT};
 use goldcrest_shared::requantize::Multiplier;
 use goldcrest_shared::shape::{Padding, Shape, Window};
+use serde::Deserializer;
+use serde::de::{Error, MapAccess, Visitor};
 
 use super::super::proto::data_type::{INT8, INT32};
+use super::super::size::{constants, most_at_once};
 use super::super::{Data, Dimension, Model, Node, Tensor, ValueInfo, info};
 use super::{Int8Error, QUANTIZATION, UNCLAMPED, UNFLATTENED};
 
-type Grids = HashMap<String, (f32, i8)>;
+type Grids = BTreeMap<String, (f32, i8)>;
 
-/// Most nodes of a model, and most weights beside twice those of the file (nodes may share them): a file must not
-/// take many times its own size in memory.
+/// Most nodes of a model.
 const NODES: usize = 1 << 13;
-const WEIGHTS: usize = 1 << 16;
+
+/// Bytes that a node and its tensor take in the graph, beside what they hold.
+const NODE: usize = 256;
+
+/// Bytes of weights that any file may become, beside twice its own (nodes may share them): a file must not take many
+/// times its own size in memory.
+const WEIGHTS: usize = 1 << 12;
 
 /// Reads an int8 model.
 ///
@@ -33,7 +41,10 @@ pub fn read(model: &Model) -> Result<QuantizedModel, Int8Error> {
         let problem = format!("{} nodes; an int8 model has at most {NODES}", model.graph.nodes.len());
         return Err(Int8Error::Interface(problem));
     }
-    let grids: Grids = serde_json::from_str(grids).map_err(Int8Error::Json)?;
+    if model.graph.nodes.len() * NODE > most_at_once(model) {
+        return Err(Int8Error::Interface("the nodes would take many times the memory of the file".into()));
+    }
+    let grids = grids_in(grids, 1 + model.graph.nodes.len()).map_err(Int8Error::Json)?;
     let mut reader = Reader::new(model, &grids)?;
     for node in &model.graph.nodes {
         reader.node(node).map_err(|Problem(problem)| Int8Error::Node {
@@ -44,10 +55,42 @@ pub fn read(model: &Model) -> Result<QuantizedModel, Int8Error> {
     }
     let graph = reader.finish()?;
     let (input, output) = (graph.tensor(graph.input).shape, graph.tensor(graph.output).shape);
+    if output.channels * size_of::<String>() > most_at_once(model) {
+        return Err(Int8Error::Interface(format!("{} classes for so small a file", output.channels)));
+    }
     let info = info::read(&model.metadata, input.channels, output.channels)?;
     let model = QuantizedModel { graph, info };
     check(&model)?;
     Ok(model)
+}
+
+/// The grids in a text: at most as many as a network can have tensors.
+fn grids_in(text: &str, most: usize) -> Result<Grids, serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let grids = json.deserialize_map(AtMost(most))?;
+    json.end()?;
+    Ok(grids)
+}
+
+struct AtMost(usize);
+
+impl<'de> Visitor<'de> for AtMost {
+    type Value = Grids;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "scale and zero point of at most {} tensors", self.0)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Grids, A::Error> {
+        let mut grids = Grids::new();
+        while let Some((name, grid)) = map.next_entry()? {
+            grids.insert(name, grid);
+            if grids.len() > self.0 {
+                return Err(A::Error::invalid_length(grids.len(), &self));
+            }
+        }
+        Ok(grids)
+    }
 }
 
 struct Problem(String);
@@ -83,7 +126,7 @@ struct Reader<'a> {
     graph: QuantizedGraph,
     /// Name of the flattened output, once a node made it.
     flattened: Option<(&'a str, TensorId)>,
-    /// Weights and biases that may still be read.
+    /// Bytes of weights, biases, multipliers and tables that may still be read.
     budget: usize,
 }
 
@@ -99,14 +142,14 @@ impl<'a> Reader<'a> {
         })?;
         let graph = QuantizedGraph {
             name: model.graph.name.clone(),
-            tensors: Vec::new(),
-            nodes: Vec::new(),
+            tensors: Vec::with_capacity(1 + model.graph.nodes.len()),
+            nodes: Vec::with_capacity(model.graph.nodes.len()),
             input: TensorId(0),
             output: TensorId(0),
         };
-        let constants: usize = model.graph.initializers.values().map(|tensor| tensor.data.len()).sum();
-        let budget = 2 * constants + WEIGHTS;
-        let mut reader = Self { model, grids, values: HashMap::new(), graph, flattened: None, budget };
+        let values = HashMap::with_capacity(1 + model.graph.nodes.len());
+        let budget = 2 * constants(model) + WEIGHTS;
+        let mut reader = Self { model, grids, values, graph, flattened: None, budget };
         let id = reader.tensor(&input.name, shape).map_err(|Problem(text)| Int8Error::Interface(text))?;
         reader.values.insert(&input.name, Value::Tensor(id));
         Ok(reader)
@@ -194,10 +237,7 @@ impl<'a> Reader<'a> {
         if window.kernel != [rows, columns] {
             return fail(format!("kernel_shape {:?} differs from its weights'", window.kernel));
         }
-        let Some(rest) = self.budget.checked_sub(values.len() + 4 * outputs) else {
-            return fail("shares its weights with too many others");
-        };
-        self.budget = rest;
+        self.spend(values.len() + 8 * outputs)?;
         let scales = self.floats(node, 4)?;
         let zeros = self.constant(node, 5)?;
         if scales.len() != outputs || !matches!(&zeros.data, Data::I8(zeros) if zeros.iter().all(|&z| z == 0))
@@ -240,6 +280,17 @@ impl<'a> Reader<'a> {
         let written = TensorId(self.graph.tensors.len() - 1);
         self.expect_zero_point(node, 7, written)?;
         Ok(value)
+    }
+
+    /// To be asked before bytes of weights are copied.
+    fn spend(&mut self, bytes: usize) -> Result<(), Problem> {
+        match self.budget.checked_sub(bytes) {
+            Some(rest) => {
+                self.budget = rest;
+                Ok(())
+            }
+            None => fail("shares its weights with too many others"),
+        }
     }
 
     fn quantize(&mut self, node: &'a Node, output: &str) -> Result<Value, Problem> {
@@ -294,6 +345,7 @@ impl<'a> Reader<'a> {
             return fail("its table must have one dimension");
         }
         let &Value::Index(input) = self.value(node, 1)? else { return fail("its index is not a tensor") };
+        self.spend(values.len())?;
         let turned = std::array::from_fn(|index| values[(index + 128) % 256]);
         self.push(output, QuantizedOp::Lookup(Box::new(turned)), vec![input])
     }
@@ -354,8 +406,8 @@ impl<'a> Reader<'a> {
     fn value(&self, node: &Node, index: usize) -> Result<&Value, Problem> {
         let name = node.inputs.get(index).map_or("", String::as_str);
         match self.values.get(name) {
-            Some(value) => Ok(value),
-            None => fail(format!("input {index} (`{name}`) is written by nothing before it")),
+            Some(value) if !name.is_empty() => Ok(value),
+            _ => fail(format!("input {index} (`{name}`) is written by nothing before it")),
         }
     }
 
@@ -369,8 +421,8 @@ impl<'a> Reader<'a> {
     fn constant(&self, node: &Node, index: usize) -> Result<&'a Tensor, Problem> {
         let name = node.inputs.get(index).map_or("", String::as_str);
         match self.model.graph.initializers.get(name) {
-            Some(tensor) => Ok(tensor),
-            None => fail(format!("input {index} (`{name}`) is no initializer")),
+            Some(tensor) if !name.is_empty() => Ok(tensor),
+            _ => fail(format!("input {index} (`{name}`) is no initializer")),
         }
     }
 
@@ -443,7 +495,11 @@ fn window(node: &Node) -> Result<Window, Problem> {
 /// OIHW to OHWI.
 fn ohwi(weights: &[i8], outputs: usize, depth: usize, area: usize) -> Vec<i8> {
     let at = |output: usize, tap: usize, input: usize| weights[(output * depth + input) * area + tap];
-    (0..outputs)
-        .flat_map(|output| (0..area).flat_map(move |tap| (0..depth).map(move |input| at(output, tap, input))))
-        .collect()
+    let mut turned = Vec::with_capacity(weights.len());
+    for output in 0..outputs {
+        for tap in 0..area {
+            turned.extend((0..depth).map(|input| at(output, tap, input)));
+        }
+    }
+    turned
 }

@@ -6,7 +6,7 @@ use super::{Int8Error, QUANTIZATION, read, write};
 use crate::calibrate::{Settings, quantize_model};
 use crate::dataset::{Dataset, Spec};
 use crate::onnx::import::samples::every_operator;
-use crate::onnx::{Data, Model};
+use crate::onnx::{Data, Model, Tensor};
 
 fn model() -> &'static QuantizedModel {
     static MODEL: std::sync::OnceLock<QuantizedModel> = std::sync::OnceLock::new();
@@ -55,6 +55,12 @@ fn changes_outside_the_format_are_refused() {
     assert!(off_grid.contains("not a multiple of 2^-16"), "{off_grid}");
     let one = changed(&|onnx| constant(onnx, "goldcrest/one", Data::F32(vec![2.0])));
     assert!(one.contains("must be 1"), "{one}");
+    // A constant without a name is not what an absent input stands for.
+    let absent = changed(&|onnx| {
+        onnx.graph.initializers.insert(String::new(), Tensor::i64s(&[1]));
+        onnx.graph.nodes.iter_mut().for_each(|node| node.inputs.truncate(6));
+    });
+    assert!(absent.contains("input 6 (``) is no initializer"), "{absent}");
     let missing = changed(&|onnx| {
         onnx.metadata.insert(QUANTIZATION.into(), "{}".into());
     });

@@ -175,6 +175,10 @@ impl Convolution {
                 }
             }
             if !dw.is_empty() {
+                // Behind the images rows are 0 and the products with them must be: 0 times what is no number is none.
+                for plane in planes.chunks_exact_mut(stride).take(inputs * phases.len()) {
+                    plane[positions..].fill(0.0);
+                }
                 for image in 0..images {
                     for channel in 0..inputs {
                         let from = &x[image * x_size + (group * inputs + channel) * x_area..][..x_area];

@@ -1,8 +1,15 @@
 //! Training for int8: the int8 model computes what training saw.
 
+use ort::session::builder::GraphOptimizationLevel;
+
+use super::super::export::trained as trained_model;
+use super::super::quantization_aware::Prepared;
 use super::*;
-use crate::calibrate::take_over_model;
+use crate::calibrate::{normalize, take_over_model};
 use crate::evaluate;
+use crate::onnx::import::samples::every_operator;
+use crate::onnx::info;
+use crate::verify::onnxruntime::OnnxRuntime;
 
 fn drawn() -> Dataset {
     glyphs::draw(600, 100, 1)
@@ -24,40 +31,76 @@ fn trained(folder: &Path, name: &str, backend: Backend) -> Summary {
     run_of(&dataset, &model, &setup, &folder.join("int8"), Existing::Refuse, &recipe, usize::MAX)
 }
 
+/// Logits of a training network for the test images, run node by node as it is written.
+fn seen(network: &Model, dataset: &Dataset) -> Vec<f32> {
+    let info = info::read(&network.metadata, 3, 10).unwrap();
+    let shape = dataset.shape;
+    let sizes = [shape.channels, shape.height, shape.width];
+    let outputs = network.graph.outputs.clone();
+    let runtime = OnnxRuntime::load(network, sizes, outputs, GraphOptimizationLevel::Disable).unwrap();
+    let images: Vec<&[u8]> = (0..dataset.test.len()).map(|index| dataset.test.image(index)).collect();
+    runtime.run::<f32, f32>(&normalize(&info.normalization, shape, &images)).unwrap().concat()
+}
+
+/// Logits of the int8 model that `quantize` makes of a file.
+fn int8(file: &Model, dataset: &Dataset) -> (Vec<f32>, Vec<Moved>) {
+    let (int8, moved) = take_over_model(file, &dataset.train, &|_| ()).unwrap();
+    let classifier = evaluate::load(&int8.onnx).unwrap();
+    (evaluate::logits(&*classifier, &dataset.test, &|_| ()).unwrap(), moved)
+}
+
+fn cross_entropy(logits: &[f32], labels: &[i64]) -> f64 {
+    let each = logits.chunks_exact(logits.len() / labels.len()).zip(labels).map(|(logits, &label)| {
+        let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+        sum.ln() - f64::from(logits[label as usize])
+    });
+    each.sum::<f64>() / labels.len() as f64
+}
+
 #[test]
 fn the_int8_model_computes_what_training_saw() {
     let folder = tempfile::tempdir().unwrap();
     let dataset = drawn();
-    for name in ["lenet5", "resnet8"] {
-        let summary = trained(&folder.path().join(name), name, Backend::TrainingApi);
+    let labels: Vec<i64> = (0..dataset.test.len()).map(|index| dataset.test.label(index) as i64).collect();
+    for (name, backend) in [("lenet5", Backend::Session), ("resnet8", Backend::TrainingApi)] {
+        let folder = folder.path().join(format!("{name}-{backend:?}"));
+        let summary = trained(&folder, name, backend);
         assert!(summary.epochs[1].train_loss < summary.epochs[0].train_loss, "{:?}", summary.epochs);
         assert!(summary.epochs[1].test_accuracy > 0.25, "{:?}", summary.epochs);
-        let model = Model::read(&summary.model).unwrap();
-        let (int8, moved) = take_over_model(&model, &dataset.train, &|_| ()).unwrap();
-        println!("{name}: {moved:?}");
-        // Grids and weights stay, to the bit; sums of two scales are rounded to the grid of multipliers.
+        let (logits, moved) = int8(&Model::read(&summary.model).unwrap(), &dataset);
+        // Grids and weights stay, to the bit; sums of two scales are rounded to the grid of multipliers, in
+        // training too.
         let ratio = |moved: &Moved| matches!(moved, Moved::Ratio { change, .. } if change.abs() < 1e-4);
         assert!(moved.iter().all(ratio), "{moved:?}");
 
-        let logits = [&model, &int8.onnx].map(|model| {
-            let classifier = evaluate::load(model).unwrap();
-            evaluate::logits(&*classifier, &dataset.test, &|_| ()).unwrap()
-        });
-        let labels: Vec<i64> =
-            (0..dataset.test.len()).map(|index| dataset.test.label(index) as i64).collect();
-        let [seen, int8] =
-            logits.each_ref().map(|logits| super::super::session::Answer::new(&[0.0], logits, labels.len()));
-        let equal =
-            logits[0].iter().zip(&logits[1]).filter(|(a, b)| (*a - *b).abs() < 1e-4 * a.abs().max(1.0));
-        let equal = equal.count() as f64 / logits[0].len() as f64;
-        let agree = seen.answers.iter().zip(&int8.answers).filter(|(a, b)| a == b).count();
-        println!("{name}: {agree} of {} answers and {:.2} % of logits equal", labels.len(), 100.0 * equal);
-        // Some values move by a step here and there, the more, the deeper the network: 99.6 % of LeNet-5's
-        // logits are equal and all answers, 85 % of ResNet-8's logits and 99 of 100 answers.
-        assert!(agree >= labels.len() - 2, "{agree}");
-        assert!(equal > if name == "lenet5" { 0.97 } else { 0.8 }, "{equal}");
-        let accuracy = int8.correct(&labels) as f64 / labels.len() as f64;
-        assert!((accuracy - summary.epochs[1].test_accuracy).abs() < 0.025, "{accuracy}");
+        let run = folder.join("int8");
+        let prepared = Prepared::of(Model::read(&run.join("prepared.onnx")).unwrap()).unwrap();
+        let description = info::read(&prepared.file.metadata, 3, 10).unwrap();
+        let network = trained_model(&prepared.network, &parameters(&run), &description);
+        assert_eq!(seen(&network, &dataset), logits, "{name}");
+        // The session that trains sees them too.
+        let epoch = &summary.epochs[1];
+        let loss = cross_entropy(&logits, &labels);
+        assert!((epoch.test_loss - loss).abs() < 1e-5 * loss, "{name}: {loss} {epoch:?}");
+        let answers = super::super::session::Answer::new(&[0.0], &logits, labels.len());
+        assert_eq!(answers.correct(&labels) as f64 / labels.len() as f64, epoch.test_accuracy);
+    }
+}
+
+/// No training: rounding alone. Entries of tables next to a tie depend on how a library computes functions.
+#[test]
+fn every_operator_rounds_as_in_int8() {
+    crate::runtime::load(&Default::default()).unwrap();
+    let dataset = drawn();
+    let exact = ["dscnn", "mobilenetv1-025", "resnet20"].map(|name| (name, network(&dataset, name), 1.0));
+    for (name, model, share) in exact.into_iter().chain([("every operator", every_operator(), 0.9)]) {
+        let info = info::read(&model.metadata, 3, 10).unwrap();
+        let prepared = Prepared::new(&model, &dataset.train, &info, 1).unwrap();
+        let (logits, _) = int8(&prepared.settled(&prepared.network), &dataset);
+        assert!(logits.iter().any(|logit| *logit != logits[0]));
+        let seen = seen(&prepared.network, &dataset);
+        let equal = seen.iter().zip(&logits).filter(|(a, b)| a == b).count() as f64 / logits.len() as f64;
+        assert!(equal >= share, "{name}: {equal}");
     }
 }
 
@@ -67,7 +110,7 @@ fn both_backends_round_alike_and_a_resumed_run_keeps_its_scales() {
     let losses = [Backend::TrainingApi, Backend::Session].map(|backend| {
         trained(&folder.path().join(format!("{backend:?}")), "lenet5", backend).epochs[0].train_loss
     });
-    assert!((losses[0] - losses[1]).abs() < 0.02 * losses[0], "{losses:?}");
+    assert!((losses[0] - losses[1]).abs() < 0.005 * losses[0], "{losses:?}");
 
     let whole = folder.path().join("TrainingApi/int8");
     let model = Model::read(&folder.path().join("TrainingApi/float/model.onnx")).unwrap();
@@ -81,7 +124,7 @@ fn both_backends_round_alike_and_a_resumed_run_keeps_its_scales() {
     let model = Model::read(&whole.join("model.onnx")).unwrap();
     let error = super::super::check(&model, &dataset).unwrap_err().to_string();
     assert!(error.contains("weights.integers") && error.contains("--resume"), "{error}");
-    let info = crate::onnx::info::read(&model.metadata, 3, 10).unwrap();
-    let error = super::super::quantization_aware::prepare(&model, &dataset.train, &info, 0).unwrap_err();
+    let info = info::read(&model.metadata, 3, 10).unwrap();
+    let error = Prepared::new(&model, &dataset.train, &info, 0).unwrap_err();
     assert!(error.to_string().contains("quantized already"), "{error}");
 }
