@@ -59,21 +59,21 @@ pub fn run<const BITS: usize>(entry: &Entry<'_>, arena: Arena<'_>) {
 /// The sums of two output channels.
 #[cfg(not(goldcrest_dsp))]
 fn one_pair<const BITS: usize>(weights: &[i8], input: &[Cell<u32>], channels: &[Channel]) -> [i32; 2] {
-    pair_of_block::<BITS>(weights, 0, 1, input, channels)
+    pair_of_block::<BITS, 1>(weights, 0, input, channels)
 }
 
-/// The sums of two output channels, of which the weights stand among those of `pairs` pairs.
+/// The sums of two output channels, of which the weights stand among those of `PAIRS` pairs.
 #[cfg(not(goldcrest_dsp))]
-fn pair_of_block<const BITS: usize>(
+fn pair_of_block<const BITS: usize, const PAIRS: usize>(
     weights: &[i8],
     pair: usize,
-    pairs: usize,
     input: &[Cell<u32>],
     channels: &[Channel],
 ) -> [i32; 2] {
     use super::super::simd::{even, odd, pack};
     let [a, b] = channels else { return [0; 2] };
-    let words = weights.as_chunks::<4>().0.iter().skip(pair).step_by(pairs).map(|&word| pack(word));
+    let rows = weights.as_chunks::<4>().0.as_chunks::<PAIRS>().0.iter();
+    let words = rows.filter_map(|words| words.get(pair)).map(|&word| pack(word));
     let values = input.iter().flat_map(|value| [even(value.get()), odd(value.get())]);
     super::pair::sums::<BITS>([a.bias, b.bias], words, values)
 }
@@ -106,7 +106,7 @@ fn four_pairs<const BITS: usize>(
         weights.chunks_exact((BITS * BLOCK * input.len()).max(1)).zip(channels.chunks_exact(2 * BLOCK));
     for ((weights, channels), target) in blocks.zip(target.chunks_exact(2 * BLOCK)) {
         for (pair, (channels, target)) in channels.chunks_exact(2).zip(target.chunks_exact(2)).enumerate() {
-            let sums = pair_of_block::<BITS>(weights, pair, BLOCK, input, channels);
+            let sums = pair_of_block::<BITS, BLOCK>(weights, pair, input, channels);
             for ((sum, channel), value) in sums.iter().zip(channels).zip(target) {
                 value.set(last.saturated(*sum, channel.multiplier));
             }

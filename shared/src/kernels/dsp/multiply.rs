@@ -64,7 +64,7 @@ impl<'a, const BITS: usize> Multiply<'a, BITS> {
         use super::super::simd::set;
         let bytes = pair_bytes::<BITS>(self.quads as u64) as usize;
         let word = |bytes: &[i8; 4]| u32::from_le_bytes(bytes.map(|byte| byte as u8));
-        for (pair, weights) in self.weights.chunks_exact(bytes).enumerate() {
+        for (pair, weights) in self.weights.chunks_exact(bytes.max(1)).enumerate() {
             // An odd last pair repeats one channel, so it stands one channel further left.
             let channel = (2 * pair).min(self.outputs - 2);
             let [low, both, rest @ ..] = weights.as_chunks::<4>().0 else { return };
