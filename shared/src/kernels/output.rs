@@ -88,6 +88,7 @@ impl Output {
     }
 
     /// `0x7fff` plus the zero point in the upper half: what is added before the shift.
+    #[cfg(any(goldcrest_armv7, goldcrest_dsp))]
     pub fn rounding(&self) -> i32 {
         0x7fff + (self.zero << 16)
     }
