@@ -59,7 +59,7 @@ tensorboard: doctor ## TensorBoard's own reader on a run's event files, in an en
 
 miri: ## The engine and the image reader under Miri (needs a nightly toolchain)
 	rustup component add --toolchain nightly miri rust-src
-	MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test --package goldcrest-shared --features quantize -- miri::
+	MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test --package goldcrest-quantize --test miri
 
 corpus: ## Make the models of tests/corpus anew, in an environment of its own (downloads 3 GB)
 	python3 -m venv target/corpus-environment

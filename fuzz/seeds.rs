@@ -3,9 +3,9 @@
 
 use std::path::PathBuf;
 
-use goldcrest_shared::kernels::Family;
-use goldcrest_shared::quantize::pack::{Optimize, PackOptions, pack};
-use goldcrest_shared::quantize::random::{Random, every_kernel};
+use goldcrest_engine::kernels::Family;
+use goldcrest_quantize::pack::{Optimize, PackOptions, pack};
+use goldcrest_quantize::random::{Random, every_kernel};
 
 #[allow(dead_code, unused_imports)]
 #[path = "../host/src/onnx/mod.rs"]

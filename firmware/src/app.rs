@@ -8,9 +8,9 @@ pub mod update;
 
 use embedded_hal::digital::OutputPin;
 use embedded_io::{Read, Write};
-use goldcrest_shared::link::frame::Sink;
-use goldcrest_shared::link::message::{self, Refusal, Request, Response};
-use goldcrest_shared::link::{Decoder, FrameError};
+use goldcrest_link::frame::Sink;
+use goldcrest_link::message::{self, Refusal, Request, Response};
+use goldcrest_link::{Decoder, FrameError};
 
 use crate::clock::Stopwatch;
 use crate::log::{debug, warn};

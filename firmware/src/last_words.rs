@@ -4,7 +4,7 @@
 
 use core::fmt::{self, Write};
 
-use goldcrest_shared::link::CRC;
+use goldcrest_link::CRC;
 
 /// Longest message; a longer one is cut.
 pub const BYTES: usize = 160;

@@ -5,10 +5,10 @@
 //! record, and some of these then make the record's lengths what its kernel needs, as a forger would.
 #![no_main]
 
-use goldcrest_shared::engine::{Engine, bytes as bytes_of, values_mut};
-use goldcrest_shared::image::{ALIGNMENT, Channel, Image, MAGIC, Record, VERSION, checksum, header_field};
-use goldcrest_shared::kernels;
-use goldcrest_shared::quantize::random::Random;
+use goldcrest_engine::engine::{Engine, bytes as bytes_of, values_mut};
+use goldcrest_engine::image::{ALIGNMENT, Channel, Image, MAGIC, Record, VERSION, checksum, header_field};
+use goldcrest_engine::kernels;
+use goldcrest_quantize::random::Random;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 
 /// Bytes of arena that are given to an image.

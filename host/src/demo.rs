@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use goldcrest_shared::quantize::pack::PackOptions;
+use goldcrest_quantize::pack::PackOptions;
 use serde::Serialize;
 
 use crate::board::emulator::{self, Emulator};

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use goldcrest::onnx::int8;
-use goldcrest_shared::image::{Image, checksum, header_field};
-use goldcrest_shared::quantize::random;
+use goldcrest_engine::image::{Image, checksum, header_field};
+use goldcrest_quantize::random;
 use goldcrest_tests::{goldcrest_fails, goldcrest_json, text};
 
 /// Changes a device image in one place, and its checksum with it.

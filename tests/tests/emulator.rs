@@ -5,10 +5,10 @@ use goldcrest::board::fit::{Fit, Size};
 use goldcrest::board::payload::Payload;
 use goldcrest::board::qemu::{self, QemuError};
 use goldcrest::board::{BOARDS, Board, firmware, table};
-use goldcrest_shared::engine::Engine;
-use goldcrest_shared::image::Image;
-use goldcrest_shared::quantize::pack::PackOptions;
-use goldcrest_shared::quantize::random::{self, Random};
+use goldcrest_engine::engine::Engine;
+use goldcrest_engine::image::Image;
+use goldcrest_quantize::pack::PackOptions;
+use goldcrest_quantize::random::{self, Random};
 
 fn lenet5(board: &Board) -> Payload {
     let mut bits = Random::new(3);

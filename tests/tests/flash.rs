@@ -10,9 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use goldcrest::board::firmware::Firmware;
 use goldcrest::board::payload::Payload;
 use goldcrest::board::table;
-use goldcrest_shared::image::Image;
-use goldcrest_shared::quantize::pack::PackOptions;
-use goldcrest_shared::quantize::random::{self, Random};
+use goldcrest_engine::image::Image;
+use goldcrest_quantize::pack::PackOptions;
+use goldcrest_quantize::random::{self, Random};
 use goldcrest_tests::{binary, text};
 use serde_json::Value;
 

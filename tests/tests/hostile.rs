@@ -6,10 +6,10 @@ use std::path::Path;
 
 use goldcrest::onnx::import::float_model;
 use goldcrest::onnx::{Attribute, Data, Graph, Model, Node, Tensor, ValueInfo, int8, memory_limit};
-use goldcrest_shared::engine::Engine;
-use goldcrest_shared::image::{Image, checksum, header_field};
-use goldcrest_shared::quantize::pack::{PackOptions, pack};
-use goldcrest_shared::quantize::random::{self, to_four_bits};
+use goldcrest_engine::engine::Engine;
+use goldcrest_engine::image::{Image, checksum, header_field};
+use goldcrest_quantize::pack::{PackOptions, pack};
+use goldcrest_quantize::random::{self, to_four_bits};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
@@ -211,9 +211,9 @@ fn onnx_files() {
 /// Checks the bytes as a device image, and runs it when they are one with a modest arena.
 fn check_and_run(bytes: &[u8]) {
     let mut words = vec![0u32; bytes.len().div_ceil(4)];
-    let values = goldcrest_shared::engine::values_mut(&mut words);
+    let values = goldcrest_engine::engine::values_mut(&mut words);
     values.iter_mut().zip(bytes).for_each(|(to, &from)| *to = from as i8);
-    let aligned = &goldcrest_shared::engine::bytes(&words)[..bytes.len()];
+    let aligned = &goldcrest_engine::engine::bytes(&words)[..bytes.len()];
     let (checked, allocated) = ALLOCATED.during(|| Image::new_checked(aligned));
     assert_eq!(allocated, Allocated { peak: 0, largest: 0 }, "the check allocates nothing");
     let Ok(image) = checked else { return };

@@ -2,12 +2,12 @@
 
 use goldcrest::board::emulator::{Emulator, Options};
 use goldcrest::board::{Board, firmware, table};
-use goldcrest_shared::engine::Engine;
-use goldcrest_shared::image::Image;
-use goldcrest_shared::quantize::graph::QuantizedModel;
-use goldcrest_shared::quantize::pack::{PackOptions, Winograd, pack};
-use goldcrest_shared::quantize::random::{self, Random};
-use goldcrest_shared::quantize::reference;
+use goldcrest_engine::engine::Engine;
+use goldcrest_engine::image::Image;
+use goldcrest_quantize::graph::QuantizedModel;
+use goldcrest_quantize::pack::{PackOptions, Winograd, pack};
+use goldcrest_quantize::random::{self, Random};
+use goldcrest_quantize::reference;
 
 /// Layers of a network; all of one network take one start of the emulator.
 const LAYERS: usize = 16;

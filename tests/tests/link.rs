@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use embedded_io::{ErrorType, Read, Write};
 use goldcrest::board::client::{Client, Patience, Transport};
+use goldcrest_engine::engine::Engine;
+use goldcrest_engine::image::Image;
 use goldcrest_firmware::app::update::NoSlot;
 use goldcrest_firmware::app::{App, Site, Stack, Stopped};
 use goldcrest_firmware::clock::Stopwatch;
 use goldcrest_firmware::led::NoLed;
-use goldcrest_shared::engine::Engine;
-use goldcrest_shared::image::Image;
-use goldcrest_shared::quantize::pack::{PackOptions, pack};
-use goldcrest_shared::quantize::random::{self, Random};
+use goldcrest_quantize::pack::{PackOptions, pack};
+use goldcrest_quantize::random::{self, Random};
 
 /// One direction of the line.
 type Wire = Rc<RefCell<VecDeque<u8>>>;

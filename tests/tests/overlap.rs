@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use goldcrest::board::emulator::{Emulator, Options};
 use goldcrest::board::payload::Payload;
 use goldcrest::board::table;
-use goldcrest_shared::quantize::pack::PackOptions;
-use goldcrest_shared::quantize::random::{self, Random};
+use goldcrest_quantize::pack::PackOptions;
+use goldcrest_quantize::random::{self, Random};
 
 /// Bytes of the host that the board's UART has not taken, when the last answer came.
 static WAITING: AtomicUsize = AtomicUsize::new(0);

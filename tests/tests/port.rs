@@ -9,11 +9,11 @@ use goldcrest::board::firmware::{self, Firmware};
 use goldcrest::board::payload::Payload;
 use goldcrest::board::table;
 use goldcrest::dataset::picture::{Part, Picture};
-use goldcrest_shared::engine::Engine;
-use goldcrest_shared::image::Image;
-use goldcrest_shared::quantize::pack::PackOptions;
-use goldcrest_shared::quantize::random::{self, Random};
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::engine::Engine;
+use goldcrest_engine::image::Image;
+use goldcrest_engine::shape::Shape;
+use goldcrest_quantize::pack::PackOptions;
+use goldcrest_quantize::random::{self, Random};
 use goldcrest_tests::{binary, goldcrest, goldcrest_fails, goldcrest_json, text};
 
 const BOARD: &str = "mps2-an386";

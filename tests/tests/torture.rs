@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use goldcrest::board::client::Patience;
 use goldcrest::board::emulator::{Emulator, Options};
 use goldcrest::board::{Board, firmware, table};
-use goldcrest_shared::engine::Engine;
-use goldcrest_shared::image::Image;
-use goldcrest_shared::quantize::pack::{PackOptions, pack};
-use goldcrest_shared::quantize::random::{self, Builder, Random};
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::engine::Engine;
+use goldcrest_engine::image::Image;
+use goldcrest_engine::shape::Shape;
+use goldcrest_quantize::pack::{PackOptions, pack};
+use goldcrest_quantize::random::{self, Builder, Random};
 
 /// Faults among 100,000 bytes.
 type Rate = i64;

@@ -1,8 +1,8 @@
 //! The model in a slot: whether it can run here, and what it is.
 
-use goldcrest_shared::image::{Image, ImageError};
-use goldcrest_shared::link::ModelInfo;
-use goldcrest_shared::link::message::ModelFault;
+use goldcrest_engine::image::{Image, ImageError};
+use goldcrest_link::ModelInfo;
+use goldcrest_link::message::ModelFault;
 
 use crate::log::warn;
 

@@ -3,11 +3,11 @@
 use core::sync::atomic::{Ordering, compiler_fence};
 
 use embedded_io::Write;
-use goldcrest_shared::engine::{Engine, values};
-use goldcrest_shared::image::Image;
-use goldcrest_shared::link::message::{Info, ModelFault, Refusal, Report, Request, Response};
-use goldcrest_shared::link::values::Values;
-use goldcrest_shared::link::{CRC, VERSION};
+use goldcrest_engine::engine::{Engine, values};
+use goldcrest_engine::image::Image;
+use goldcrest_link::message::{Info, ModelFault, Refusal, Report, Request, Response};
+use goldcrest_link::values::Values;
+use goldcrest_link::{CRC, VERSION};
 
 use super::model::{self, describe};
 use super::transfer::{Go, Transfer};
@@ -264,7 +264,7 @@ impl<E> From<Refusal> for Stop<E> {
 
 fn engine<'e>(image: &Image<'e>, arena: &'e mut [u32]) -> Result<Engine<'e>, Refusal> {
     let fault =
-        |small: goldcrest_shared::engine::ArenaTooSmall| ModelFault::Arena { needed: small.expected as u32 };
+        |small: goldcrest_engine::engine::ArenaTooSmall| ModelFault::Arena { needed: small.expected as u32 };
     Engine::new(image, arena).map_err(|small| Refusal::NoModel(fault(small)))
 }
 

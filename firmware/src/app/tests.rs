@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use std::vec::Vec;
 
 use embedded_io::ErrorType;
-use goldcrest_shared::engine::Engine;
-use goldcrest_shared::image::Image;
-use goldcrest_shared::link::message::{ModelFault, Report};
-use goldcrest_shared::link::{CRC, VERSION, Values};
-use goldcrest_shared::quantize::pack::{PackOptions, pack};
-use goldcrest_shared::quantize::random::{self, Random};
+use goldcrest_engine::engine::Engine;
+use goldcrest_engine::image::Image;
+use goldcrest_link::message::{ModelFault, Report};
+use goldcrest_link::{CRC, VERSION, Values};
+use goldcrest_quantize::pack::{PackOptions, pack};
+use goldcrest_quantize::random::{self, Random};
 use proptest::prelude::*;
 
 use super::*;
@@ -345,7 +345,7 @@ fn a_missing_damaged_or_too_large_model_is_named() {
     let mut damaged = image.clone();
     damaged[2000] ^= 1;
     let mut future = image.clone();
-    future[goldcrest_shared::image::header_field::VERSION] = 9;
+    future[goldcrest_engine::image::header_field::VERSION] = 9;
     let needed = Image::new_checked(leak(&image)).unwrap().arena_bytes() as u32;
     for (slot, words, fault) in [
         (vec![0xff; 8192], 4000, ModelFault::Absent),
@@ -377,8 +377,8 @@ fn the_self_test_finds_a_wrong_golden_vector() {
     let place = logits.as_ptr().addr() - bench.image.unwrap().bytes().as_ptr().addr();
     let mut wrong = image;
     wrong[place] ^= 1;
-    let crc = goldcrest_shared::image::checksum(&wrong);
-    let at = goldcrest_shared::image::header_field::CHECKSUM;
+    let crc = goldcrest_engine::image::checksum(&wrong);
+    let at = goldcrest_engine::image::header_field::CHECKSUM;
     wrong[at..at + 4].copy_from_slice(&crc.to_le_bytes());
     let mut bench = Bench::new(&wrong, 4000);
     let bad = bench.ask(1, &Request::SelfTest);

@@ -1,8 +1,8 @@
 //! Which pixels the arena holds: the bookkeeping that makes requests safe to repeat.
 
-use goldcrest_shared::link::Pieces;
-use goldcrest_shared::link::message::Refusal;
-use goldcrest_shared::link::pieces::GRANULE;
+use goldcrest_link::Pieces;
+use goldcrest_link::message::Refusal;
+use goldcrest_link::pieces::GRANULE;
 
 /// One image on its way from the line through the engine.
 pub struct Transfer {

@@ -11,10 +11,10 @@
 //! that a programmer put into the first slot has no record; it runs while no slot has one.
 
 use embedded_storage::nor_flash::NorFlash;
-use goldcrest_shared::engine::Engine;
-use goldcrest_shared::image::Image;
-use goldcrest_shared::link::pieces::GRANULE;
-use goldcrest_shared::link::{CRC, ModelInfo, Pieces, Refusal};
+use goldcrest_engine::engine::Engine;
+use goldcrest_engine::image::Image;
+use goldcrest_link::pieces::GRANULE;
+use goldcrest_link::{CRC, ModelInfo, Pieces, Refusal};
 
 use super::model::{self, describe};
 use super::signature;

@@ -9,8 +9,8 @@ mod ov2640;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::I2c;
 use embedded_hal::spi::{Operation, SpiDevice};
-use goldcrest_shared::picture::{ResizeError, color};
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::picture::{ResizeError, color};
+use goldcrest_engine::shape::Shape;
 
 use super::{Fitting, ImageSource};
 
@@ -89,7 +89,7 @@ impl<'b, S: SpiDevice, D: DelayNs> ArduCam<'b, S, D> {
     const PATIENCE: u32 = 2000;
 
     /// Looks for the ArduChip and the sensor and sets both up, in about a tenth of a second. `sums` needs room for
-    /// one row of the model's input, see [`Resize::sums`](goldcrest_shared::picture::Resize::sums).
+    /// one row of the model's input, see [`Resize::sums`](goldcrest_engine::picture::Resize::sums).
     ///
     /// # Errors
     /// Which of the two is not there, or what a bus reports.

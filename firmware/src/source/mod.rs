@@ -8,8 +8,8 @@ pub mod arducam;
 pub mod received;
 pub mod stored;
 
-use goldcrest_shared::picture::{Crop, Resize, ResizeError, color};
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::picture::{Crop, Resize, ResizeError, color};
+use goldcrest_engine::shape::Shape;
 
 /// Gives pictures, one after another.
 pub trait ImageSource {

@@ -1,7 +1,7 @@
 //! Pictures in flash, for boards that shall work without a host or a camera.
 
-use goldcrest_shared::picture::ResizeError;
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::picture::ResizeError;
+use goldcrest_engine::shape::Shape;
 
 use super::{Fitting, ImageSource};
 
@@ -62,7 +62,7 @@ impl ImageSource for Stored<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use goldcrest_shared::picture::{Crop, Resize, color};
+    use goldcrest_engine::picture::{Crop, Resize, color};
     use std::vec;
     use std::vec::Vec;
 

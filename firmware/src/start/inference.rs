@@ -4,8 +4,8 @@
 //! deep the stack went (8 hexadecimal digits) and exits with 0 when every logit was right. It holds the
 //! startup code, the image reader, the engine and its kernels, and nothing else, so its size is theirs.
 
-use goldcrest_shared::engine::Engine;
-use goldcrest_shared::image::Image;
+use goldcrest_engine::engine::Engine;
+use goldcrest_engine::image::Image;
 use semihosting::sys::arm_compat::sys_writec;
 
 use super::memory::Memory;

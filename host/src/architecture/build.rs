@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
 
 use super::description::{
     Activation, BlockUse, Conv, Depthwise, Layer, Layers, Linear, Padding, Pool, Residual, Size,

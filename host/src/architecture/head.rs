@@ -162,7 +162,7 @@ fn no_layer(node: &Node) -> HeadError {
 
 #[cfg(test)]
 mod tests {
-    use goldcrest_shared::shape::Shape;
+    use goldcrest_engine::shape::Shape;
 
     use super::*;
     use crate::onnx::{Attribute, ValueInfo};

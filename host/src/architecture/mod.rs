@@ -39,7 +39,7 @@ pub use head::{HeadError, replace_head};
 pub use multiply_accumulates::multiply_accumulates;
 
 use crate::onnx::Model;
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
 
 /// The architectures inside the binary, as `(name, TOML)`.
 pub const BUILT_IN: [(&str, &str); 5] = [

@@ -6,7 +6,7 @@ use super::gradient_check::{distance, run, session};
 use super::*;
 use crate::architecture::{self, Architecture};
 use crate::onnx::{Attribute, Data, Graph, Node, ValueInfo};
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
 
 mod fake_quantize;
 mod lessons;

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use goldcrest_shared::engine::{Engine, WrongPixelCount};
-use goldcrest_shared::image::{Image, ImageError};
-use goldcrest_shared::quantize::graph::QuantizedModel;
-use goldcrest_shared::quantize::pack::{Optimize, PackError, PackOptions};
-use goldcrest_shared::quantize::random::Random;
+use goldcrest_engine::engine::{Engine, WrongPixelCount};
+use goldcrest_engine::image::{Image, ImageError};
+use goldcrest_quantize::graph::QuantizedModel;
+use goldcrest_quantize::pack::{Optimize, PackError, PackOptions};
+use goldcrest_quantize::random::Random;
 use serde::Serialize;
 
 use crate::board::emulator::{Emulator, EmulatorError, Options};

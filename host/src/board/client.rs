@@ -13,8 +13,8 @@ mod update;
 
 use std::time::Duration;
 
-use goldcrest_shared::link::message::{Info, ModelInfo, Refusal, Report, Request, Response};
-use goldcrest_shared::link::{CRC, Pieces, VERSION};
+use goldcrest_link::message::{Info, ModelInfo, Refusal, Report, Request, Response};
+use goldcrest_link::{CRC, Pieces, VERSION};
 
 use conversation::{Conversation, Outcome};
 use delivery::Delivery;
@@ -338,7 +338,7 @@ pub struct BoardInfo {
     /// Bytes of RAM for the stack.
     pub stack_capacity: u32,
     /// The model, or why there is none.
-    pub model: Result<ModelInfo, goldcrest_shared::link::message::ModelFault>,
+    pub model: Result<ModelInfo, goldcrest_link::message::ModelFault>,
 }
 
 impl From<&Info<'_>> for BoardInfo {

@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
-use goldcrest_shared::engine::{Engine, WrongPixelCount};
-use goldcrest_shared::image::{Image, ImageError};
+use goldcrest_engine::engine::{Engine, WrongPixelCount};
+use goldcrest_engine::image::{Image, ImageError};
 use serde::Serialize;
 
 use super::emulator::{Emulator, EmulatorError};

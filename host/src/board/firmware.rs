@@ -178,7 +178,7 @@ fn executable(messages: &[u8], name: &str) -> Option<PathBuf> {
 /// program was compiled.
 fn root() -> Result<PathBuf, BuildError> {
     let is_root =
-        |path: &Path| path.join("firmware/Cargo.toml").is_file() && path.join("shared/src/link").is_dir();
+        |path: &Path| path.join("firmware/Cargo.toml").is_file() && path.join("shared/engine/src").is_dir();
     if let Some(root) = env::var_os("GOLDCREST_ROOT").map(PathBuf::from) {
         return if is_root(&root) { Ok(root) } else { Err(BuildError::WrongRoot(root)) };
     }

@@ -1,6 +1,6 @@
 //! Whether a model fits a board.
 
-use goldcrest_shared::image::{Image, ImageError};
+use goldcrest_engine::image::{Image, ImageError};
 
 use super::payload::Payload;
 use super::table::Board;

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use goldcrest_shared::image::{self, Channel, Image, ImageError, Record};
-use goldcrest_shared::kernels;
-use goldcrest_shared::quantize::graph::QuantizedModel;
-use goldcrest_shared::quantize::pack::{PackError, PackOptions, pack};
-use goldcrest_shared::shape::Window;
+use goldcrest_engine::image::{self, Channel, Image, ImageError, Record};
+use goldcrest_engine::kernels;
+use goldcrest_engine::shape::Window;
+use goldcrest_quantize::graph::QuantizedModel;
+use goldcrest_quantize::pack::{PackError, PackOptions, pack};
 
 use crate::onnx::{Model, OnnxError, int8};
 

@@ -1,7 +1,7 @@
 //! The table of boards. A new board is a row here, and in the firmware a board file, a memory map,
 //! a feature and a binary, all of the row's name.
 
-use goldcrest_shared::kernels::Family;
+use goldcrest_engine::kernels::Family;
 
 use super::boot::Boot;
 

@@ -1,9 +1,9 @@
 //! `--auto` and `--int4 auto`: settings tried on calibration images and judged on images that neither calibration
 //! nor learning saw.
 
-use goldcrest_shared::quantize::FloatGraph;
-use goldcrest_shared::quantize::graph::{ModelInfo, Node, QuantizedModel, QuantizedOp};
-use goldcrest_shared::quantize::range::RangeMethod;
+use goldcrest_quantize::FloatGraph;
+use goldcrest_quantize::graph::{ModelInfo, Node, QuantizedModel, QuantizedOp};
+use goldcrest_quantize::range::RangeMethod;
 use rayon::prelude::*;
 
 use super::{FloatNetwork, Parts, PipelineError, Settings, Source};

@@ -1,8 +1,8 @@
 //! A float graph in ONNX Runtime, every layer of it.
 
-use goldcrest_shared::quantize::FloatGraph;
-use goldcrest_shared::quantize::graph::{ModelInfo, Normalization};
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
+use goldcrest_quantize::FloatGraph;
+use goldcrest_quantize::graph::{ModelInfo, Normalization};
 use ort::session::builder::GraphOptimizationLevel;
 
 use crate::onnx::float_export;

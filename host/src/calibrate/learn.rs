@@ -1,19 +1,19 @@
 //! Learning weights on calibration images, layer by layer: each convolution sees the int8 values that the
 //! layers before it, already learned, really write, and the values that the float network wants from it.
 
-use goldcrest_shared::quantize::graph::{
+use goldcrest_engine::requantize::Multiplier;
+use goldcrest_engine::shape::{Shape, Window};
+use goldcrest_quantize::graph::{
     FloatConv, FloatOp, Graph, ModelInfo, Node, Normalization, Quantization, QuantizedConv, QuantizedGraph,
     QuantizedModel, QuantizedOp, Tensor, TensorId,
 };
-use goldcrest_shared::quantize::learn::{Learning, learn};
-use goldcrest_shared::quantize::moments::{Moments, Sample};
-use goldcrest_shared::quantize::random::Random;
-use goldcrest_shared::quantize::reference::run_node;
-use goldcrest_shared::quantize::rounding::WeightRange;
-use goldcrest_shared::quantize::ties;
-use goldcrest_shared::quantize::{FloatGraph, QuantizeReport};
-use goldcrest_shared::requantize::Multiplier;
-use goldcrest_shared::shape::{Shape, Window};
+use goldcrest_quantize::learn::{Learning, learn};
+use goldcrest_quantize::moments::{Moments, Sample};
+use goldcrest_quantize::random::Random;
+use goldcrest_quantize::reference::run_node;
+use goldcrest_quantize::rounding::WeightRange;
+use goldcrest_quantize::ties;
+use goldcrest_quantize::{FloatGraph, QuantizeReport};
 use rayon::prelude::*;
 
 use super::FloatNetwork;
@@ -92,7 +92,7 @@ fn convolutions<'a>(
     graph: &QuantizedGraph,
     report: &QuantizeReport,
 ) -> Vec<Option<Convolution<'a>>> {
-    let each = |(node, layer): (&Node<QuantizedOp>, &goldcrest_shared::quantize::LayerReport)| {
+    let each = |(node, layer): (&Node<QuantizedOp>, &goldcrest_quantize::LayerReport)| {
         let index = float.nodes.iter().position(|float| float.output == layer.unbounded)?;
         match (&node.op, &float.nodes[index].op) {
             (QuantizedOp::Conv(_), FloatOp::Conv(exact)) => {

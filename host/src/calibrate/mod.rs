@@ -10,9 +10,9 @@ mod source;
 mod sqnr;
 mod variants;
 
-use goldcrest_shared::quantize::FloatGraph;
-use goldcrest_shared::quantize::graph::ModelInfo;
-use goldcrest_shared::quantize::statistics::Statistics;
+use goldcrest_quantize::FloatGraph;
+use goldcrest_quantize::graph::ModelInfo;
+use goldcrest_quantize::statistics::Statistics;
 use rayon::prelude::*;
 
 use crate::dataset::Split;

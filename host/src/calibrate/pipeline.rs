@@ -1,9 +1,9 @@
 //! A float ONNX model and calibration images in, an int8 model with its layers' noise out.
 
-use goldcrest_shared::quantize::given::{Given, Moved, moved};
-use goldcrest_shared::quantize::graph::{ModelInfo, QuantizedModel};
-use goldcrest_shared::quantize::statistics::Statistics;
-use goldcrest_shared::quantize::{FloatGraph, Options, QuantizeError, QuantizeReport, quantize_given};
+use goldcrest_quantize::given::{Given, Moved, moved};
+use goldcrest_quantize::graph::{ModelInfo, QuantizedModel};
+use goldcrest_quantize::statistics::Statistics;
+use goldcrest_quantize::{FloatGraph, Options, QuantizeError, QuantizeReport, quantize_given};
 
 use super::source::{Outcome, Source};
 use super::{Budget, FourBits, Parts, Settings, Trial, auto, calibrate, signal_to_noise};

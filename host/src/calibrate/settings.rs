@@ -1,7 +1,7 @@
 //! How a model is quantized: the choices of a person, or of `--auto`.
 
-use goldcrest_shared::quantize::Options;
-use goldcrest_shared::quantize::range::RangeMethod;
+use goldcrest_quantize::Options;
+use goldcrest_quantize::range::RangeMethod;
 
 /// Choices of the pipeline.
 #[derive(Clone, Debug, PartialEq)]

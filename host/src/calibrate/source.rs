@@ -2,12 +2,12 @@
 
 use std::sync::Mutex;
 
-use goldcrest_shared::quantize::equalize::equalize;
-use goldcrest_shared::quantize::graph::{ModelInfo, QuantizedModel, QuantizedOp};
-use goldcrest_shared::quantize::learn::Learning;
-use goldcrest_shared::quantize::pixels::exact_pixels;
-use goldcrest_shared::quantize::statistics::Statistics;
-use goldcrest_shared::quantize::{FloatGraph, QuantizeError, QuantizeReport, check, quantize};
+use goldcrest_quantize::equalize::equalize;
+use goldcrest_quantize::graph::{ModelInfo, QuantizedModel, QuantizedOp};
+use goldcrest_quantize::learn::Learning;
+use goldcrest_quantize::pixels::exact_pixels;
+use goldcrest_quantize::statistics::Statistics;
+use goldcrest_quantize::{FloatGraph, QuantizeError, QuantizeReport, check, quantize};
 
 use super::learn::learn_weights;
 use super::variants::{needed, varied};

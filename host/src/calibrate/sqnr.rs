@@ -1,7 +1,7 @@
 //! How much noise quantization adds to each layer.
 
-use goldcrest_shared::quantize::graph::QuantizedModel;
-use goldcrest_shared::quantize::{FloatGraph, QuantizeReport};
+use goldcrest_quantize::graph::QuantizedModel;
+use goldcrest_quantize::{FloatGraph, QuantizeReport};
 use rayon::prelude::*;
 
 use super::FloatNetwork;

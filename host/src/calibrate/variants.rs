@@ -1,8 +1,8 @@
 //! Few images seen more often: mirrored, and moved a little. A fully connected layer sees one sample per image, so
 //! 500 images say little of 400 weights; the same images, mirrored and moved, say more.
 
-use goldcrest_shared::quantize::FloatGraph;
-use goldcrest_shared::quantize::graph::FloatOp;
+use goldcrest_quantize::FloatGraph;
+use goldcrest_quantize::graph::FloatOp;
 
 use super::learn::POSITIONS;
 use crate::dataset::Split;
@@ -24,7 +24,7 @@ const VARIANTS: [(bool, [i8; 2]); 9] = [
 
 /// How many variants of each image the layer with the fewest samples per input value needs.
 pub fn needed(graph: &FloatGraph, images: usize) -> usize {
-    let need = |node: &goldcrest_shared::quantize::graph::Node<FloatOp>| {
+    let need = |node: &goldcrest_quantize::graph::Node<FloatOp>| {
         let FloatOp::Conv(conv) = &node.op else { return 1 };
         let shape = graph.tensor(node.output).shape;
         let taps = conv.weights.len() / conv.bias.len().max(1);
@@ -60,7 +60,7 @@ pub fn varied(images: &Split, count: usize) -> Split {
 
 #[cfg(test)]
 mod tests {
-    use goldcrest_shared::shape::Shape;
+    use goldcrest_engine::shape::Shape;
 
     use super::*;
 

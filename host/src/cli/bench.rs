@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use goldcrest_shared::kernels::Family;
-use goldcrest_shared::quantize::random;
+use goldcrest_engine::kernels::Family;
+use goldcrest_quantize::random;
 use serde_json::json;
 
 use super::packing::PackingArgs;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
-use goldcrest_shared::quantize::pack::PackOptions;
+use goldcrest_quantize::pack::PackOptions;
 use serde_json::json;
 
 use super::Output;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use goldcrest_shared::quantize::pack::PackOptions;
+use goldcrest_quantize::pack::PackOptions;
 
 use super::data::DataArgs;
 use super::packing::{PackingArgs, Prefer};

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context;
-use goldcrest_shared::image::Image;
-use goldcrest_shared::quantize::pack::PackOptions;
-use goldcrest_shared::quantize::random::Random;
+use goldcrest_engine::image::Image;
+use goldcrest_quantize::pack::PackOptions;
+use goldcrest_quantize::random::Random;
 use serde_json::json;
 
 use super::infer::PortArgs;

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context;
-use goldcrest_shared::engine::Engine;
-use goldcrest_shared::image::Image;
-use goldcrest_shared::link::ModelInfo;
-use goldcrest_shared::quantize::pack::PackOptions;
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::engine::Engine;
+use goldcrest_engine::image::Image;
+use goldcrest_engine::shape::Shape;
+use goldcrest_link::ModelInfo;
+use goldcrest_quantize::pack::PackOptions;
 use serde_json::json;
 
 use super::table::Table;

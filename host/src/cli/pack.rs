@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use goldcrest_shared::kernels::Family;
-use goldcrest_shared::quantize::pack::{Packed, pack};
+use goldcrest_engine::kernels::Family;
+use goldcrest_quantize::pack::{Packed, pack};
 use serde_json::json;
 
 use super::packing::PackingArgs;

@@ -1,7 +1,7 @@
 //! The arguments of every subcommand that packs a model.
 
-use goldcrest_shared::kernels::Family;
-use goldcrest_shared::quantize::pack::{Optimize, PackOptions, Winograd};
+use goldcrest_engine::kernels::Family;
+use goldcrest_quantize::pack::{Optimize, PackOptions, Winograd};
 
 /// How to pack.
 #[derive(Clone, Debug, Default, clap::Args)]

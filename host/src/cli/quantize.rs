@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context;
-use goldcrest_shared::quantize::Options;
-use goldcrest_shared::quantize::given::Moved;
-use goldcrest_shared::quantize::graph::{Normalization, Quantization};
-use goldcrest_shared::quantize::range::RangeMethod;
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
+use goldcrest_quantize::Options;
+use goldcrest_quantize::given::Moved;
+use goldcrest_quantize::graph::{Normalization, Quantization};
+use goldcrest_quantize::range::RangeMethod;
 use serde_json::json;
 
 use super::data::DataArgs;

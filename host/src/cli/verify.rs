@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use goldcrest_shared::kernels::Family;
+use goldcrest_engine::kernels::Family;
 use serde_json::json;
 
 use super::data::DataArgs;

@@ -287,7 +287,7 @@ impl Job {
 
 #[cfg(test)]
 mod tests {
-    use goldcrest_shared::shape::Shape;
+    use goldcrest_engine::shape::Shape;
 
     use super::*;
     use crate::dataset::{glyphs, normalization::half};

@@ -22,7 +22,7 @@ use std::{
 };
 
 use flate2::Crc;
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

@@ -6,7 +6,7 @@
 
 use std::{fs, path::Path};
 
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
 use rayon::prelude::*;
 
 use super::{Dataset, Split, error::DatasetError};

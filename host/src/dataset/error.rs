@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
 
 /// Why a data set could not be opened. Every message names the file, says what was found and what
 /// was expected, and what to do.

@@ -14,7 +14,7 @@ mod shapes;
 #[cfg(test)]
 mod tests;
 
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
 use rayon::prelude::*;
 
 use super::{Dataset, Split, random::Random};

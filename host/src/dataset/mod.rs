@@ -49,7 +49,7 @@ use std::{
     time::Duration,
 };
 
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
 use rayon::prelude::*;
 
 pub use augment::{AugmentRecipe, RecipeError};

@@ -1,6 +1,6 @@
 //! From bytes to the numbers a network sees.
 
-pub use goldcrest_shared::quantize::graph::Normalization;
+pub use goldcrest_quantize::graph::Normalization;
 
 use super::Split;
 
@@ -80,7 +80,7 @@ pub fn normalize(pixels: &[u8], tables: &[[f32; 256]], planes: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    use goldcrest_shared::shape::Shape;
+    use goldcrest_engine::shape::Shape;
 
     use super::*;
 

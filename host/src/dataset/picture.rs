@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use goldcrest_shared::picture::{Crop, Resize, ResizeError, color};
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::picture::{Crop, Resize, ResizeError, color};
+use goldcrest_engine::shape::Shape;
 
 use super::decode;
 use super::error::DatasetError;

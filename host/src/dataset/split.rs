@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
 
 use super::random::Random;
 

@@ -1,7 +1,7 @@
 //! Models that turn pictures into logits: float files in ONNX Runtime, int8 files in our engine.
 
-use goldcrest_shared::quantize::graph::{ModelInfo, QuantizedModel};
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
+use goldcrest_quantize::graph::{ModelInfo, QuantizedModel};
 use ort::session::builder::GraphOptimizationLevel;
 use rayon::prelude::*;
 

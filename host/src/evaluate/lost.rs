@@ -60,7 +60,7 @@ fn file_name(label: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use goldcrest_shared::shape::Shape;
+    use goldcrest_engine::shape::Shape;
 
     #[test]
     fn saved_images_hold_their_pixels_and_say_what_went_wrong() {

@@ -1,9 +1,9 @@
 //! [`FloatGraph`]s as plain ONNX (opset 17, NCHW): every tensor of the graph is a value of that name,
 //! `[N, C, H, W]`, so each can be asked for as an output.
 
-use goldcrest_shared::quantize::FloatGraph;
-use goldcrest_shared::quantize::graph::{Activation, FloatConv, FloatOp};
-use goldcrest_shared::shape::{Padding, Shape, Window};
+use goldcrest_engine::shape::{Padding, Shape, Window};
+use goldcrest_quantize::FloatGraph;
+use goldcrest_quantize::graph::{Activation, FloatConv, FloatOp};
 
 use super::{Attribute, Graph, Model, Node, Tensor, ValueInfo};
 

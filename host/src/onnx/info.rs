@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use goldcrest_shared::quantize::graph::{ModelInfo, Normalization};
+use goldcrest_quantize::graph::{ModelInfo, Normalization};
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
 
 use super::checkpoint::CheckpointError;
 use super::quantization_aware::QatError;

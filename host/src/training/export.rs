@@ -1,6 +1,6 @@
 //! The trained float model: the forward graph with the live parameters in it.
 
-use goldcrest_shared::quantize::graph::ModelInfo;
+use goldcrest_quantize::graph::ModelInfo;
 
 use super::checkpoint::State;
 use crate::autodiff::averaged;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use goldcrest_shared::quantize::graph::ModelInfo;
+use goldcrest_quantize::graph::ModelInfo;
 
 use super::error::{TrainError, write_error};
 use super::export;

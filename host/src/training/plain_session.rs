@@ -238,7 +238,7 @@ impl Session for PlainSession {
 mod tests {
     use super::*;
     use crate::autodiff;
-    use goldcrest_shared::shape::Shape;
+    use goldcrest_engine::shape::Shape;
 
     /// What a GPU's parameters are read by, on the processor, where they can be compared.
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
 
 use crate::dataset::{Dataset, Normalization};
 use crate::evaluate::{Classifier, EvaluateError, FloatClassifier};

@@ -10,7 +10,7 @@ use super::run::{Existing, Run};
 use super::{Backend, Progress, Setup, Summary, TrainError, train};
 use crate::dataset::{Dataset, glyphs};
 use crate::onnx::{Attribute, Model, Node};
-use goldcrest_shared::quantize::given::Moved;
+use goldcrest_quantize::given::Moved;
 
 mod int8;
 
@@ -116,7 +116,7 @@ fn a_network_for_other_images_is_named_before_training() {
     let dataset = dataset();
     let mut model = network(&dataset, "lenet5");
     super::check(&model, &dataset).unwrap();
-    let small = Dataset { shape: goldcrest_shared::shape::Shape::new(16, 16, 3), ..dataset.clone() };
+    let small = Dataset { shape: goldcrest_engine::shape::Shape::new(16, 16, 3), ..dataset.clone() };
     let error = super::check(&model, &small).unwrap_err().to_string();
     assert!(error.contains("3x32x32") && error.contains("16x16x3") && error.contains("--resize"), "{error}");
     let many = Dataset { classes: vec!["x".into(); 12], ..dataset.clone() };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use goldcrest_shared::quantize::graph::{ModelInfo, Normalization};
+use goldcrest_quantize::graph::{ModelInfo, Normalization};
 
 use super::api_session::ApiSession;
 use super::checkpoint::State;

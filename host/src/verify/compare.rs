@@ -2,9 +2,9 @@
 
 use std::sync::Mutex;
 
-use goldcrest_shared::quantize::graph::{QuantizedModel, QuantizedOp};
-use goldcrest_shared::quantize::reference::{Output, run};
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
+use goldcrest_quantize::graph::{QuantizedModel, QuantizedOp};
+use goldcrest_quantize::reference::{Output, run};
 use rayon::prelude::*;
 
 use super::runner::{Runner, RunnerError, checked_layers};
@@ -147,7 +147,7 @@ pub fn compare(
         Ok(())
     })?;
     let (mismatches, earliest) = totals.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let layer = |(node, &mismatches): (&goldcrest_shared::quantize::graph::Node<QuantizedOp>, &u64)| {
+    let layer = |(node, &mismatches): (&goldcrest_quantize::graph::Node<QuantizedOp>, &u64)| {
         let values = (graph.tensor(node.output).shape.len() * images) as u64;
         LayerComparison { name: node.name.clone(), values, mismatches }
     };

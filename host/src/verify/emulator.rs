@@ -2,8 +2,8 @@
 
 use std::sync::Mutex;
 
-use goldcrest_shared::quantize::graph::{QuantizedGraph, QuantizedModel};
-use goldcrest_shared::quantize::pack::{PackOptions, pack};
+use goldcrest_quantize::graph::{QuantizedGraph, QuantizedModel};
+use goldcrest_quantize::pack::{PackOptions, pack};
 
 use super::Pixels;
 use super::engine::nodes;

@@ -1,10 +1,10 @@
 //! Our engine on the host, with the portable kernels: the packed device image, run as a board would.
 
-use goldcrest_shared::engine::Engine;
-use goldcrest_shared::image::{Image, ImageError};
-use goldcrest_shared::kernels::Family;
-use goldcrest_shared::quantize::graph::{QuantizedGraph, QuantizedModel};
-use goldcrest_shared::quantize::pack::{PackOptions, Packed, pack};
+use goldcrest_engine::engine::Engine;
+use goldcrest_engine::image::{Image, ImageError};
+use goldcrest_engine::kernels::Family;
+use goldcrest_quantize::graph::{QuantizedGraph, QuantizedModel};
+use goldcrest_quantize::pack::{PackOptions, Packed, pack};
 
 use super::runner::{Runner, RunnerError};
 

@@ -1,6 +1,6 @@
 //! Between the device's HWC and ONNX's CHW, several images at once.
 
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
 
 /// HWC images one after the other, as NCHW.
 pub fn to_nchw<T: Copy>(values: &[T], shape: Shape) -> Vec<T> {

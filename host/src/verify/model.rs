@@ -1,9 +1,9 @@
 //! The proof of one int8 file on test images.
 
-use goldcrest_shared::kernels::Family;
-use goldcrest_shared::quantize::graph::QuantizedModel;
-use goldcrest_shared::quantize::pack::PackOptions;
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::kernels::Family;
+use goldcrest_engine::shape::Shape;
+use goldcrest_quantize::graph::QuantizedModel;
+use goldcrest_quantize::pack::PackOptions;
 
 use super::emulator::{EmulatedBoard, StartError};
 use super::engine::{ForeignImage, HostEngine};

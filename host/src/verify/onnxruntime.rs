@@ -2,8 +2,8 @@
 
 use std::sync::Mutex;
 
-use goldcrest_shared::quantize::graph::QuantizedGraph;
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
+use goldcrest_quantize::graph::QuantizedGraph;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 

@@ -1,7 +1,7 @@
-//! The int8 semantics as plain loops, see [`goldcrest_shared::quantize::reference`].
+//! The int8 semantics as plain loops, see [`goldcrest_quantize::reference`].
 
-use goldcrest_shared::quantize::graph::QuantizedGraph;
-use goldcrest_shared::quantize::reference;
+use goldcrest_quantize::graph::QuantizedGraph;
+use goldcrest_quantize::reference;
 
 use super::runner::{Runner, RunnerError};
 

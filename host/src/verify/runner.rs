@@ -1,6 +1,6 @@
 //! The one shape of everything that computes an int8 network.
 
-use goldcrest_shared::quantize::graph::QuantizedGraph;
+use goldcrest_quantize::graph::QuantizedGraph;
 
 use crate::runtime::RuntimeError;
 

@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use goldcrest_shared::quantize::graph::{
+use goldcrest_engine::requantize::Multiplier;
+use goldcrest_engine::shape::{Shape, Window};
+use goldcrest_quantize::graph::{
     Clamp, Graph, ModelInfo, Node, Normalization, Quantization, QuantizedConv, QuantizedGraph,
     QuantizedModel, QuantizedOp, Tensor, TensorId,
 };
-use goldcrest_shared::quantize::infer::Infer;
-use goldcrest_shared::requantize::Multiplier;
-use goldcrest_shared::shape::{Shape, Window};
+use goldcrest_quantize::infer::Infer;
 
 /// What the names of tensors begin with that belong to no layer of a model.
 pub const OWN: &str = "synthetic/";

@@ -1,10 +1,10 @@
 //! The proof on whole networks with random weights, and that it can fail.
 
-use goldcrest_shared::quantize::graph::{QuantizedModel, QuantizedOp};
-use goldcrest_shared::quantize::pack::PackOptions;
-use goldcrest_shared::quantize::reference;
-use goldcrest_shared::requantize::Multiplier;
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::requantize::Multiplier;
+use goldcrest_engine::shape::Shape;
+use goldcrest_quantize::graph::{QuantizedModel, QuantizedOp};
+use goldcrest_quantize::pack::PackOptions;
+use goldcrest_quantize::reference;
 
 use super::engine::HostEngine;
 use super::onnxruntime::Int8OnnxRuntime;
@@ -117,7 +117,7 @@ fn every_runner_rounds_alike_next_to_ties() {
 fn targets_are_where_the_stress_says() {
     let model = quantized("every operator", &pictures());
     for Probe { model, images, placed, .. } in probes(&model) {
-        goldcrest_shared::quantize::check::check(&model).unwrap();
+        goldcrest_quantize::check::check(&model).unwrap();
         let graph = &model.graph;
         let rounding = graph.nodes.iter().find(|node| !node.name.starts_with(OWN)).unwrap();
         let size = graph.tensor(graph.input).shape.len();

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use goldcrest_shared::quantize::graph::QuantizedGraph;
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
+use goldcrest_quantize::graph::QuantizedGraph;
 use tract_onnx::prelude::*;
 
 use super::layout::{to_hwc, to_nchw};

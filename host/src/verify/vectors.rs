@@ -1,15 +1,15 @@
 //! The test vectors of `docs/int8-semantics.md`: the specification, the engine's kernels, tract and ONNX Runtime
 //! compute what an implementation in plain Python integers does.
 
-use goldcrest_shared::kernels::Family;
-use goldcrest_shared::quantize::check::check;
-use goldcrest_shared::quantize::graph::{
+use goldcrest_engine::kernels::Family;
+use goldcrest_engine::requantize::{Multiplier, requantize};
+use goldcrest_engine::shape::{Padding, Shape, Window};
+use goldcrest_quantize::check::check;
+use goldcrest_quantize::graph::{
     Clamp, ModelInfo, Normalization, QuantizedConv, QuantizedModel, QuantizedOp, TensorId,
 };
-use goldcrest_shared::quantize::pack::PackOptions;
-use goldcrest_shared::quantize::reference;
-use goldcrest_shared::requantize::{Multiplier, requantize};
-use goldcrest_shared::shape::{Padding, Shape, Window};
+use goldcrest_quantize::pack::PackOptions;
+use goldcrest_quantize::reference;
 use serde::Deserialize;
 
 use super::engine::HostEngine;

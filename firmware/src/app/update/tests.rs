@@ -8,12 +8,12 @@ use std::vec::Vec;
 use embedded_storage::nor_flash::{
     ErrorType as FlashErrorType, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
-use goldcrest_shared::image::{self, header_field};
-use goldcrest_shared::link::frame::Sink;
-use goldcrest_shared::link::message::{self, ModelFault, Refusal, Request, Response};
-use goldcrest_shared::link::{CRC, Decoder};
-use goldcrest_shared::quantize::pack::{PackOptions, pack};
-use goldcrest_shared::quantize::random::{self, Random};
+use goldcrest_engine::image::{self, header_field};
+use goldcrest_link::frame::Sink;
+use goldcrest_link::message::{self, ModelFault, Refusal, Request, Response};
+use goldcrest_link::{CRC, Decoder};
+use goldcrest_quantize::pack::{PackOptions, pack};
+use goldcrest_quantize::random::{self, Random};
 
 use super::*;
 use crate::app::tests::Pipe;

@@ -7,7 +7,7 @@ use std::vec::Vec;
 use embedded_hal_mock::eh1::delay::NoopDelay;
 use embedded_hal_mock::eh1::i2c::{Mock as I2cMock, Transaction as I2cStep};
 use embedded_hal_mock::eh1::spi::{Mock as SpiMock, Transaction as SpiStep};
-use goldcrest_shared::picture::{Crop, Resize};
+use goldcrest_engine::picture::{Crop, Resize};
 
 use super::*;
 

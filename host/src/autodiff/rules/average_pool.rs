@@ -7,7 +7,7 @@ use crate::autodiff::rule::Rule;
 use crate::autodiff::tape::Tape;
 use crate::onnx::shape_inference::window_of;
 use crate::onnx::{Attribute, Node, Tensor};
-use goldcrest_shared::shape::Window;
+use goldcrest_engine::shape::Window;
 
 pub(in crate::autodiff) struct AveragePool;
 

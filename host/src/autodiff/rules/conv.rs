@@ -15,7 +15,7 @@ use crate::autodiff::{AutodiffError, Dialect};
 use crate::onnx::shape_inference::window_of;
 use crate::onnx::{Attribute, Node};
 use crate::operators;
-use goldcrest_shared::shape::Window;
+use goldcrest_engine::shape::Window;
 
 pub(in crate::autodiff) struct Conv;
 

@@ -4,9 +4,9 @@ use std::convert::Infallible;
 use std::io;
 use std::time::{Duration, Instant};
 
-use goldcrest_shared::link::Decoder;
-use goldcrest_shared::link::frame::Sink;
-use goldcrest_shared::link::message::{self, Refusal, Request, Response};
+use goldcrest_link::Decoder;
+use goldcrest_link::frame::Sink;
+use goldcrest_link::message::{self, Refusal, Request, Response};
 
 use super::pace::Pace;
 use super::{LinkError, Transport};

@@ -4,8 +4,8 @@
 //! lost, pieces become shorter, down to a granule, and as many as the board can hold go out together; its
 //! answers say which have arrived, and only the others are sent again.
 
-use goldcrest_shared::link::pieces::{GRANULE, WINDOW};
-use goldcrest_shared::link::{Pieces, Request, Response};
+use goldcrest_link::pieces::{GRANULE, WINDOW};
+use goldcrest_link::{Pieces, Request, Response};
 
 use super::conversation::Conversation;
 use super::pace::Pace;

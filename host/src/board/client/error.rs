@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use goldcrest_shared::link::message::{ModelFault, Refusal};
+use goldcrest_link::message::{ModelFault, Refusal};
 
 /// Why a board gave no answer.
 #[derive(Debug, thiserror::Error)]

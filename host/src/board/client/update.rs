@@ -1,7 +1,7 @@
 //! A new model for the board, without flashing.
 
-use goldcrest_shared::link::message::{ModelInfo, Refusal};
-use goldcrest_shared::link::{CRC, Pieces, Request, Response};
+use goldcrest_link::message::{ModelInfo, Refusal};
+use goldcrest_link::{CRC, Pieces, Request, Response};
 
 use super::conversation::Outcome;
 use super::{Client, LinkError, Transport};

@@ -1,6 +1,6 @@
 //! The image that augmentation works on.
 
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
 
 /// One image of bytes, height x width x channels, with the spare memory that steps need, so that no
 /// step allocates.

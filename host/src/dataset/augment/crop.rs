@@ -59,7 +59,7 @@ impl Augment for Crop {
 
 #[cfg(test)]
 mod tests {
-    use goldcrest_shared::shape::Shape;
+    use goldcrest_engine::shape::Shape;
 
     use super::*;
 

@@ -68,7 +68,7 @@ impl Augment for Jitter {
 
 #[cfg(test)]
 mod tests {
-    use goldcrest_shared::shape::Shape;
+    use goldcrest_engine::shape::Shape;
 
     use super::*;
 

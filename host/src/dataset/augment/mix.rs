@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
 
 use crate::dataset::random::Random;
 

@@ -127,7 +127,7 @@ impl fmt::Display for AugmentRecipe {
 
 #[cfg(test)]
 mod tests {
-    use goldcrest_shared::shape::Shape;
+    use goldcrest_engine::shape::Shape;
 
     use super::*;
 

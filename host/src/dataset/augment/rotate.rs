@@ -151,7 +151,7 @@ fn between(packed: &[u64], stride: usize, x: i32, y: i32) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use goldcrest_shared::shape::Shape;
+    use goldcrest_engine::shape::Shape;
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! Elementwise functions of one activation.
 
-use goldcrest_shared::quantize::graph::{Activation, FloatOp};
+use goldcrest_quantize::graph::{Activation, FloatOp};
 
 use super::{Importer, Node, Problem, Value, affine, unsupported};
 

@@ -2,8 +2,8 @@
 //! amount to. It enters the graph as a 1x1 depthwise convolution, which the simplifier merges
 //! into a convolution next to it.
 
-use goldcrest_shared::quantize::graph::{FloatConv, FloatOp, TensorId};
-use goldcrest_shared::shape::Window;
+use goldcrest_engine::shape::Window;
+use goldcrest_quantize::graph::{FloatConv, FloatOp, TensorId};
 
 use super::layout::{Axis, View};
 use super::{Importer, Node, Problem, Tensor, Value, unsupported};

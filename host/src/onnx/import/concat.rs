@@ -1,6 +1,6 @@
 //! `Concat` along channels.
 
-use goldcrest_shared::quantize::graph::FloatOp;
+use goldcrest_quantize::graph::FloatOp;
 
 use super::layout::Axis;
 use super::{Importer, Node, Problem, Value, unsupported};

@@ -1,7 +1,7 @@
 //! `Conv` over rows and columns: any kernel, stride, dilation, padding and groups.
 
-use goldcrest_shared::quantize::graph::{FloatConv, FloatOp};
-use goldcrest_shared::shape::{Padding, Shape, Window};
+use goldcrest_engine::shape::{Padding, Shape, Window};
+use goldcrest_quantize::graph::{FloatConv, FloatOp};
 
 use super::known::Weights;
 use super::layout::Axis;

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use goldcrest_shared::quantize::pack::PackOptions;
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
+use goldcrest_quantize::pack::PackOptions;
 use ort::session::builder::GraphOptimizationLevel;
 use serde::Deserialize;
 

@@ -1,8 +1,8 @@
 //! `Gemm` and `MatMul` with constant weights: convolutions whose kernel covers the whole input, or 1x1
 //! where they are applied at every position.
 
-use goldcrest_shared::quantize::graph::{FloatConv, FloatOp};
-use goldcrest_shared::shape::{Shape, Window};
+use goldcrest_engine::shape::{Shape, Window};
+use goldcrest_quantize::graph::{FloatConv, FloatOp};
 
 use super::known::Weights;
 use super::layout::{Axis, View};

@@ -1,6 +1,6 @@
 //! Arithmetic: two activations, or one and a constant per channel.
 
-use goldcrest_shared::quantize::graph::FloatOp;
+use goldcrest_quantize::graph::FloatOp;
 
 use super::layout::View;
 use super::{Importer, Node, Problem, Value, affine, unsupported};

@@ -1,6 +1,6 @@
 //! Why a model cannot be imported: all nodes that have no int8 form in one message.
 
-use goldcrest_shared::quantize::infer::ShapeError;
+use goldcrest_quantize::infer::ShapeError;
 
 use super::NODES;
 use crate::onnx::info::InfoError;

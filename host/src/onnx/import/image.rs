@@ -1,7 +1,7 @@
 //! The one image that a model takes.
 
-use goldcrest_shared::quantize::infer::LIMIT;
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
+use goldcrest_quantize::infer::LIMIT;
 
 use super::layout::Axis;
 use super::{CHANNELS, ImportError};

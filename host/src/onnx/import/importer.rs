@@ -3,10 +3,10 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 
-use goldcrest_shared::quantize::FloatGraph;
-use goldcrest_shared::quantize::graph::{self, FloatOp, Quantization, TensorId};
-use goldcrest_shared::quantize::infer::Infer;
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
+use goldcrest_quantize::FloatGraph;
+use goldcrest_quantize::graph::{self, FloatOp, Quantization, TensorId};
+use goldcrest_quantize::infer::Infer;
 
 use super::known::{Constant, Dequantized, Weights};
 use super::layout::{Axis, View};

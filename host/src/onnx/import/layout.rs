@@ -4,8 +4,8 @@
 //! device: an ONNX value is a [`View`] of a tensor, each dimension a product of the tensor's axes.
 //! `[N, C, H, W]`, its transpose `[N, H, W, C]` and its flattening `[N, C*H*W]` are views of one tensor.
 
-use goldcrest_shared::quantize::graph::TensorId;
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
+use goldcrest_quantize::graph::TensorId;
 
 /// An axis of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! One rule per operator, all of one shape, registered in [`RULES`]. Constants are folded on the way
 //! ([`constant`]); layouts are followed symbolically ([`layout`]), so transposes, reshapes and
-//! flattening leave nothing behind in the graph; [`simplify`](goldcrest_shared::quantize::simplify)
+//! flattening leave nothing behind in the graph; [`simplify`](goldcrest_quantize::simplify)
 //! merges what exporters spread over several nodes.
 //!
 //! The file's constants are read where they are, and each becomes weights of the graph once; what that may take in
@@ -28,10 +28,10 @@ mod reshape;
 mod resize;
 mod softmax;
 
-use goldcrest_shared::quantize::FloatGraph;
-use goldcrest_shared::quantize::given::Given;
-use goldcrest_shared::quantize::graph::{ModelInfo, TensorId};
-use goldcrest_shared::quantize::simplify::simplify;
+use goldcrest_quantize::FloatGraph;
+use goldcrest_quantize::given::Given;
+use goldcrest_quantize::graph::{ModelInfo, TensorId};
+use goldcrest_quantize::simplify::simplify;
 
 pub use self::error::{ImportError, UnsupportedNode};
 use self::error::{Problem, unsupported};

@@ -1,7 +1,7 @@
 //! `Pad` with zeros around rows and columns.
 
-use goldcrest_shared::quantize::graph::FloatOp;
-use goldcrest_shared::shape::Padding;
+use goldcrest_engine::shape::Padding;
+use goldcrest_quantize::graph::FloatOp;
 
 use super::layout::Axis;
 use super::{Importer, Node, Problem, Value, unsupported};

@@ -1,7 +1,7 @@
 //! Pools over windows and over whole images.
 
-use goldcrest_shared::quantize::graph::{FloatConv, FloatOp, TensorId};
-use goldcrest_shared::shape::{Shape, Window};
+use goldcrest_engine::shape::{Shape, Window};
+use goldcrest_quantize::graph::{FloatConv, FloatOp, TensorId};
 
 use super::layout::Axis;
 use super::{Importer, Node, Problem, Value, affine, conv, unsupported};

@@ -2,7 +2,7 @@
 //! activations they change nothing here but say which grid the tensor has; on weights and biases they are
 //! computed, and the scales remembered.
 
-use goldcrest_shared::quantize::graph::Quantization;
+use goldcrest_quantize::graph::Quantization;
 
 use super::known::{Constant, Dequantized};
 use super::{Importer, Node, Problem, Tensor, Value, constant, unsupported};

@@ -1,6 +1,6 @@
 //! `Resize` by 2 to the nearest value.
 
-use goldcrest_shared::quantize::graph::FloatOp;
+use goldcrest_quantize::graph::FloatOp;
 
 use super::{Importer, Node, Problem, Value, unsupported};
 

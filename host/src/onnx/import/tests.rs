@@ -1,7 +1,7 @@
 //! Imported graphs compute what the files compute: both run in ONNX Runtime on random images.
 
-use goldcrest_shared::quantize::graph::{Activation, FloatOp};
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::shape::Shape;
+use goldcrest_quantize::graph::{Activation, FloatOp};
 use ort::session::builder::GraphOptimizationLevel;
 
 use super::samples::{Sample, every_operator};

@@ -20,9 +20,9 @@
 mod read;
 mod write;
 
-use goldcrest_shared::quantize::check::GraphError;
+use goldcrest_quantize::check::GraphError;
 #[cfg(doc)]
-use goldcrest_shared::quantize::graph::QuantizedModel;
+use goldcrest_quantize::graph::QuantizedModel;
 
 use super::info::InfoError;
 

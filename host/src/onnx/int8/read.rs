@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use goldcrest_shared::quantize::QuantizedGraph;
-use goldcrest_shared::quantize::check::check;
-use goldcrest_shared::quantize::graph::{
+use goldcrest_engine::requantize::Multiplier;
+use goldcrest_engine::shape::{Padding, Shape, Window};
+use goldcrest_quantize::QuantizedGraph;
+use goldcrest_quantize::check::check;
+use goldcrest_quantize::graph::{
     self, Clamp, Quantization, QuantizedConv, QuantizedModel, QuantizedOp, TensorId,
 };
-use goldcrest_shared::quantize::infer::{Infer, LIMIT};
-use goldcrest_shared::requantize::Multiplier;
-use goldcrest_shared::shape::{Padding, Shape, Window};
+use goldcrest_quantize::infer::{Infer, LIMIT};
 use serde::Deserializer;
 use serde::de::{Error, MapAccess, Visitor};
 
@@ -95,8 +95,8 @@ impl<'de> Visitor<'de> for AtMost {
 
 struct Problem(String);
 
-impl From<goldcrest_shared::quantize::infer::ShapeError> for Problem {
-    fn from(error: goldcrest_shared::quantize::infer::ShapeError) -> Self {
+impl From<goldcrest_quantize::infer::ShapeError> for Problem {
+    fn from(error: goldcrest_quantize::infer::ShapeError) -> Self {
         Self(error.to_string())
     }
 }

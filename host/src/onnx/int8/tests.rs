@@ -1,6 +1,6 @@
 //! What is written is read back equal; what is damaged is refused.
 
-use goldcrest_shared::quantize::graph::QuantizedModel;
+use goldcrest_quantize::graph::QuantizedModel;
 
 use super::{Int8Error, QUANTIZATION, read, write};
 use crate::calibrate::{Settings, quantize_model};

@@ -1,10 +1,10 @@
 //! [`QuantizedModel`] to ONNX.
 
-use goldcrest_shared::quantize::graph::{
+use goldcrest_engine::requantize::Multiplier;
+use goldcrest_engine::shape::{Padding, Shape, Window};
+use goldcrest_quantize::graph::{
     Clamp, Node as QuantizedNode, QuantizedConv, QuantizedModel, QuantizedOp, TensorId,
 };
-use goldcrest_shared::requantize::Multiplier;
-use goldcrest_shared::shape::{Padding, Shape, Window};
 use serde_json::json;
 
 use super::super::float_export::{oihw, windowed};

@@ -1,6 +1,6 @@
 //! Operators with a window that slides over rows and columns (NCHW), and resizing.
 
-use goldcrest_shared::shape::{Padding, Window};
+use goldcrest_engine::shape::{Padding, Window};
 
 use super::{Dimension, ShapeError, Site, TensorType};
 use crate::onnx::proto::data_type;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use goldcrest_shared::quantize::graph::{Quantization, QuantizedConv, QuantizedOp};
+use goldcrest_quantize::graph::{Quantization, QuantizedConv, QuantizedOp};
 
 use super::{BIAS, WEIGHTS, bias_scale};
 use crate::calibrate::Outcome;

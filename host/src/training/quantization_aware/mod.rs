@@ -7,7 +7,7 @@
 mod file;
 mod network;
 
-use goldcrest_shared::quantize::graph::ModelInfo;
+use goldcrest_quantize::graph::ModelInfo;
 
 use crate::calibrate::{PipelineError, Settings, Source};
 use crate::dataset::Split;

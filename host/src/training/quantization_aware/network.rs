@@ -10,12 +10,12 @@
 //! Tables of functions are the exception: float32 computes their entries here, double precision in the int8 model, and
 //! an entry next to a rounding tie may differ.
 
-use goldcrest_shared::quantize::FloatGraph;
-use goldcrest_shared::quantize::given::Given;
-use goldcrest_shared::quantize::graph::{Activation, Clamp, FloatOp, Node as Int8Node, TensorId};
-use goldcrest_shared::quantize::graph::{Quantization, QuantizedConv, QuantizedGraph, QuantizedOp};
-use goldcrest_shared::requantize::Multiplier;
-use goldcrest_shared::shape::Shape;
+use goldcrest_engine::requantize::Multiplier;
+use goldcrest_engine::shape::Shape;
+use goldcrest_quantize::FloatGraph;
+use goldcrest_quantize::given::Given;
+use goldcrest_quantize::graph::{Activation, Clamp, FloatOp, Node as Int8Node, TensorId};
+use goldcrest_quantize::graph::{Quantization, QuantizedConv, QuantizedGraph, QuantizedOp};
 
 use super::{BIAS, WEIGHTS, bias_scale};
 use crate::calibrate::{Outcome, PipelineError, given_outcome};

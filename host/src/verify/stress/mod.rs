@@ -9,7 +9,7 @@
 mod network;
 mod ties;
 
-use goldcrest_shared::quantize::graph::QuantizedModel;
+use goldcrest_quantize::graph::QuantizedModel;
 
 use super::{Contestant, Difference, Participant, VerifyModelError, compare};
 

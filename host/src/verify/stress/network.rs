@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use goldcrest_shared::quantize::graph::{Node, QuantizedConv, QuantizedModel, QuantizedOp, TensorId};
-use goldcrest_shared::requantize::Multiplier;
-use goldcrest_shared::shape::{Shape, Window};
+use goldcrest_engine::requantize::Multiplier;
+use goldcrest_engine::shape::{Shape, Window};
+use goldcrest_quantize::graph::{Node, QuantizedConv, QuantizedModel, QuantizedOp, TensorId};
 
 use super::super::synthetic::Builder;
 use super::ties::{Target, around_boundaries};

@@ -1,6 +1,6 @@
 //! Accumulators next to rounding boundaries.
 
-use goldcrest_shared::requantize::Multiplier;
+use goldcrest_engine::requantize::Multiplier;
 
 /// An accumulator to place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +39,7 @@ pub fn around_boundaries(multiplier: Multiplier, zero_point: i8, limit: i64) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use goldcrest_shared::requantize::requantize;
+    use goldcrest_engine::requantize::requantize;
 
     #[test]
     fn each_boundary_has_an_accumulator_on_either_side() {

@@ -1,0 +1,223 @@
+//! The engine against the plain reference, layer by layer.
+
+use proptest::prelude::*;
+
+use goldcrest_engine::engine::{ArenaTooSmall, Engine, WrongPixelCount, bytes, values_mut};
+use goldcrest_engine::image::Image;
+use goldcrest_engine::kernels::{self};
+use goldcrest_engine::shape::{Padding, Shape, Window};
+use goldcrest_quantize::graph::QuantizedModel;
+use goldcrest_quantize::pack::{Optimize, PackOptions, Winograd, pack};
+use goldcrest_quantize::random::{self, Builder, Random};
+use goldcrest_quantize::reference;
+
+/// Packs a model, runs it on random pictures and compares every layer with the reference.
+fn compare(model: &QuantizedModel, seed: u64) {
+    let mut random = Random::new(seed);
+    let pixels = model.graph.tensor(model.graph.input).shape.len();
+    let fast = kernels::Family::ALL.map(|family| (family, Optimize::Speed, Winograd::Auto));
+    let others = [
+        // The kernels of one pixel.
+        (kernels::Family::Portable, Optimize::Flash, Winograd::Auto),
+        (kernels::Family::Dsp, Optimize::Speed, Winograd::Off),
+    ];
+    for (family, optimize, winograd) in fast.into_iter().chain(others) {
+        let golden = vec![random.pixels(pixels), vec![0; pixels], vec![255; pixels]];
+        let options = PackOptions { family, optimize, golden, winograd, ..PackOptions::default() };
+        let packed = pack(model, &options).unwrap();
+        let mut words = vec![0u32; packed.bytes.len().div_ceil(4)];
+        values_mut(&mut words).iter_mut().zip(&packed.bytes).for_each(|(to, &from)| *to = from as i8);
+        let image = Image::new_checked(bytes(&words)).unwrap();
+        let mut arena = vec![0x5a5a_5a5a; Engine::words(&image)];
+        let mut engine = Engine::new(&image, &mut arena).unwrap();
+        for (picture, logits) in image.golden() {
+            engine.load_pixels(picture).unwrap();
+            let input = engine.input_mut().to_vec();
+            let expected = reference::run(&model.graph, &input);
+            let mut seen = 0;
+            let found = engine.run_traced(&mut |index, output| {
+                let layer = &packed.layers[index];
+                assert_eq!(
+                    output, expected[layer.output.0],
+                    "{family} {optimize:?} layer {index} {}",
+                    layer.name
+                );
+                seen += 1;
+            });
+            assert_eq!(found, logits);
+            assert_eq!(found, expected[model.graph.output.0]);
+            assert_eq!(seen, packed.layers.iter().filter(|layer| !layer.partial).count());
+        }
+    }
+}
+
+fn windows() -> impl Strategy<Value = Window> {
+    let extent = [1usize..6, 1usize..6, 1usize..4, 1usize..4, 1usize..3, 1usize..3];
+    (extent, [0usize..3, 0usize..3, 0usize..3, 0usize..3]).prop_map(
+        |([ky, kx, sy, sx, dy, dx], [top, left, bottom, right])| Window {
+            kernel: [ky, kx],
+            stride: [sy, sx],
+            dilation: [dy, dx],
+            padding: Padding {
+                top: top.min(ky - 1),
+                left: left.min(kx - 1),
+                bottom: bottom.min(ky - 1),
+                right: right.min(kx - 1),
+            },
+        },
+    )
+}
+
+fn inputs(channels: core::ops::Range<usize>) -> impl Strategy<Value = Shape> {
+    (1usize..13, 1usize..13, channels)
+        .prop_map(|(height, width, channels)| Shape::new(height, width, channels))
+}
+
+/// Closes a network with a fully connected layer.
+fn classify(mut net: Builder, last: goldcrest_quantize::graph::TensorId) -> QuantizedModel {
+    let logits = net.fully_connected(last, 3);
+    net.finish(logits)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn convolutions(seed: u64, shape in inputs(1..68), window in windows(), outputs in 1usize..68, extreme: bool) {
+        prop_assume!(window.output(shape.height, shape.width).is_some());
+        let mut net = Builder::new(seed, shape, extreme);
+        let y = net.conv(net.input(), outputs, window, 1, None);
+        compare(&classify(net, y), seed);
+    }
+
+    #[test]
+    fn common_convolutions(
+        seed: u64, shape in inputs(1..40), kernel in 1usize..6, stride in 1usize..3, outputs in 1usize..40, same: bool, extreme: bool,
+    ) {
+        let margin = if same { kernel / 2 } else { 0 };
+        let padding = Padding { top: margin, left: margin, bottom: margin, right: margin };
+        let window = Window { padding, ..Window::new([kernel, kernel], [stride, stride]) };
+        prop_assume!(window.output(shape.height, shape.width).is_some());
+        let mut net = Builder::new(seed, shape, extreme);
+        let y = net.conv(net.input(), outputs, window, 1, None);
+        let window = Window { padding, ..window };
+        let z = match window.output(net.shape(y).height, net.shape(y).width) {
+            Some(_) => net.conv(y, outputs, window, 1, None),
+            None => y,
+        };
+        compare(&classify(net, z), seed);
+    }
+
+    #[test]
+    fn convolutions_for_winograd(
+        seed: u64, height in 1usize..14, width in 7usize..20, channels in 7usize..30, outputs in 1usize..20,
+        padding in [0usize..3, 0usize..3, 0usize..3, 0usize..3], extreme: bool,
+    ) {
+        let [top, left, bottom, right] = padding;
+        let padding = Padding { top, left, bottom, right };
+        let window = Window { padding, ..Window::new([3, 3], [1, 1]) };
+        prop_assume!(window.output(height, width).is_some());
+        let mut net = Builder::new(seed, Shape::new(height, width, channels), extreme);
+        let y = net.conv(net.input(), outputs, window, 1, None);
+        compare(&classify(net, y), seed);
+    }
+
+    #[test]
+    fn grouped_convolutions(
+        seed: u64, shape in inputs(1..2), groups in 1usize..9, depth in 1usize..9, outputs in 1usize..5,
+        window in windows(), extreme: bool,
+    ) {
+        prop_assume!(window.output(shape.height, shape.width).is_some());
+        let shape = Shape::new(shape.height, shape.width, groups * depth);
+        let mut net = Builder::new(seed, shape, extreme);
+        let y = net.conv(net.input(), groups * outputs, window, groups, None);
+        compare(&classify(net, y), seed);
+    }
+
+    #[test]
+    fn depthwise_convolutions(
+        seed: u64, shape in inputs(2..68), outputs in 1usize..3, window in windows(), extreme: bool,
+    ) {
+        prop_assume!(window.output(shape.height, shape.width).is_some());
+        let mut net = Builder::new(seed, shape, extreme);
+        let y = net.conv(net.input(), shape.channels * outputs, window, shape.channels, None);
+        compare(&classify(net, y), seed);
+    }
+
+    #[test]
+    fn weights_of_four_bits(
+        seed: u64, shape in inputs(1..2), groups in 1usize..4, depth in 1usize..20, outputs in 1usize..10,
+        window in windows(), extreme: bool,
+    ) {
+        prop_assume!(window.output(shape.height, shape.width).is_some());
+        let shape = Shape::new(shape.height, shape.width, groups * depth);
+        let mut net = Builder::new(seed, shape, extreme);
+        let y = net.conv(net.input(), groups * outputs, window, groups, None);
+        // A block of eight, pairs, and half a pair.
+        let z = net.fully_connected(y, 8 + outputs);
+        let mut model = classify(net, z);
+        random::to_four_bits(&mut model);
+        compare(&model, seed);
+    }
+
+    #[test]
+    fn pools(seed: u64, shape in inputs(1..68), window in windows(), extreme: bool, max: bool) {
+        prop_assume!(window.output(shape.height, shape.width).is_some());
+        let mut net = Builder::new(seed, shape, extreme);
+        let y = match max {
+            true => net.max_pool(net.input(), window),
+            false => net.average_pool(net.input(), window),
+        };
+        compare(&classify(net, y), seed);
+    }
+
+    #[test]
+    fn elementwise(seed: u64, shape in inputs(1..68), extreme: bool, single: bool) {
+        let mut net = Builder::new(seed, shape, extreme);
+        let table = net.lookup(net.input());
+        let sum = net.add(net.input(), table, None);
+        let gate = match single {
+            true => net.average_pool(sum, Window::new([shape.height, shape.width], [1, 1])),
+            false => table,
+        };
+        let product = net.mul(sum, gate);
+        let twice = net.add(product, product, None);
+        compare(&classify(net, twice), seed);
+    }
+
+    #[test]
+    fn movers(seed: u64, shape in inputs(1..20), padding in [0usize..3, 0usize..3, 0usize..3, 0usize..3], other in 1usize..20) {
+        let mut net = Builder::new(seed, shape, false);
+        let [top, left, bottom, right] = padding;
+        let one = net.conv(net.input(), other, Window::new([1, 1], [1, 1]), 1, None);
+        let joined = net.concat(&[net.input(), one, net.input()]);
+        let padded = net.pad(joined, Padding { top, left, bottom, right });
+        let large = net.upsample(padded);
+        compare(&classify(net, large), seed);
+    }
+}
+
+#[test]
+fn whole_networks() {
+    compare(&random::lenet5(1), 2);
+    compare(&random::resnet8(3), 4);
+}
+
+#[test]
+fn an_arena_too_small_is_refused() {
+    let packed = pack(&random::lenet5(1), &PackOptions::default()).unwrap();
+    let image = Image::new_checked(&packed.bytes).unwrap();
+    let mut arena: Vec<u32> = vec![0; Engine::words(&image) - 1];
+    let found = arena.len() * 4;
+    let error = Engine::new(&image, &mut arena).unwrap_err();
+    assert_eq!(error, ArenaTooSmall { found, expected: packed.arena_bytes });
+}
+
+#[test]
+fn a_picture_of_another_size_is_refused() {
+    let packed = pack(&random::lenet5(1), &PackOptions::default()).unwrap();
+    let image = Image::new_checked(&packed.bytes).unwrap();
+    let mut arena = vec![0; Engine::words(&image)];
+    let mut engine = Engine::new(&image, &mut arena).unwrap();
+    assert_eq!(engine.load_pixels(&[0; 10]), Err(WrongPixelCount { found: 10, expected: 3072 }));
+}

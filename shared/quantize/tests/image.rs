@@ -1,0 +1,135 @@
+//! Hostile bytes: whatever they hold, the check neither panics nor lets a run leave its bounds
+//! (in tests, the engine's `part` asserts its bounds).
+
+use proptest::prelude::*;
+
+use goldcrest_engine::engine::{Engine, bytes, values_mut};
+use goldcrest_engine::image::{
+    Image, ImageError, LayerError, MAGIC, Record, VERSION, checksum, header_field,
+};
+use goldcrest_engine::kernels::Family;
+use goldcrest_engine::shape::{Padding, Shape, Window};
+use goldcrest_quantize::pack::{PackOptions, pack};
+use goldcrest_quantize::random::{Builder, Random, lenet5};
+
+/// An image with every kernel of a family.
+fn sample(family: Family) -> Vec<u8> {
+    let mut net = Builder::new(7, Shape::new(6, 5, 4), false);
+    let padding = Padding { top: 1, left: 1, bottom: 1, right: 1 };
+    let window = Window { padding, ..Window::new([3, 3], [1, 1]) };
+    let a = net.conv(net.input(), 4, window, 1, None);
+    let b = net.conv(a, 4, window, 4, None);
+    let c = net.add(a, b, None);
+    let d = net.lookup(c);
+    let e = net.concat(&[d, d]);
+    let f = net.max_pool(e, Window::new([2, 2], [2, 2]));
+    let g = net.upsample(f);
+    let h = net.pad(g, padding);
+    let i = net.mul(h, h);
+    let j = net.average_pool(i, Window::new([4, 4], [2, 2]));
+    let k = net.conv(j, 5, Window::new([1, 1], [1, 1]), 1, None);
+    let logits = net.fully_connected(k, 3);
+    let golden = vec![Random::new(1).pixels(6 * 5 * 4)];
+    pack(&net.finish(logits), &PackOptions { family, golden, ..PackOptions::default() }).unwrap().bytes
+}
+
+/// Checks bytes and, when they pass, runs them.
+fn check_and_run(image: &[u8], arena_limit: usize) -> Result<(), ImageError> {
+    let mut words = vec![0u32; image.len().div_ceil(4)];
+    values_mut(&mut words).iter_mut().zip(image).for_each(|(to, &from)| *to = from as i8);
+    let image = Image::new_checked(&bytes(&words)[..image.len()])?;
+    assert!(image.labels().count() == image.classes());
+    if image.arena_bytes() <= arena_limit {
+        let mut arena = vec![0; Engine::words(&image)];
+        let mut engine = Engine::new(&image, &mut arena).unwrap();
+        let pixels = vec![3; image.input_shape().len()];
+        engine.load_pixels(&pixels).unwrap();
+        assert_eq!(engine.run().len(), image.classes());
+        for (picture, _) in image.golden() {
+            engine.load_pixels(picture).unwrap();
+            engine.run();
+        }
+    }
+    Ok(())
+}
+
+/// Makes the checksum right again, so that the checks behind it are reached.
+fn fix(image: &mut [u8]) {
+    let sum = checksum(image).to_le_bytes();
+    image[header_field::CHECKSUM..][..4].copy_from_slice(&sum);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn random_bytes_are_refused(mut image in proptest::collection::vec(any::<u8>(), 0..400), dress: bool) {
+        if dress && image.len() >= header_field::END {
+            image[..4].copy_from_slice(&MAGIC);
+            image[header_field::VERSION..][..2].copy_from_slice(&VERSION.to_le_bytes());
+            let length = (image.len() as u32).to_le_bytes();
+            image[header_field::LENGTH..][..4].copy_from_slice(&length);
+            fix(&mut image);
+        }
+        let _ = check_and_run(&image, 1 << 16);
+    }
+
+    #[test]
+    fn changed_headers_and_records_stay_in_bounds(
+        changes in proptest::collection::vec((0usize..1 << 16, any::<u8>(), any::<bool>()), 1..4), family in 0..Family::ALL.len(),
+    ) {
+        let mut image = sample(Family::ALL[family]);
+        let count = &image[header_field::LAYER_COUNT..][..2];
+        let layers = usize::from(u16::from_le_bytes([count[0], count[1]]));
+        let structure = header_field::END + layers * Record::BYTES;
+        for (at, value, flip) in changes {
+            let byte = &mut image[at % structure];
+            *byte = if flip { *byte ^ (1 << (value % 8)) } else { value };
+        }
+        fix(&mut image);
+        let _ = check_and_run(&image, 1 << 16);
+    }
+
+    #[test]
+    fn truncated_images_are_refused(length in 0usize..1 << 16) {
+        let image = sample(Family::Portable);
+        let length = length % image.len();
+        let error = check_and_run(&image[..length], 1 << 16).unwrap_err();
+        let truncated = matches!(error, ImageError::Truncated { .. });
+        prop_assert!(truncated);
+    }
+}
+
+#[test]
+fn each_damage_has_its_name() {
+    let good = pack(&lenet5(1), &PackOptions::default()).unwrap().bytes;
+    let damaged = |at: usize, value: u8, repair: bool| {
+        let mut image = good.clone();
+        image[at] = value;
+        if repair {
+            fix(&mut image);
+        }
+        check_and_run(&image, 1 << 20).unwrap_err()
+    };
+    assert_eq!(check_and_run(&good, 1 << 20), Ok(()));
+    assert!(matches!(damaged(0, b'X', true), ImageError::Magic(_)));
+    assert_eq!(damaged(header_field::VERSION, 9, true), ImageError::Version(9));
+    assert!(matches!(damaged(good.len() - 5, !good[good.len() - 5], false), ImageError::Checksum { .. }));
+    let layer = |problem| ImageError::Layer { layer: 0, problem };
+    assert_eq!(damaged(header_field::END, 200, true), layer(LayerError::Kernel(200)));
+    assert_eq!(damaged(header_field::END + 12, 31, true), layer(LayerError::Shape));
+    assert_eq!(damaged(header_field::END + 11, 1, true), layer(LayerError::Arena));
+    assert_eq!(damaged(header_field::END + 72, 1, true), layer(LayerError::Constants));
+    // Constants of channels that are not aligned: the check decodes the layer before it knows.
+    assert_eq!(damaged(header_field::END + 80, 1, true), layer(LayerError::Constants));
+    assert_eq!(damaged(header_field::CLASSES, 0, true), ImageError::Tensor("output"));
+}
+
+#[test]
+fn a_misaligned_image_is_refused() {
+    let image = pack(&lenet5(1), &PackOptions::default()).unwrap().bytes;
+    let mut words = vec![0u32; image.len() / 4 + 2];
+    let moved = &mut values_mut(&mut words)[1..=image.len()];
+    moved.iter_mut().zip(&image).for_each(|(to, &from)| *to = from as i8);
+    assert_eq!(Image::new_checked(&bytes(&words)[1..]).unwrap_err(), ImageError::Misaligned);
+}
