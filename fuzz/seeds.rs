@@ -4,12 +4,9 @@
 use std::path::PathBuf;
 
 use goldcrest_engine::kernels::Family;
+use goldcrest_onnx::int8;
 use goldcrest_quantize::pack::{Optimize, PackOptions, pack};
 use goldcrest_quantize::random::{Random, every_kernel};
-
-#[allow(dead_code, unused_imports)]
-#[path = "../host/src/onnx/mod.rs"]
-mod onnx;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = PathBuf::from(std::env::args_os().nth(1).ok_or("usage: seeds FOLDER")?);
@@ -17,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::create_dir_all(&models)?;
     std::fs::create_dir_all(&images)?;
     for (network, model) in every_kernel().iter().enumerate() {
-        std::fs::write(models.join(format!("{network}.int8.onnx")), onnx::int8::write(model).encode())?;
+        std::fs::write(models.join(format!("{network}.int8.onnx")), int8::write(model).encode())?;
         let pixels = model.graph.tensor(model.graph.input).shape.len();
         for family in Family::ALL {
             for optimize in [Optimize::Speed, Optimize::Ram, Optimize::Flash] {

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use goldcrest::onnx::int8;
 use goldcrest_engine::image::{Image, checksum, header_field};
+use goldcrest_onnx::int8;
 use goldcrest_quantize::random;
 use goldcrest_tests::{goldcrest_fails, goldcrest_json, text};
 

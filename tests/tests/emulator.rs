@@ -1,10 +1,10 @@
 //! The firmware in QEMU, talked to over its serial line, against the engine on the host.
 
-use goldcrest::board::emulator::{Emulator, EmulatorError, Options};
-use goldcrest::board::fit::{Fit, Size};
-use goldcrest::board::payload::Payload;
-use goldcrest::board::qemu::{self, QemuError};
-use goldcrest::board::{BOARDS, Board, firmware, table};
+use goldcrest_board::emulator::{Emulator, EmulatorError, Options};
+use goldcrest_board::fit::{Fit, Size};
+use goldcrest_board::payload::Payload;
+use goldcrest_board::qemu::{self, QemuError};
+use goldcrest_board::{BOARDS, Board, firmware, table};
 use goldcrest_engine::engine::Engine;
 use goldcrest_engine::image::Image;
 use goldcrest_quantize::pack::PackOptions;

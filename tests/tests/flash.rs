@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use goldcrest::board::firmware::Firmware;
-use goldcrest::board::payload::Payload;
-use goldcrest::board::table;
+use goldcrest_board::firmware::Firmware;
+use goldcrest_board::payload::Payload;
+use goldcrest_board::table;
 use goldcrest_engine::image::Image;
 use goldcrest_quantize::pack::PackOptions;
 use goldcrest_quantize::random::{self, Random};

@@ -1,11 +1,11 @@
 //! The firmware of every board that can be flashed: it builds, it lies where the part has memory, and the processor
 //! finds its start.
 
-use goldcrest::board::boot::Boot;
-use goldcrest::board::firmware::{self, Program, Recipe};
-use goldcrest::board::placement::{self, PlacementError};
-use goldcrest::board::table::{self, Flash};
-use goldcrest::board::{BOARDS, Board, Firmware};
+use goldcrest_board::boot::Boot;
+use goldcrest_board::firmware::{self, Program, Recipe};
+use goldcrest_board::placement::{self, PlacementError};
+use goldcrest_board::table::{self, Flash};
+use goldcrest_board::{BOARDS, Board, Firmware};
 
 fn build(board: &Board) -> Firmware {
     let recipe = Recipe { program: Program::Flashed, ..Recipe::default() };

@@ -4,16 +4,15 @@
 
 use std::path::Path;
 
-use goldcrest::onnx::import::float_model;
-use goldcrest::onnx::{Attribute, Data, Graph, Model, Node, Tensor, ValueInfo, int8, memory_limit};
 use goldcrest_engine::engine::Engine;
 use goldcrest_engine::image::{Image, checksum, header_field};
+use goldcrest_onnx::import::float_model;
+use goldcrest_onnx::{Attribute, Data, Graph, Model, Node, Tensor, ValueInfo, int8, memory_limit};
 use goldcrest_quantize::pack::{PackOptions, pack};
 use goldcrest_quantize::random::{self, to_four_bits};
+use goldcrest_tests::allocations::{Allocated, Counting};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-
-use goldcrest_tests::allocations::{Allocated, Counting};
 
 #[global_allocator]
 static ALLOCATED: Counting = Counting::new();

@@ -1,7 +1,7 @@
 //! Kernels in the emulator against the plain reference, on layers of many shapes.
 
-use goldcrest::board::emulator::{Emulator, Options};
-use goldcrest::board::{Board, firmware, table};
+use goldcrest_board::emulator::{Emulator, Options};
+use goldcrest_board::{Board, firmware, table};
 use goldcrest_engine::engine::Engine;
 use goldcrest_engine::image::Image;
 use goldcrest_quantize::graph::QuantizedModel;

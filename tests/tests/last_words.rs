@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use goldcrest::board::client::{Client, Patience};
-use goldcrest::board::firmware::{self, Program, Recipe};
-use goldcrest::board::table;
+use goldcrest_board::client::{Client, Patience};
+use goldcrest_board::firmware::{self, Program, Recipe};
+use goldcrest_board::table;
 
 /// Ended when dropped.
 struct Emulator(Child);

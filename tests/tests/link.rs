@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use embedded_io::{ErrorType, Read, Write};
-use goldcrest::board::client::{Client, Patience, Transport};
+use goldcrest_board::client::{Client, Patience, Transport};
 use goldcrest_engine::engine::Engine;
 use goldcrest_engine::image::Image;
 use goldcrest_firmware::app::update::NoSlot;

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use goldcrest::board::emulator::{Emulator, Options};
-use goldcrest::board::payload::Payload;
-use goldcrest::board::table;
+use goldcrest_board::emulator::{Emulator, Options};
+use goldcrest_board::payload::Payload;
+use goldcrest_board::table;
 use goldcrest_quantize::pack::PackOptions;
 use goldcrest_quantize::random::{self, Random};
 
@@ -67,7 +67,7 @@ fn the_next_image_comes_in_while_the_board_computes() {
     let one_by_one = start.elapsed();
 
     let (start, mut streamed, mut waiting) = (Instant::now(), Vec::new(), Vec::new());
-    let each = |answer: goldcrest::board::client::Classification| {
+    let each = |answer: goldcrest_board::client::Classification| {
         streamed.push(answer.logits);
         waiting.push(WAITING.load(Ordering::SeqCst));
     };

@@ -1,7 +1,7 @@
 //! Inference cannot panic: the linker found no way from it to a panic, on any core and with every kernel built in.
 
-use goldcrest::board::firmware::{self, Program, Recipe, panic_paths};
-use goldcrest::board::table;
+use goldcrest_board::firmware::{self, Program, Recipe, panic_paths};
+use goldcrest_board::table;
 
 /// A board of each core that is emulated; the others have the same instructions.
 const CORES: [&str; 7] =

@@ -5,10 +5,10 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use goldcrest::board::firmware::{self, Firmware};
-use goldcrest::board::payload::Payload;
-use goldcrest::board::table;
-use goldcrest::dataset::picture::{Part, Picture};
+use goldcrest_board::firmware::{self, Firmware};
+use goldcrest_board::payload::Payload;
+use goldcrest_board::table;
+use goldcrest_data::picture::{Part, Picture};
 use goldcrest_engine::engine::Engine;
 use goldcrest_engine::image::Image;
 use goldcrest_engine::shape::Shape;

@@ -6,9 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use goldcrest::board::client::Patience;
-use goldcrest::board::emulator::{Emulator, Options};
-use goldcrest::board::{Board, firmware, table};
+use goldcrest_board::client::Patience;
+use goldcrest_board::emulator::{Emulator, Options};
+use goldcrest_board::{Board, firmware, table};
 use goldcrest_engine::engine::Engine;
 use goldcrest_engine::image::Image;
 use goldcrest_engine::shape::Shape;

@@ -41,6 +41,11 @@ impl Random {
         low + (self.bits() % (high - low + 1) as u64) as i64
     }
 
+    /// A number in `[0, 1)`, with 24 random bits.
+    pub fn unit(&mut self) -> f32 {
+        (self.bits() >> 40) as f32 * (1.0 / (1u32 << 24) as f32)
+    }
+
     /// Bytes, for pictures.
     pub fn pixels(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.bits() as u8).collect()

@@ -1,0 +1,357 @@
+//! The host's side of the link protocol (`docs/link-protocol.md`), over any line.
+//!
+//! Every request is sent again until its answer is whole; the board makes repeating harmless. An
+//! answer is believed only if its frame's CRC and its sequence number are right, and a run only if
+//! the board's CRC of the pixels is the host's.
+
+mod conversation;
+mod delivery;
+mod error;
+mod pace;
+mod transport;
+mod update;
+
+use std::time::Duration;
+
+use conversation::{Conversation, Outcome};
+use delivery::Delivery;
+pub use error::LinkError;
+pub use error::model_fault;
+use goldcrest_link::message::{Info, ModelInfo, Refusal, Report, Request, Response};
+use goldcrest_link::{CRC, Pieces, VERSION};
+use pace::Pace;
+pub use transport::Transport;
+
+/// How long to wait for a board, and how often to ask again.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// From the first hello to the first answer: the board may still be starting.
+    pub boot: Duration,
+    /// From a request to its answer.
+    pub answer: Duration,
+    /// From a request to its answer, where the board computes in between.
+    pub inference: Duration,
+    /// Transmissions of one request before the board counts as lost.
+    pub attempts: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            boot: Duration::from_secs(20),
+            answer: Duration::from_secs(2),
+            inference: Duration::from_secs(60),
+            attempts: 8,
+        }
+    }
+}
+
+/// A board that answered a hello.
+pub struct Client<T> {
+    conversation: Conversation<T>,
+    patience: Patience,
+    delivery: Delivery,
+    /// Of requests that the board answers at once.
+    quick: Pace,
+    /// Of requests that the board runs the network for.
+    run: Pace,
+    /// Names images and updates; counts on.
+    transfer: u32,
+}
+
+/// A classification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Classification {
+    /// Index of the first largest logit.
+    pub class: usize,
+    /// One per class.
+    pub logits: Vec<i8>,
+    /// Time it took, in ticks of the board.
+    pub ticks: u64,
+}
+
+/// Names of transfers stay below this, so that they take two bytes.
+const TRANSFERS: u32 = 1 << 14;
+
+impl<T: Transport> Client<T> {
+    /// Says hello until the board answers, and agrees on the protocol's version.
+    pub fn connect(transport: T, patience: Patience) -> Result<Self, LinkError> {
+        let mut conversation = Conversation::new(transport);
+        let hello = Request::Hello { version: VERSION };
+        // A board that is starting loses bytes, so hellos are short and many.
+        let pause = Duration::from_millis(100);
+        let attempts = (patience.boot.as_millis() / pause.as_millis()).max(1) as u32;
+        let (version, frame_bytes, ahead_bytes) =
+            conversation.ask(&hello, &mut Pace::new(pause), attempts, |response| match *response {
+                Response::Hello { version, frame_bytes, ahead_bytes } => {
+                    Outcome::Done((version, frame_bytes, ahead_bytes))
+                }
+                _ => Outcome::Unexpected,
+            })?;
+        if version != VERSION {
+            return Err(LinkError::Version { board: version, host: VERSION });
+        }
+        let delivery = Delivery::new(frame_bytes, ahead_bytes, Pace::new(patience.answer));
+        let (quick, run) = (Pace::new(patience.answer), Pace::new(patience.inference));
+        let transfer = rand::random();
+        Ok(Self { conversation, patience, delivery, quick, run, transfer })
+    }
+
+    fn next_transfer(&mut self) -> u32 {
+        self.transfer = self.transfer.wrapping_add(1) % TRANSFERS;
+        self.transfer
+    }
+
+    /// The line, for instance to look at the process behind it.
+    pub fn transport(&self) -> &T {
+        self.conversation.transport()
+    }
+
+    /// What the board says of itself.
+    pub fn info(&mut self) -> Result<BoardInfo, LinkError> {
+        let attempts = self.patience.attempts;
+        self.conversation.ask(&Request::Info, &mut self.quick, attempts, |response| match response {
+            Response::Info(info) => Outcome::Done(BoardInfo::from(info)),
+            _ => Outcome::Unexpected,
+        })
+    }
+
+    /// Classifies an image: u8 pixels, HWC.
+    pub fn infer(&mut self, pixels: &[u8]) -> Result<Classification, LinkError> {
+        self.run(pixels, Report::Answer, &mut || (), &mut |(), _| Outcome::Unexpected)
+            .map(|(answer, ())| answer)
+    }
+
+    /// Classifies images one after another and hands each result to `each`. Where the board can hold it, an
+    /// image is on its way while the one before is computed.
+    pub fn infer_stream<'p>(
+        &mut self,
+        images: impl IntoIterator<Item = &'p [u8]>,
+        mut each: impl FnMut(Classification),
+    ) -> Result<(), LinkError> {
+        let mut images = images.into_iter().peekable();
+        // The name of the image in hand, if the board has it already.
+        let mut loaded = None;
+        while let Some(pixels) = images.next() {
+            let next = images.peek().copied().filter(|next| self.delivery.goes_ahead(next.len()));
+            if next.is_none() && loaded.is_none() {
+                each(self.infer(pixels)?);
+                continue;
+            }
+            let transfer = match loaded.take() {
+                Some(transfer) => transfer,
+                None => {
+                    let transfer = self.next_transfer();
+                    self.load(transfer, pixels)?;
+                    transfer
+                }
+            };
+            let after = self.next_transfer();
+            let mut requests =
+                vec![Request::Run { transfer, crc: CRC.checksum(pixels), report: Report::Answer }];
+            requests.extend(next.map(|pixels| Request::Load { transfer: after, offset: 0, pixels }));
+            let mut answer = None;
+            let asked = self.conversation.ask_all(&requests, &mut self.run, |response| {
+                answer = classification(response, transfer).or(answer.take());
+                let whole = |pieces: &Pieces| next.is_some_and(|next| pieces.received() == next.len());
+                loaded = pieces_of(response, after).filter(whole).map(|_| after);
+            });
+            match (asked, answer) {
+                (Err(error), _) if !error.is_worth_a_reload() => return Err(error),
+                (_, Some(answer)) => each(answer),
+                (_, None) => {
+                    loaded = None;
+                    each(self.infer(pixels)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Classifies an image and returns every layer's output too: index of the layer, values HWC.
+    /// Layers that write only a part of a tensor are not among them.
+    pub fn trace(&mut self, pixels: &[u8]) -> Result<(Classification, Vec<(usize, Vec<i8>)>), LinkError> {
+        self.run(pixels, Report::Trace, &mut Vec::<(usize, Vec<i8>)>::new, &mut |layers, response| {
+            let &Response::Layer { layer, offset, length, values } = response else {
+                return Outcome::Unexpected;
+            };
+            if offset == 0 {
+                layers.push((layer.into(), Vec::with_capacity(length.min(1 << 20) as usize)));
+            }
+            // A piece that was lost makes a gap here, or too few parts at the end.
+            match layers.last_mut() {
+                Some((last, output)) if *last == usize::from(layer) && output.len() == offset as usize => {
+                    output.extend(values.iter());
+                    let whole = output.len() <= length as usize;
+                    if whole { Outcome::More } else { Outcome::Gap }
+                }
+                _ => Outcome::Gap,
+            }
+        })
+    }
+
+    /// Classifies an image and returns every layer's time too: index of the layer, ticks.
+    pub fn profile(&mut self, pixels: &[u8]) -> Result<(Classification, Vec<(usize, u64)>), LinkError> {
+        self.run(pixels, Report::Profile, &mut Vec::new, &mut |layers, response| {
+            let &Response::LayerTicks { layer, ticks } = response else {
+                return Outcome::Unexpected;
+            };
+            layers.push((usize::from(layer), ticks));
+            Outcome::More
+        })
+    }
+
+    /// What the firmware said before it started anew, such as where it panicked.
+    pub fn last_words(&mut self) -> Result<Option<String>, LinkError> {
+        let attempts = self.patience.attempts;
+        let ask = &Request::LastWords;
+        self.conversation.ask(ask, &mut self.quick, attempts, |response| match *response {
+            Response::LastWords { message } => {
+                Outcome::Done(Some(message.to_string()).filter(|message| !message.is_empty()))
+            }
+            _ => Outcome::Unexpected,
+        })
+    }
+
+    /// Runs the model's golden vectors on the board: how many there are, how many failed.
+    pub fn self_test(&mut self) -> Result<(usize, usize), LinkError> {
+        let attempts = self.patience.attempts;
+        self.conversation.ask(&Request::SelfTest, &mut self.run, attempts, |response| match *response {
+            Response::SelfTest { vectors, failed } => Outcome::Done((vectors.into(), failed.into())),
+            _ => Outcome::Unexpected,
+        })
+    }
+}
+
+impl<T: Transport> Client<T> {
+    /// Loads an image and runs it until the answer and its report are whole.
+    fn run<R>(
+        &mut self,
+        pixels: &[u8],
+        report: Report,
+        start: &mut dyn FnMut() -> R,
+        collect: &mut dyn FnMut(&mut R, &Response) -> Outcome<std::convert::Infallible>,
+    ) -> Result<(Classification, R), LinkError> {
+        let attempts = self.patience.attempts;
+        let crc = CRC.checksum(pixels);
+        let mut last = LinkError::Gap;
+        for _ in 0..attempts {
+            let transfer = self.next_transfer();
+            self.load(transfer, pixels)?;
+            let (mut collected, mut collected_parts) = (start(), 0);
+            // A lost piece of a report cannot be asked for: the run has consumed the pixels. So a
+            // report gets one transmission per load, and an answer as many as it takes.
+            let transmissions = if report == Report::Answer { attempts } else { 1 };
+            let request = Request::Run { transfer, crc, report };
+            let answer =
+                self.conversation.ask(&request, &mut self.run, transmissions, |response| match response {
+                    // A part that was lost at the end of a layer, or a whole layer, shows only here.
+                    Response::Answer { transfer: of, parts, .. }
+                        if *of == transfer && *parts != collected_parts =>
+                    {
+                        Outcome::Gap
+                    }
+                    other if let Some(answer) = classification(other, transfer) => Outcome::Done(answer),
+                    other => match collect(&mut collected, other) {
+                        Outcome::More => {
+                            collected_parts += 1;
+                            Outcome::More
+                        }
+                        Outcome::Gap => Outcome::Gap,
+                        Outcome::Unexpected => Outcome::Unexpected,
+                        Outcome::Done(never) => match never {},
+                    },
+                });
+            match answer {
+                Ok(answer) => return Ok((answer, collected)),
+                Err(error) if error.is_worth_a_reload() => last = error,
+                Err(error) => return Err(error),
+            }
+        }
+        // A board that starts anew whenever it runs the image loses it every time.
+        match self.last_words() {
+            Ok(Some(message)) => Err(LinkError::Fault { message }),
+            _ => Err(last),
+        }
+    }
+
+    /// Brings an image to the board.
+    fn load(&mut self, transfer: u32, pixels: &[u8]) -> Result<(), LinkError> {
+        let attempts = self.patience.attempts * 4;
+        let loaded = self.delivery.bring(
+            &mut self.conversation,
+            pixels,
+            attempts,
+            |offset, pixels| Request::Load { transfer, offset, pixels },
+            |response| pieces_of(response, transfer),
+        );
+        loaded.map_err(|error| match error {
+            LinkError::Refused(Refusal::TooLong { expected } | Refusal::Incomplete { expected, .. })
+                if expected as usize != pixels.len() =>
+            {
+                LinkError::Pixels { given: pixels.len(), expected: expected as usize }
+            }
+            error => error,
+        })
+    }
+}
+
+/// The answer to a [`Request::Run`].
+fn classification(response: &Response, transfer: u32) -> Option<Classification> {
+    match response {
+        Response::Answer { transfer: of, class, ticks, logits, .. } if *of == transfer => {
+            let logits = logits.iter().collect();
+            Some(Classification { class: usize::from(*class), logits, ticks: *ticks })
+        }
+        _ => None,
+    }
+}
+
+/// What the board has of an image, as its answer to a [`Request::Load`] says.
+fn pieces_of(response: &Response, transfer: u32) -> Option<Pieces> {
+    match *response {
+        Response::Loaded { transfer: of, received, ahead } if of == transfer => {
+            Some(Pieces::of(received, ahead))
+        }
+        _ => None,
+    }
+}
+
+/// [`Info`] with strings of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoardInfo {
+    /// Name in the table of boards.
+    pub board: String,
+    /// Version of the firmware.
+    pub firmware: String,
+    /// Unit of ticks.
+    pub ticks_per_second: u32,
+    /// Bytes of flash that the firmware occupies.
+    pub firmware_bytes: u32,
+    /// Bytes of flash for the device image.
+    pub slot_bytes: u32,
+    /// Bytes of RAM for the arena.
+    pub arena_capacity: u32,
+    /// Most bytes of stack in use since boot.
+    pub stack_bytes: u32,
+    /// Bytes of RAM for the stack.
+    pub stack_capacity: u32,
+    /// The model, or why there is none.
+    pub model: Result<ModelInfo, goldcrest_link::message::ModelFault>,
+}
+
+impl From<&Info<'_>> for BoardInfo {
+    fn from(info: &Info<'_>) -> Self {
+        Self {
+            board: info.board.to_string(),
+            firmware: info.firmware.to_string(),
+            ticks_per_second: info.ticks_per_second,
+            firmware_bytes: info.firmware_bytes,
+            slot_bytes: info.slot_bytes,
+            arena_capacity: info.arena_capacity,
+            stack_bytes: info.stack_bytes,
+            stack_capacity: info.stack_capacity,
+            model: info.model,
+        }
+    }
+}

@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+#![deny(unsafe_code)]
+
+pub mod bench;
+pub mod boot;
+pub mod client;
+pub mod emulator;
+pub mod firmware;
+pub mod fit;
+pub mod flash;
+pub mod inference;
+pub mod log;
+pub mod payload;
+pub mod placement;
+pub mod port;
+pub mod probe;
+pub mod qemu;
+mod segment;
+pub mod table;
+
+pub use client::{Client, LinkError};
+pub use emulator::{Answer, Emulator, EmulatorError};
+pub use firmware::{BuildError, Firmware};
+pub use table::{BOARDS, Board};

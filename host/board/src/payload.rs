@@ -1,0 +1,93 @@
+//! A device image and what people want to know of its layers.
+
+use goldcrest_engine::image::{self, Channel, Image, ImageError, Record};
+use goldcrest_engine::kernels;
+use goldcrest_engine::shape::Window;
+use goldcrest_quantize::graph::QuantizedModel;
+use goldcrest_quantize::pack::{PackError, PackOptions, pack};
+
+/// A device image and what people want to know of its layers.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    /// The device image.
+    pub bytes: Vec<u8>,
+    /// Its layers, in order.
+    pub layers: Vec<Layer>,
+}
+
+/// A layer of a device image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// Name of the ONNX node; of the kernel, with the layer's number, where only the image is known.
+    pub name: String,
+    /// Multiply-accumulates, where they are known.
+    pub macs: Option<u64>,
+    /// Name of its kernel.
+    pub kernel: &'static str,
+    /// Its window and its shapes, such as `3x3/2, 32x32x16 to 16x16x32`.
+    pub shape: String,
+    /// Bytes it writes.
+    pub output_bytes: usize,
+    /// Bytes of weights and channel constants.
+    pub weight_bytes: usize,
+    /// Bytes of scratch memory.
+    pub scratch_bytes: usize,
+}
+
+/// `3x3/2, 32x32x16 to 16x16x32`: window and stride where there is a window, then the shapes.
+fn shape(record: &Record) -> String {
+    let Window { kernel: [rows, columns], stride, .. } = record.window;
+    let window = match stride {
+        _ if record.window == Window::new([1, 1], [1, 1]) => String::new(),
+        [1, 1] => format!("{rows}x{columns}, "),
+        [step, across] if step == across => format!("{rows}x{columns}/{step}, "),
+        [down, across] => format!("{rows}x{columns}/{down}x{across}, "),
+    };
+    format!("{window}{} to {}", record.input.shape, record.output.shape)
+}
+
+impl Payload {
+    /// Packs an int8 model.
+    pub fn pack(model: &QuantizedModel, options: &PackOptions) -> Result<Self, PackError> {
+        let packed = pack(model, options)?;
+        let image = Image::new_checked(&packed.bytes)?;
+        let layers = packed.layers.into_iter().zip(image.layers());
+        let layers = layers
+            .map(|(layer, image::Layer { record, .. })| Layer {
+                name: layer.name,
+                kernel: layer.kernel,
+                shape: shape(&record),
+                macs: Some(layer.macs),
+                output_bytes: layer.outputs,
+                weight_bytes: layer.weight_bytes,
+                scratch_bytes: layer.scratch_bytes,
+            })
+            .collect();
+        Ok(Self { bytes: packed.bytes, layers })
+    }
+
+    /// Golden vectors in the device image.
+    pub fn golden(&self) -> u16 {
+        let at = image::header_field::GOLDEN_COUNT;
+        self.bytes.get(at..at + 2).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_le_bytes)
+    }
+
+    /// Takes a device image as it is.
+    pub fn from_image(bytes: Vec<u8>) -> Result<Self, ImageError> {
+        let image = Image::new_checked(&bytes)?;
+        let layer = |(index, layer): (usize, image::Layer<'_>)| {
+            let kernel = kernels::find(layer.record.kernel).map_or("unknown", |kernel| kernel.name);
+            Layer {
+                name: format!("{index}:{kernel}"),
+                kernel,
+                shape: shape(&layer.record),
+                macs: None,
+                output_bytes: layer.record.output.shape.len(),
+                weight_bytes: layer.weights.len() + layer.channels.len() * Channel::BYTES,
+                scratch_bytes: layer.record.scratch.1,
+            }
+        };
+        let layers = image.layers().enumerate().map(layer).collect();
+        Ok(Self { bytes, layers })
+    }
+}

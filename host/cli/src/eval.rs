@@ -1,0 +1,220 @@
+//! `goldcrest eval`: how good is a model, alone or beside another?
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use goldcrest_data::Split;
+use goldcrest_onnx::Model;
+use goldcrest_prove::evaluate::{Agreement, Classifier, EvaluateError, Evaluation, load, logits, save};
+use serde_json::{Value, json};
+
+use super::Output;
+use super::data::DataArgs;
+use super::table::Table;
+
+/// Measure the accuracy of a float or int8 model
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  goldcrest eval model.onnx --data cifar10
+  goldcrest eval model.int8.onnx --against model.onnx --data cifar10 --json
+  goldcrest eval model.int8.onnx --against model.onnx --data images/ --list-lost --save-lost lost/
+
+With --against, `lost` are the images that the other model gets right and this one wrong.")]
+pub struct Args {
+    /// ONNX model, float or int8
+    pub model: PathBuf,
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Test images to use; all when not given
+    #[arg(long, value_name = "N")]
+    pub count: Option<usize>,
+    /// Put another model beside it, such as the float one, and compare answers and logits
+    #[arg(long, value_name = "MODEL")]
+    pub against: Option<PathBuf>,
+    /// List the lost images
+    #[arg(long, requires = "against")]
+    pub list_lost: bool,
+    /// Save the lost images as PNG files in this folder
+    #[arg(long, value_name = "DIR", requires = "against")]
+    pub save_lost: Option<PathBuf>,
+}
+
+/// Exit code 0 when the model was evaluated.
+pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
+    let data = args.data.open()?;
+    let images = data.test.head(args.count.unwrap_or(data.test.len()));
+    let own = Evaluated::of(&args.model, &images, data.classes.len())?;
+    let other = match &args.against {
+        Some(path) => Some(Beside::of(&own, path, &images)?),
+        None => None,
+    };
+    if let (Some(folder), Some(other)) = (&args.save_lost, &other) {
+        save(folder, &images, &other.agreement.lost, &own.evaluation.answers, &own.labels)?;
+    }
+    let result = to_json(&own, other.as_ref(), &images);
+    output.print(&result, || match &other {
+        None => to_text(&own),
+        Some(other) => to_text_beside(&own, other, &images, args.list_lost),
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A model with what it said.
+struct Evaluated {
+    model: String,
+    logits: Vec<f32>,
+    labels: Vec<String>,
+    evaluation: Evaluation,
+}
+
+impl Evaluated {
+    fn of(path: &Path, images: &Split, classes: usize) -> anyhow::Result<Self> {
+        let place = || path.display().to_string();
+        let classifier: Box<dyn Classifier> = load(&Model::read(path)?).with_context(place)?;
+        let labels = classifier.info().labels.clone();
+        if classes != labels.len() {
+            let (found, expected) = (classes, labels.len());
+            return Err(EvaluateError::Classes { found, expected }).with_context(place);
+        }
+        let bar = super::progress::images("eval", images.len());
+        let logits = logits(&*classifier, images, &|count| bar.inc(count as u64)).with_context(place)?;
+        bar.finish_and_clear();
+        let evaluation = Evaluation::of(&logits, images.labels(), classes);
+        let model = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Ok(Self { model, logits, labels, evaluation })
+    }
+}
+
+/// Another model, and how closely the first follows it.
+struct Beside {
+    other: Evaluated,
+    agreement: Agreement,
+}
+
+impl Beside {
+    fn of(own: &Evaluated, path: &Path, images: &Split) -> anyhow::Result<Self> {
+        let classes = own.labels.len();
+        let other = Evaluated::of(path, images, classes)?;
+        let agreement = Agreement::of(&own.logits, &other.logits, images.labels(), classes);
+        Ok(Self { other, agreement })
+    }
+}
+
+fn to_json(own: &Evaluated, beside: Option<&Beside>, images: &Split) -> Value {
+    let mut result = evaluation_json(own);
+    if let Some(Beside { other, agreement }) = beside {
+        let name = |class: usize| own.labels.get(class).map_or("?", |name| name);
+        let lost = agreement.lost.iter().map(|&index| {
+            json!({
+                "image": index, "class": name(images.label(index)), "answer": name(own.evaluation.answers[index]),
+            })
+        });
+        result["agreement"] = json!(agreement.agreement);
+        result["logit_mse"] = json!(agreement.logit_mse);
+        result["lost"] = json!(agreement.lost);
+        result["won"] = json!(agreement.won);
+        result["lost_images"] = lost.collect();
+        result["against"] = evaluation_json(other);
+    }
+    result
+}
+
+fn evaluation_json(evaluated: &Evaluated) -> Value {
+    let Evaluated { model, labels, evaluation, .. } = evaluated;
+    let per_class = evaluation.per_class.iter().zip(labels).map(|(class, name)| {
+        json!({
+            "name": name, "images": class.images, "accuracy": class.recall,
+            "precision": class.precision, "recall": class.recall, "f1": class.f1,
+        })
+    });
+    json!({
+        "model": model,
+        "images": evaluation.images,
+        "accuracy": evaluation.accuracy,
+        "top5": evaluation.top5(),
+        "top": evaluation.top,
+        "macro_f1": evaluation.macro_f1(),
+        "calibration_error": evaluation.calibration_error,
+        "per_class": per_class.collect::<Vec<_>>(),
+        "confusion": evaluation.confusion,
+    })
+}
+
+fn to_text(own: &Evaluated) -> String {
+    let Evaluated { labels, evaluation, .. } = own;
+    let mut table = Table::new(&["class", "images", "recall %", "precision %", "F1 %"]);
+    for (class, name) in evaluation.per_class.iter().zip(labels) {
+        let shares = [class.recall, class.precision, class.f1].map(percent);
+        table.row([name.clone(), class.images.to_string()].into_iter().chain(shares));
+    }
+    format!("{table}\n{}\n{}", confusion(own), overall(&[own]))
+}
+
+/// Both models side by side: each number as `own / other`.
+fn to_text_beside(own: &Evaluated, beside: &Beside, images: &Split, list_lost: bool) -> String {
+    let Beside { other, agreement } = beside;
+    let mut table = Table::new(&["class", "images", "recall %", "precision %", "F1 %"]);
+    let pairs = own.evaluation.per_class.iter().zip(&other.evaluation.per_class);
+    for ((class, against), name) in pairs.zip(&own.labels) {
+        let pair = |a: f64, b: f64| format!("{:>6} / {:>6}", percent(a), percent(b));
+        table.row([
+            name.clone(),
+            class.images.to_string(),
+            pair(class.recall, against.recall),
+            pair(class.precision, against.precision),
+            pair(class.f1, against.f1),
+        ]);
+    }
+    let mut text = format!("{table}\n{}\n{}\n{}", confusion(own), confusion(other), overall(&[own, other]));
+    text += &format!(
+        "same answer on {} %, mean squared difference of the logits {:.5}; {} images lost, {} won\n",
+        percent(agreement.agreement),
+        agreement.logit_mse,
+        agreement.lost.len(),
+        agreement.won.len()
+    );
+    if list_lost {
+        let mut table = Table::new(&["lost image", "class", "answer"]);
+        for &index in &agreement.lost {
+            let name = |class: usize| own.labels.get(class).cloned().unwrap_or_default();
+            let answer = own.evaluation.answers[index];
+            table.row([index.to_string(), name(images.label(index)), name(answer)]);
+        }
+        text += &format!("\n{table}");
+    }
+    text
+}
+
+/// One row per model.
+fn overall(models: &[&Evaluated]) -> Table {
+    let mut table =
+        Table::new(&["model", "images", "accuracy %", "top-2 %", "top-5 %", "F1 %", "calibration error %"]);
+    for Evaluated { model, evaluation, .. } in models {
+        let top2 = evaluation.top.get(1).copied().unwrap_or(1.0);
+        let shares = [
+            evaluation.accuracy,
+            top2,
+            evaluation.top5(),
+            evaluation.macro_f1(),
+            evaluation.calibration_error,
+        ];
+        table.row([model.clone(), evaluation.images.to_string()].into_iter().chain(shares.map(percent)));
+    }
+    table
+}
+
+fn confusion(evaluated: &Evaluated) -> Table {
+    let Evaluated { model, labels, evaluation, .. } = evaluated;
+    let corner = format!("{model}: is \\ said");
+    let heading: Vec<&str> = std::iter::once(&*corner).chain(labels.iter().map(String::as_str)).collect();
+    let mut table = Table::new(&heading);
+    for (row, name) in evaluation.confusion.iter().zip(labels) {
+        table.row(std::iter::once(name.clone()).chain(row.iter().map(u64::to_string)));
+    }
+    table
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2}", 100.0 * share)
+}

@@ -1,0 +1,248 @@
+//! `goldcrest flash`: firmware and model onto a real board.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Context;
+use goldcrest_board::firmware::{self, BuildError, Firmware, Program, Recipe};
+use goldcrest_board::fit::{Fit, Size};
+use goldcrest_board::flash::steps::{Ends, Order, plan};
+use goldcrest_board::flash::{self, Contents, FlashError, Plan};
+use goldcrest_board::payload::Payload;
+use goldcrest_board::port::Port;
+use goldcrest_board::{Board, placement, table};
+use goldcrest_engine::image::Image;
+use goldcrest_quantize::pack::PackOptions;
+use goldcrest_quantize::random::Random;
+use serde_json::json;
+
+use super::infer::PortArgs;
+use super::packing::{PackingArgs, Prefer};
+use super::table::Table;
+use super::{Output, Usage};
+
+/// Build the firmware for a board and write it, with a model
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  goldcrest flash --board nucleo-f446re --model model.int8.onnx
+  goldcrest flash --board nucleo-f446re --model model.int8.onnx --dry-run
+  goldcrest flash --board nucleo-f446re --model model.int8.onnx --verify-only
+  goldcrest flash --board nucleo-f446re --model new.int8.onnx --model-only --port /dev/ttyACM0
+  goldcrest flash --board pico --model model.int8.onnx --drive /media/RPI-RP2
+`goldcrest boards` lists the boards. Without a model, the one on the board stays. --model-only writes the model's place alone: over the
+link to the running firmware with --port, which tests the model before it replaces the old one, else as the firmware is written.
+Exit code 0: written and read back, or the same with --verify-only. 1: it failed, or the flash holds something else. 2: wrong usage, or a
+board, a tool or a permission is missing.")]
+pub struct Args {
+    /// The board
+    #[arg(long, value_name = "BOARD")]
+    pub board: String,
+    /// The model: an int8 ONNX file, or a device image (.gci)
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    #[command(flatten)]
+    pub packing: PackingArgs,
+    /// How to write: probe, uf2, hex or espflash; the board's usual way without it
+    #[arg(long)]
+    pub method: Option<String>,
+    /// Which debug probe, where there are several
+    #[arg(long, value_name = "VID:PID[:SERIAL]")]
+    pub probe: Option<String>,
+    /// Serial port or socket of the board: for espflash, and for --model-only over the link
+    #[arg(long)]
+    pub port: Option<Port>,
+    /// Speed of the serial port for the link; the board's own without it
+    #[arg(long, value_name = "BAUD", value_parser = clap::value_parser!(u32).range(300..))]
+    pub baud: Option<u32>,
+    /// The folder where the boot loader's drive is mounted
+    #[arg(long, value_name = "FOLDER")]
+    pub drive: Option<PathBuf>,
+    /// Write only the model's place
+    #[arg(long, requires = "model")]
+    pub model_only: bool,
+    /// Signature of the device image (64 bytes), for a firmware with a key; with --model-only --port
+    #[arg(long, value_name = "FILE", requires = "model_only", requires = "port")]
+    pub signature: Option<PathBuf>,
+    /// Write nothing, compare the flash
+    #[arg(long)]
+    pub verify_only: bool,
+    /// Touch no board: show the memory map, make the files
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Runs the subcommand.
+pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
+    let board = table::find(&args.board).map_err(|error| Usage(error.to_string()))?;
+    let payload = args.model.as_deref().map(|path| payload(path, board, &args.packing)).transpose()?;
+    if let (true, Some(port), Some(payload)) = (args.model_only, &args.port, &payload)
+        && !args.dry_run
+        && !args.verify_only
+        && args.method.is_none()
+    {
+        return over_the_link(args, board, port, payload, output);
+    }
+
+    let method = flash::method(board, args.method.as_deref()).map_err(flash_error)?;
+    eprintln!("building the firmware of {}", board.name);
+    let recipe = match (&payload, args.packing.optimize) {
+        (Some(payload), Prefer::Flash) => Recipe::for_model(Program::Flashed, payload, true),
+        _ => Recipe { program: Program::Flashed, ..Recipe::default() },
+    };
+    let firmware = firmware::build_as(board, &recipe).map_err(build_error)?;
+    let placement = placement::check(board, &firmware)?;
+    let segments = if args.model_only { &[][..] } else { &placement.segments[..] };
+    let image = payload.as_ref().map(|payload| &payload.bytes[..]);
+    let contents = Contents::new(board, &firmware, segments, image).map_err(flash_error)?;
+    let (with_firmware, verify_only) = (!args.model_only, args.verify_only);
+    let order = Order { board, method, firmware: &firmware, contents: &contents, with_firmware, verify_only };
+    let port = args.port.as_ref().map(ToString::to_string);
+    let ends = Ends { probe: args.probe.clone(), port, drive: args.drive.clone() };
+    let plan = plan(order, ends).map_err(flash_error)?;
+
+    let start = Instant::now();
+    if args.dry_run {
+        plan.make_files().map_err(flash_error)?;
+    } else {
+        plan.execute(&mut |action| eprintln!("{action}")).map_err(flash_error)?;
+    }
+    let report =
+        Report { args, board, method: method.name(), firmware: &firmware, contents: &contents, plan: &plan };
+    output.print(&report.json(start.elapsed().as_secs_f64()), || report.text());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The device image of a model. The board tests itself with two pictures of noise, which reach every value.
+fn payload(path: &Path, board: &Board, packing: &PackingArgs) -> anyhow::Result<Payload> {
+    let options = packing.options(board.family);
+    let payload = goldcrest_prove::device_image::open(path, &options)?;
+    let fit = Size::of(&payload)?.fit(board);
+    if fit != Fit::Fits {
+        anyhow::bail!("{}: {fit} for {}; try --optimize ram or flash", path.display(), board.name);
+    }
+    if payload.golden() > 0 {
+        return Ok(payload);
+    }
+    let pixels = Image::new_checked(&payload.bytes)?.input_shape().len();
+    let golden = [1, 2].map(|seed| Random::new(seed).pixels(pixels)).to_vec();
+    Ok(goldcrest_prove::device_image::open(path, &PackOptions { golden, ..options })?)
+}
+
+/// Sends the model to the running firmware.
+fn over_the_link(
+    args: &Args,
+    board: &Board,
+    port: &Port,
+    payload: &Payload,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    let signature = match &args.signature {
+        Some(path) => {
+            let bytes = std::fs::read(path).map_err(|error| Usage(format!("{}: {error}", path.display())))?;
+            if bytes.len() != 64 {
+                let message = format!("{}: {} bytes, but a signature has 64", path.display(), bytes.len());
+                return Err(Usage(message).into());
+            }
+            bytes
+        }
+        None => Vec::new(),
+    };
+    let baud = args.baud.or(board.flash.as_ref().map(|flash| flash.baud)).unwrap_or(115_200);
+    let mut client = PortArgs { port: port.clone(), baud }.connect()?;
+    let info = client.info().with_context(|| port.to_string())?;
+    if info.board != board.name {
+        let (found, asked) = (&info.board, board.name);
+        return Err(Usage(format!("{port} is a {found}, not a {asked}; pass --board {found}")).into());
+    }
+    let start = Instant::now();
+    eprintln!("sending {} bytes to {}", payload.bytes.len(), board.name);
+    let model = client.update(&payload.bytes, &signature).with_context(|| port.to_string())?;
+    let seconds = start.elapsed().as_secs_f64();
+    let json = json!({
+        "board": board.name,
+        "method": "link",
+        "model_bytes": model.image_bytes,
+        "model_crc": format!("{:08x}", model.crc),
+        "written": true,
+        "verified": true,
+        "seconds": seconds,
+    });
+    output.print(&json, || {
+        let rate = f64::from(model.image_bytes) / seconds / 1000.0;
+        format!(
+            "{}: model {:08x} of {} bytes runs; it passed its self-test ({seconds:.1} s, {rate:.1} kB/s)\n",
+            board.name, model.crc, model.image_bytes
+        )
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+fn flash_error(error: FlashError) -> anyhow::Error {
+    if error.is_usage() { Usage(error.to_string()).into() } else { error.into() }
+}
+
+/// A missing tool is a missing part; a build that fails is a failed run.
+pub fn build_error(error: BuildError) -> anyhow::Error {
+    match error {
+        BuildError::Failed { .. } | BuildError::Elf { .. } => error.into(),
+        missing => Usage(missing.to_string()).into(),
+    }
+}
+
+struct Report<'a> {
+    args: &'a Args,
+    board: &'a Board,
+    method: &'static str,
+    firmware: &'a Firmware,
+    contents: &'a Contents,
+    plan: &'a Plan,
+}
+
+impl Report<'_> {
+    fn bytes(&self, what: &str) -> usize {
+        let pieces = self.contents.pieces().iter().filter(|piece| piece.what == what);
+        pieces.map(|piece| piece.bytes.len()).sum()
+    }
+
+    fn json(&self, seconds: f64) -> serde_json::Value {
+        let pieces = self.contents.pieces().iter();
+        let pieces = pieces
+            .map(|piece| json!({ "what": piece.what, "address": piece.address, "bytes": piece.bytes.len() }));
+        let is_done = !self.args.dry_run;
+        json!({
+            "board": self.board.name,
+            "chip": self.plan.chip,
+            "method": self.method,
+            "elf": self.firmware.elf,
+            "files": self.plan.files.iter().map(|(file, _)| file).collect::<Vec<_>>(),
+            "actions": self.plan.actions.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "pieces": pieces.collect::<Vec<_>>(),
+            "firmware_bytes": self.bytes("firmware"),
+            "model_bytes": self.bytes("model"),
+            "slot_bytes": self.firmware.slot_bytes,
+            "written": is_done && !self.args.verify_only,
+            // A copy to a drive is not read back.
+            "verified": is_done && matches!(self.method, "probe" | "espflash"),
+            "seconds": seconds,
+        })
+    }
+
+    fn text(&self) -> String {
+        let mut table = Table::new(&["flash", "bytes", "what"]);
+        for piece in self.contents.pieces() {
+            let range = format!("{:#010x}..{:#010x}", piece.address, piece.end());
+            table.row([range, piece.bytes.len().to_string(), piece.what.to_string()]);
+        }
+        let mut text = table.to_string();
+        if self.args.dry_run {
+            text += "nothing was written; it would be done with\n";
+            self.plan.actions.iter().for_each(|action| text += &format!("  {action}\n"));
+        } else if self.args.verify_only {
+            text += &format!("{}: the flash holds this\n", self.board.name);
+        } else {
+            text += &format!("{}: written by {}\n", self.board.name, self.method);
+        }
+        text
+    }
+}

@@ -1,0 +1,249 @@
+//! `goldcrest infer`: pictures to a board at a port, classes back.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Context;
+use goldcrest_board::client::{BoardInfo, Classification, Client, model_fault};
+use goldcrest_board::payload::Payload;
+use goldcrest_board::port::{Line, Port, PortError};
+use goldcrest_board::table;
+use goldcrest_data::picture::{Part, Picture};
+use goldcrest_engine::engine::Engine;
+use goldcrest_engine::image::Image;
+use goldcrest_engine::shape::Shape;
+use goldcrest_link::ModelInfo;
+use goldcrest_quantize::pack::PackOptions;
+use serde_json::json;
+
+use super::table::Table;
+use super::{Output, Usage};
+
+/// Classify pictures on a board
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  goldcrest infer --port /dev/ttyACM0 photo.jpg
+  goldcrest infer --port /dev/ttyACM0 --model model.int8.onnx *.jpg
+  goldcrest infer --port unix:/run/board.sock --model model.gci --check photo.png --json
+`goldcrest devices` lists serial ports. Pictures may have any size: the largest part in the middle that has the proportions of
+the model's input is averaged down to it; --fit whole takes all of the picture.
+Exit code 0: all pictures were classified (with --check: as on the host). 1: the board failed, or a logit differs. 2: wrong usage, or nothing is at the port.")]
+pub struct Args {
+    /// Pictures: JPEG or PNG
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<PathBuf>,
+    #[command(flatten)]
+    pub port: PortArgs,
+    /// The model on the board, int8 ONNX or device image (.gci): class names and probabilities come from it
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Compare every logit with the host's
+    #[arg(long, requires = "model")]
+    pub check: bool,
+    /// What of a picture the model sees
+    #[arg(long, value_enum, default_value = "middle")]
+    pub fit: Fit,
+}
+
+/// Where the board is.
+#[derive(Clone, Debug, clap::Args)]
+pub struct PortArgs {
+    /// The board's serial port, such as /dev/ttyACM0; or a socket: tcp:HOST:PORT, unix:PATH
+    #[arg(long)]
+    pub port: Port,
+    /// Speed of a serial port, in bits per second
+    #[arg(long, value_name = "BAUD", default_value_t = 115_200, value_parser = clap::value_parser!(u32).range(300..))]
+    pub baud: u32,
+}
+
+/// What of a picture the model sees.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Fit {
+    /// The largest part in the middle with the input's proportions
+    Middle,
+    /// All, stretched or squeezed
+    Whole,
+}
+
+impl PortArgs {
+    /// Opens the port and greets the board.
+    pub fn connect(&self) -> anyhow::Result<Client<Line>> {
+        let line = self.port.open(self.baud).map_err(port_error)?;
+        let client = Client::connect(line, self.port.patience(self.baud));
+        client.with_context(|| self.port.to_string())
+    }
+}
+
+/// A port that is not there is a missing part; one that fails is a failed run.
+pub fn port_error(error: PortError) -> anyhow::Error {
+    match error {
+        PortError::Other { .. } => error.into(),
+        error => Usage(error.to_string()).into(),
+    }
+}
+
+/// Runs the subcommand.
+pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
+    let pictures = args.images.iter().map(|path| Picture::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let mut client = args.port.connect()?;
+    let info = client.info().with_context(|| args.port.port.to_string())?;
+    let model = info.model.map_err(|fault| anyhow::anyhow!("{}: {}", info.board, model_fault(&fault)))?;
+    let host = args.model.as_deref().map(|path| HostModel::open(path, &info, &model)).transpose()?;
+
+    let [height, width, channels] = model.input.map(usize::from);
+    let part = match args.fit {
+        Fit::Middle => Part::Middle,
+        Fit::Whole => Part::Whole,
+    };
+    let mut inputs = Vec::with_capacity(pictures.len());
+    for (picture, path) in pictures.iter().zip(&args.images) {
+        let input = picture.fit(Shape::new(height, width, channels), part);
+        inputs.push(input.with_context(|| path.display().to_string())?);
+    }
+
+    let start = Instant::now();
+    let mut answers = Vec::with_capacity(inputs.len());
+    client
+        .infer_stream(inputs.iter().map(Vec::as_slice), |answer| answers.push(answer))
+        .with_context(|| args.port.port.to_string())?;
+    let seconds = start.elapsed().as_secs_f64();
+
+    let mismatches = match &host {
+        Some(host) if args.check => Some(host.mismatches(&inputs, &answers)?),
+        _ => None,
+    };
+    let report = Report { args, info: &info, model: &model, host: host.as_ref(), answers: &answers };
+    output.print(&report.json(seconds, mismatches), || report.text(mismatches));
+    Ok(ExitCode::from(u8::from(mismatches.is_some_and(|mismatches| mismatches > 0))))
+}
+
+/// The model of the board as the host knows it.
+struct HostModel {
+    payload: Payload,
+    labels: Vec<String>,
+    scale: f32,
+    zero_point: i8,
+}
+
+impl HostModel {
+    /// Reads the model and refuses one that cannot be the board's.
+    fn open(path: &Path, info: &BoardInfo, on_board: &ModelInfo) -> anyhow::Result<Self> {
+        let mut options = PackOptions::default();
+        if let Ok(board) = table::find(&info.board) {
+            options.family = board.family;
+        }
+        let payload = goldcrest_prove::device_image::open(path, &options)?;
+        let image = Image::new_checked(&payload.bytes)?;
+        let [height, width, channels] = on_board.input.map(usize::from);
+        let (found, expected) = (image.input_shape(), Shape::new(height, width, channels));
+        if (found, image.classes()) != (expected, on_board.classes.into()) {
+            let (classes, on_board) = (image.classes(), on_board.classes);
+            let message = format!(
+                "{}: input {found} and {classes} classes, but the model on the board takes {expected} and has {on_board} classes; it is another model",
+                path.display()
+            );
+            return Err(Usage(message).into());
+        }
+        let is_image = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gci"));
+        if is_image && image.crc() != on_board.crc {
+            eprintln!(
+                "{} is device image {:08x}, the board runs {:08x}: names may be another model's",
+                path.display(),
+                image.crc(),
+                on_board.crc
+            );
+        }
+        let labels = image.labels().map(str::to_string).collect();
+        let (scale, zero_point) = (image.output_scale(), image.output_zero_point());
+        Ok(Self { labels, scale, zero_point, payload })
+    }
+
+    fn label(&self, class: usize) -> Option<&str> {
+        self.labels.get(class).map(String::as_str).filter(|label| !label.is_empty())
+    }
+
+    /// Softmax over the logits' real values, for one class.
+    fn probability(&self, logits: &[i8], class: usize) -> f64 {
+        let real =
+            |logit: i8| f64::from(self.scale) * f64::from(i32::from(logit) - i32::from(self.zero_point));
+        let top = logits.get(class).map_or(0.0, |&logit| real(logit));
+        1.0 / logits.iter().map(|&logit| (real(logit) - top).exp()).sum::<f64>()
+    }
+
+    /// Logits of the board that are not the engine's on the host.
+    fn mismatches(&self, inputs: &[Vec<u8>], answers: &[Classification]) -> anyhow::Result<usize> {
+        let image = Image::new_checked(&self.payload.bytes)?;
+        let mut arena = vec![0; Engine::words(&image)];
+        let mut differing = 0;
+        for (input, answer) in inputs.iter().zip(answers) {
+            let mut engine = Engine::new(&image, &mut arena).map_err(|small| anyhow::anyhow!("{small:?}"))?;
+            engine.load_pixels(input).map_err(|wrong| anyhow::anyhow!("{wrong:?}"))?;
+            let logits = engine.run();
+            differing += logits.iter().zip(&answer.logits).filter(|(host, board)| host != board).count();
+            differing += logits.len().abs_diff(answer.logits.len());
+        }
+        Ok(differing)
+    }
+}
+
+struct Report<'a> {
+    args: &'a Args,
+    info: &'a BoardInfo,
+    model: &'a ModelInfo,
+    host: Option<&'a HostModel>,
+    answers: &'a [Classification],
+}
+
+impl Report<'_> {
+    fn milliseconds(&self, answer: &Classification) -> f64 {
+        answer.ticks as f64 * 1e3 / f64::from(self.info.ticks_per_second.max(1))
+    }
+
+    fn rows(&self) -> impl Iterator<Item = (&PathBuf, &Classification)> {
+        self.args.images.iter().zip(self.answers)
+    }
+
+    fn json(&self, seconds: f64, mismatches: Option<usize>) -> serde_json::Value {
+        let images = self.rows().map(|(path, answer)| {
+            json!({
+                "image": path,
+                "class": answer.class,
+                "name": self.host.and_then(|host| host.label(answer.class)),
+                "probability": self.host.map(|host| host.probability(&answer.logits, answer.class)),
+                "logits": answer.logits,
+                "ticks": answer.ticks,
+                "milliseconds": self.milliseconds(answer),
+            })
+        });
+        json!({
+            "board": self.info.board,
+            "firmware": self.info.firmware,
+            "model_crc": format!("{:08x}", self.model.crc),
+            "input": self.model.input,
+            "seconds": seconds,
+            "mismatches": mismatches,
+            "images": images.collect::<Vec<_>>(),
+        })
+    }
+
+    fn text(&self, mismatches: Option<usize>) -> String {
+        let mut table = Table::new(&["image", "class", "name", "probability", "time"]);
+        for (path, answer) in self.rows() {
+            let probability = self.host.map(|host| host.probability(&answer.logits, answer.class));
+            table.row([
+                path.display().to_string(),
+                answer.class.to_string(),
+                self.host.and_then(|host| host.label(answer.class)).unwrap_or_default().to_string(),
+                probability.map(|part| format!("{:.1} %", part * 100.0)).unwrap_or_default(),
+                format!("{:.2} ms", self.milliseconds(answer)),
+            ]);
+        }
+        let mut text = table.to_string();
+        if let Some(mismatches) = mismatches {
+            let all: usize = self.answers.iter().map(|answer| answer.logits.len()).sum();
+            text += &format!("{mismatches} of {all} logits differ from the host's\n");
+        }
+        text
+    }
+}

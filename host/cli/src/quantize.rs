@@ -1,0 +1,316 @@
+//! `goldcrest quantize`: a float model to int8.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Context;
+use goldcrest_data::Split;
+use goldcrest_engine::shape::Shape;
+use goldcrest_onnx::Model;
+use goldcrest_onnx::import::{float_model, is_quantized};
+use goldcrest_prove::calibrate::{
+    Budget, FourBits, Layer, Parts, Settings, Trial, choose_int4, choose_settings, normalize, quantize_model,
+    take_over_model,
+};
+use goldcrest_quantize::Options;
+use goldcrest_quantize::given::Moved;
+use goldcrest_quantize::graph::{Normalization, Quantization};
+use goldcrest_quantize::range::RangeMethod;
+use serde_json::json;
+
+use super::data::DataArgs;
+use super::table::Table;
+use super::{Output, Usage};
+
+/// Quantize a float ONNX model to int8
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  goldcrest quantize model.onnx --data cifar10 --out model.int8.onnx\n  goldcrest quantize model.onnx --data images/ --resize 32x32 --images 1000 --range percentile --out model.int8.onnx"
+)]
+pub struct Args {
+    /// Float ONNX model (opset 11 to 21)
+    pub model: PathBuf,
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Where to write the int8 model
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Calibration images, drawn from the training images
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub images: usize,
+    /// Seed of the draw
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// How activation ranges are chosen
+    #[arg(long, value_name = "METHOD", default_value = "percentile")]
+    pub range: Range,
+    /// Cross-layer equalization: 0 for none, 1 to make the channels of a layer reach equally far
+    #[arg(long, value_name = "STRENGTH", default_value_t = Settings::default().equalize, value_parser = strength)]
+    pub equalize: f64,
+    /// Round each weight to the nearest integer instead of learning weights layer by layer
+    #[arg(long)]
+    pub nearest: bool,
+    /// With --nearest: keep each bias as it is instead of correcting it for rounded weights
+    #[arg(long, requires = "nearest")]
+    pub no_bias_correction: bool,
+    /// Give this layer weights of four bits, in -8 to 7; may be repeated. `auto` finds the layers where training
+    /// images that calibration does not see allow it
+    #[arg(long, value_name = "LAYER")]
+    pub int4: Vec<String>,
+    /// Also write the calibration images as the float network's inputs, for other quantizers (NumPy, float32,
+    /// [images, channels, rows, columns])
+    #[arg(long, value_name = "FILE.npy")]
+    pub save_inputs: Option<PathBuf>,
+    /// Try range methods and strengths of equalization on training images that calibration does not see and keep the
+    /// best
+    #[arg(long)]
+    pub auto: bool,
+}
+
+/// Stands for the layers that can have four bits.
+const AUTO: &str = "auto";
+
+fn strength(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err("give a number from 0 to 1".into()),
+    }
+}
+
+/// Names of the range methods.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Range {
+    /// From the smallest to the largest value seen
+    Minmax,
+    /// Leaves out 1 in 100,000 values at each end
+    Percentile,
+    /// Smallest mean squared error
+    Mse,
+    /// Smallest Kullback-Leibler divergence
+    Entropy,
+}
+
+impl From<Range> for RangeMethod {
+    fn from(range: Range) -> Self {
+        match range {
+            Range::Minmax => Self::MinMax,
+            Range::Percentile => Self::Percentile(1e-5),
+            Range::Mse => Self::MeanSquaredError,
+            Range::Entropy => Self::Entropy,
+        }
+    }
+}
+
+/// Exit code 0 when the int8 model was written.
+pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let model = Model::read(&args.model)?;
+    let train = args.data.open()?.train;
+    let images = train.sample(args.images, args.seed);
+    if is_quantized(&model) {
+        return take_over(args, &model, &images, started, output);
+    }
+    let mut settings = Settings {
+        options: Options { range: args.range.into(), bias_correction: !args.no_bias_correction },
+        equalize: args.equalize,
+        learn: !args.nearest,
+        int4: args.int4.iter().filter(|&name| name != AUTO).cloned().collect(),
+    };
+    let place = || args.model.display().to_string();
+    let searches = args.auto || args.int4.iter().any(|name| name == AUTO);
+    let parts = searches.then(|| Parts::draw(&train, args.images, args.seed));
+    drop(train);
+    let mut trials = Vec::new();
+    if let Some(parts) = parts.as_ref().filter(|_| args.auto) {
+        let bar = super::progress::steps("try settings");
+        trials = choose_settings(&model, parts, &settings, &|trial| {
+            bar.set_message(trial.settings.to_string());
+            bar.tick();
+        })
+        .with_context(place)?;
+        bar.finish_and_clear();
+        settings.clone_from(&trials[0].settings);
+    }
+    let mut four_bits: Option<FourBits> = None;
+    if let Some(parts) = parts.as_ref().filter(|_| args.int4.iter().any(|name| name == AUTO)) {
+        let bar = super::progress::steps("try four bits");
+        let found = choose_int4(&model, parts, &settings, Budget::default(), &|trial| {
+            bar.set_message(trial.settings.int4.join(" "));
+            bar.tick();
+        })
+        .with_context(place)?;
+        bar.finish_and_clear();
+        settings.int4.clone_from(&found.layers);
+        four_bits = Some(found);
+    }
+    let bar = super::progress::images("calibrate", images.len());
+    let quantized =
+        quantize_model(&model, &images, &settings, &|count| bar.inc(count as u64)).with_context(place)?;
+    bar.finish_and_clear();
+    quantized.onnx.write(&args.out)?;
+    if let Some(path) = &args.save_inputs {
+        std::fs::write(path, inputs(&float_model(&model)?.1.normalization, &images))
+            .with_context(|| format!("{}: cannot write", path.display()))?;
+    }
+    let trial = |trial: &Trial| {
+        json!({
+            "settings": trial.settings.to_string(), "logit_mse": trial.logit_mse,
+            "typical_mse": trial.typical_mse, "agreement": trial.agreement, "int4": trial.settings.int4, "weight_bytes": trial.weight_bytes,
+        })
+    };
+    let found = four_bits.as_ref().map_or(&[][..], |found| &found.trials);
+    let result = json!({
+        "model": args.out,
+        "calibration_images": images.len(),
+        "seconds": started.elapsed().as_secs_f64(),
+        "settings": settings.to_string(),
+        "int4": settings.int4,
+        "trials": trials.iter().chain(found).map(trial).collect::<Vec<_>>(),
+        "held_out_images": parts.as_ref().map(|parts| parts.held.len()),
+        "layers": layers_to_json(&quantized.layers),
+    });
+    output.print(&result, || {
+        let mut tried = Table::new(&["settings (best first)", "logit error", "agreement %"]);
+        for trial in &trials {
+            let agreement = format!("{:.1}", 100.0 * trial.agreement);
+            tried.row([trial.settings.to_string(), format!("{:.5}", trial.logit_mse), agreement]);
+        }
+        let mut tried = if trials.is_empty() { String::new() } else { format!("{tried}\n") };
+        if let Some(found) = &four_bits {
+            tried.push_str(&format!("{}\n", int4_trials(found)));
+        }
+        let table = noise(&quantized.layers);
+        let place = args.out.display();
+        format!("{tried}{table}\n{place}: int8, {} calibration images, {settings}\n", images.len())
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A model that another tool quantized: its scales where they fit, and what moved.
+fn take_over(
+    args: &Args,
+    model: &Model,
+    images: &Split,
+    started: Instant,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    if args.auto || args.nearest || args.save_inputs.is_some() || !args.int4.is_empty() {
+        return Err(
+            Usage("the model is quantized already; its scales are taken over as they are".into()).into()
+        );
+    }
+    let bar = super::progress::images("calibrate", images.len());
+    let (quantized, moved) = take_over_model(model, images, &|count| bar.inc(count as u64))
+        .with_context(|| args.model.display().to_string())?;
+    bar.finish_and_clear();
+    quantized.onnx.write(&args.out)?;
+    let result = json!({
+        "model": args.out,
+        "calibration_images": images.len(),
+        "seconds": started.elapsed().as_secs_f64(),
+        "layers": layers_to_json(&quantized.layers),
+        "moved": moved.iter().map(moved_to_json).collect::<Vec<_>>(),
+    });
+    output.print(&result, || {
+        let mut table = Table::new(&["moved", "what", "from", "to"]);
+        for moved in &moved {
+            table.row(moved_to_row(moved));
+        }
+        let place = args.out.display();
+        format!("{table}\n{}\n{place}: int8, {} moved\n", noise(&quantized.layers), moved.len())
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What each set of layers with four bits costs and saves, in the order of the search.
+fn int4_trials(found: &FourBits) -> Table {
+    let mut table = Table::new(&["four bits", "weights", "logit error", "of int8's", "agreement %", ""]);
+    let eight = found.trials[0].typical_mse;
+    for trial in &found.trials {
+        let layers = &trial.settings.int4;
+        let kept = if *layers == found.layers { "kept" } else { "" };
+        table.row([
+            if layers.is_empty() { "none".into() } else { layers.join(" ") },
+            format!("{} B", trial.weight_bytes),
+            format!("{:.5}", trial.typical_mse),
+            format!("{:.2}x", trial.typical_mse / eight),
+            format!("{:.2}", 100.0 * trial.agreement),
+            kept.into(),
+        ]);
+    }
+    table
+}
+
+fn moved_to_json(moved: &Moved) -> serde_json::Value {
+    match moved {
+        Moved::Grid { tensor, from, to } => json!({
+            "name": tensor, "what": "grid", "change": f64::from(to.scale) / f64::from(from.scale) - 1.0,
+            "from": [from.scale, f32::from(from.zero_point)], "to": [to.scale, f32::from(to.zero_point)],
+        }),
+        Moved::Weights { layer, largest, changed, weights } => json!({
+            "name": layer, "what": "weights", "change": largest, "changed": changed, "weights": weights,
+        }),
+        Moved::Ratio { layer, change } => json!({ "name": layer, "what": "ratio", "change": change }),
+    }
+}
+
+fn moved_to_row(moved: &Moved) -> [String; 4] {
+    let grid = |grid: &Quantization| format!("{} from {}", grid.scale, grid.zero_point);
+    match moved {
+        Moved::Grid { tensor, from, to } => [tensor.clone(), "grid".into(), grid(from), grid(to)],
+        Moved::Weights { layer, largest, changed, weights } => [
+            layer.clone(),
+            "weight scales".into(),
+            format!("at most {:.3} %", 100.0 * largest),
+            format!("{changed} of {weights} integers"),
+        ],
+        Moved::Ratio { layer, change } => {
+            [layer.clone(), "ratio of scales".into(), format!("{:+.4} %", 100.0 * change), String::new()]
+        }
+    }
+}
+
+fn layers_to_json(layers: &[Layer]) -> serde_json::Value {
+    let layer = |layer: &Layer| json!({ "name": layer.name, "sqnr_db": finite(layer.sqnr_db) });
+    layers.iter().map(layer).collect()
+}
+
+/// The layers' noise, worst first.
+fn noise(layers: &[Layer]) -> Table {
+    let mut layers: Vec<&Layer> = layers.iter().collect();
+    layers.sort_by(|a, b| a.sqnr_db.total_cmp(&b.sqnr_db));
+    let mut table = Table::new(&["layer (worst first)", "SQNR dB", "k"]);
+    for layer in layers {
+        let k = layer.multipliers.map_or(String::new(), |[low, high]| match low == high {
+            true => low.to_string(),
+            false => format!("{low} to {high}"),
+        });
+        table.row([layer.name.clone(), format!("{:.1}", layer.sqnr_db), k]);
+    }
+    table
+}
+
+/// Images as the float network reads them, in NumPy's format (version 1.0).
+fn inputs(normalization: &Normalization, images: &Split) -> Vec<u8> {
+    let Shape { height, width, channels } = images.shape();
+    let shape = format!("({}, {channels}, {height}, {width})", images.len());
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+    // Magic, version and length take 10 bytes; data starts at a multiple of 64.
+    let padding = (64 - (10 + header.len() + 1) % 64) % 64;
+    header.push_str(&" ".repeat(padding));
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    for index in 0..images.len() {
+        let values = normalize(normalization, images.shape(), &[images.image(index)]);
+        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    }
+    bytes
+}
+
+/// JSON has no infinity: a layer without noise is `null`.
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}

@@ -1,0 +1,342 @@
+//! `goldcrest train`: a network and a data set become a run with a trained model.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use goldcrest_data::Dataset;
+use goldcrest_onnx::Model;
+use goldcrest_prove::runtime::{self, Choice, Device, RuntimeError};
+use goldcrest_train::architecture;
+use goldcrest_train::training::metrics::Epoch;
+use goldcrest_train::training::recipe::{Options, Recipe};
+use goldcrest_train::training::run::Existing;
+use goldcrest_train::training::{self, Backend, Progress, Run, Setup, Summary};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::data::DataArgs;
+use super::{Output, Usage};
+
+/// Train a network on labelled images
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  goldcrest train lenet5 --data glyphs --out runs/signs --epochs 5
+  goldcrest train lenet5 --data photos/ --resize 32x32 --out runs/photos --recipe recipe.toml
+  goldcrest train runs/photos/model.onnx --data photos/ --out runs/more --learning-rate 0.001
+  goldcrest train models/resnet8.onnx --data birds/ --resize 32x32 --out runs/birds --head 7 --freeze conv1,residual1
+  goldcrest train dscnn --data photos/ --out runs/small --teacher runs/photos/best.onnx --temperature 4
+  goldcrest train runs/photos/best.onnx --data photos/ --out runs/int8 --qat --epochs 5 --learning-rate 0.001
+  goldcrest train resnet8 --recipe resnet8 --data cifar10 --out runs/mixed --augment flip,crop=4,cutmix=1 --ema 0.999
+  goldcrest train lenet5 --data photos/ --out runs/photos --resume --epochs 80")]
+pub struct Args {
+    /// A built-in architecture (lenet5, resnet8, ...), the path of one's .toml file, or an ONNX model to go on from
+    #[arg(value_name = "ARCH|MODEL")]
+    pub network: String,
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Folder of the run: recipe.toml, metrics.jsonl, confusion.jsonl, checkpoint, best.onnx, model.onnx
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Give an ONNX model a fresh last layer for N classes; --freeze keeps the layers before it as they are
+    #[arg(long, value_name = "N")]
+    pub head: Option<NonZeroUsize>,
+    /// Use only the first N training images
+    #[arg(long, value_name = "N")]
+    pub images: Option<usize>,
+    /// Go on after the run's last checkpoint; its recipe is kept where no flag says otherwise
+    #[arg(long, conflicts_with = "overwrite")]
+    pub resume: bool,
+    /// Replace the run that the folder holds
+    #[arg(long)]
+    pub overwrite: bool,
+    /// A TOML file with the options below, or a built-in recipe (resnet8); flags win over it
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
+    #[command(flatten)]
+    pub options: Options,
+    #[command(flatten)]
+    pub machine: Machine,
+}
+
+/// How a run uses the machine.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Machine")]
+pub struct Machine {
+    /// Threads of each operator; the input pipeline has its own
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub threads: usize,
+    /// Longest time between two checkpoints; one is written after each epoch anyway
+    #[arg(long, value_name = "MINUTES", default_value_t = 5.0)]
+    pub save_every: f64,
+    /// What makes the steps
+    #[arg(long, value_enum, default_value_t)]
+    pub backend: Backend,
+    /// Where steps are made; auto takes a GPU where there are a driver, a GPU and an ONNX Runtime for it
+    #[arg(long, value_enum, default_value_t)]
+    pub device: DeviceChoice,
+    /// The ONNX Runtime library to use instead of the installed one
+    #[arg(long, value_name = "PATH")]
+    pub runtime: Option<PathBuf>,
+}
+
+impl Machine {
+    /// Loads the runtime and finds the device; an error says what is missing.
+    pub(super) fn setup(&self) -> Result<Setup, Usage> {
+        let save_every = std::time::Duration::try_from_secs_f64(60.0 * self.save_every).map_err(|_| {
+            Usage(format!("--save-every is {}; expected a number of minutes, 0 or more", self.save_every))
+        })?;
+        let cuda = self.device.asks_for_cuda().map_err(usage)?;
+        let runtime = runtime::load(&Choice { library: self.runtime.clone(), cuda }).map_err(usage)?;
+        let device = match self.backend {
+            // The API computes on the processor: no need to look for a GPU.
+            Backend::TrainingApi if self.device == DeviceChoice::Auto => Device::Cpu,
+            _ => self.device.resolve(&runtime).map_err(usage)?,
+        };
+        Ok(Setup { backend: self.backend, device, threads: self.threads, save_every })
+    }
+}
+
+/// What to do with a folder that may hold a run.
+pub(super) fn existing(resume: bool, overwrite: bool) -> Existing {
+    match (resume, overwrite) {
+        (true, _) => Existing::Resume,
+        (_, true) => Existing::Replace,
+        _ => Existing::Refuse,
+    }
+}
+
+/// The device as the command line names it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum DeviceChoice {
+    #[default]
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+impl DeviceChoice {
+    /// Whether to load the ONNX Runtime for GPUs; an error when a GPU is asked for and there is none.
+    fn asks_for_cuda(self) -> Result<bool, RuntimeError> {
+        match self {
+            Self::Cpu => Ok(false),
+            Self::Cuda => runtime::probe_cuda().map(|_| true),
+            Self::Auto => {
+                let gpu = Choice { cuda: true, ..Choice::default() };
+                Ok(runtime::probe_cuda().is_ok() && runtime::find(&gpu).is_ok())
+            }
+        }
+    }
+
+    /// The device; an error says what is missing for it.
+    fn resolve(self, runtime: &runtime::Info) -> Result<Device, RuntimeError> {
+        let cuda = || -> Result<Device, RuntimeError> {
+            runtime::probe_cuda()?;
+            match runtime::has_cuda() {
+                true => Ok(Device::Cuda),
+                false => {
+                    Err(RuntimeError::NoCuda { path: runtime.path.clone(), version: runtime.version.clone() })
+                }
+            }
+        };
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda => cuda(),
+            Self::Auto => Ok(cuda().unwrap_or_default()),
+        }
+    }
+}
+
+/// Runs the subcommand.
+pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
+    // Cheap checks first: nobody waits for the images to be decoded to hear of a typing error.
+    let network = network(&args.network)?;
+    let recipe = recipe(args, &network).map_err(usage)?;
+    if recipe.qat && !matches!(network, Network::Model { .. }) {
+        let advice = "train it first, then fine-tune its model.onnx";
+        return Err(Usage(format!(
+            "--qat fine-tunes an ONNX model, {} is an architecture; {advice}",
+            args.network
+        ))
+        .into());
+    }
+    let setup = args.machine.setup()?;
+    let mut dataset = args.data.open()?;
+    if let Some(count) = args.images {
+        dataset.train = dataset.train.head(count);
+    }
+    let model = network.build(args.head, &dataset, recipe.seed)?;
+    training::check(&model, &dataset)?;
+    let run = Run::open(&args.out, existing(args.resume, args.overwrite))?;
+
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_on_signals(&stop)?;
+    let mut watcher = Watcher::new();
+    let summary = training::train(&model, &dataset, &recipe, &run, &setup, &stop, &mut |progress| {
+        watcher.see(progress);
+    });
+    watcher.bar.finish_and_clear();
+    let summary = summary?;
+    print(&summary, &run, output);
+    Ok(if summary.stopped { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+pub(super) fn usage(error: impl std::error::Error) -> Usage {
+    Usage(error.to_string())
+}
+
+fn recipe(args: &Args, network: &Network) -> Result<Recipe, training::recipe::RecipeError> {
+    let mut options = args.options.clone();
+    if let Some(path) = &args.recipe {
+        options = options.or(Options::read(path)?);
+    }
+    let saved = args.out.join(training::run::RECIPE);
+    if args.resume && saved.is_file() {
+        options = options.or(Options::read(&saved)?);
+    }
+    options.or(network.options()).resolve()
+}
+
+/// What is to be trained.
+pub(super) enum Network {
+    Architecture(architecture::Architecture),
+    Model { name: String, model: Box<Model> },
+}
+
+impl Network {
+    /// What the network says of itself: a model knows the normalization of its images.
+    pub(super) fn options(&self) -> Options {
+        match self {
+            Self::Architecture(_) => Options::default(),
+            Self::Model { model, .. } => Options::of_model(model),
+        }
+    }
+
+    /// The network for a data set, fresh weights drawn from `seed`; `head` gives an ONNX model so many classes.
+    pub(super) fn build(
+        &self,
+        head: Option<NonZeroUsize>,
+        dataset: &Dataset,
+        seed: u64,
+    ) -> anyhow::Result<Model> {
+        match (self, head) {
+            (Self::Model { model, .. }, None) => Ok((**model).clone()),
+            (Self::Model { name, model }, Some(classes)) => {
+                Ok(architecture::replace_head(model, classes.get(), seed)
+                    .map_err(|error| Usage(format!("cannot train {name} with --head {classes}: {error}")))?)
+            }
+            (Self::Architecture(architecture), None) => {
+                Ok(architecture.build(dataset.shape, dataset.classes.len(), seed)?)
+            }
+            (Self::Architecture(_), Some(_)) => {
+                let advice = "an architecture ends with as many classes as the data set has";
+                Err(Usage(format!("--head is for ONNX models: {advice}")).into())
+            }
+        }
+    }
+}
+
+/// Finds an architecture or reads a model.
+pub(super) fn network(name: &str) -> anyhow::Result<Network> {
+    let path = Path::new(name);
+    if path.extension().is_some_and(|extension| extension == "onnx") {
+        let model = Model::read(path).with_context(|| format!("cannot train {name}"))?;
+        Ok(Network::Model { name: name.to_owned(), model: Box::new(model) })
+    } else {
+        Ok(Network::Architecture(architecture::load(name).map_err(usage)?))
+    }
+}
+
+/// The first signal asks to stop after the step at hand, the second ends the process at once.
+pub(super) fn stop_on_signals(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+    let flag = Arc::clone(stop);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("\nstopping after this step; once more to stop at once");
+    })
+    .context("cannot listen for Ctrl-C")
+}
+
+/// Shows progress on standard error.
+pub(super) struct Watcher {
+    pub(super) bar: ProgressBar,
+    epochs: usize,
+}
+
+impl Watcher {
+    pub(super) fn new() -> Self {
+        Self { bar: ProgressBar::hidden(), epochs: 0 }
+    }
+
+    pub(super) fn see(&mut self, progress: Progress) {
+        match progress {
+            Progress::Start { epoch, epochs, steps } => {
+                self.epochs = epochs;
+                self.bar = ProgressBar::new(steps as u64);
+                let style = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {msg} {eta}");
+                self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+                self.begin(epoch);
+            }
+            Progress::Step { step, loss, accuracy, samples_per_second } => {
+                // Drawing takes longer than a small network's step.
+                if step % 16 == 0 {
+                    self.bar.set_position(step as u64);
+                    self.bar.set_message(format!(
+                        "loss {loss:.4}  {:.1} %  {samples_per_second:.0} samples/s ",
+                        100.0 * accuracy
+                    ));
+                }
+            }
+            Progress::Epoch(epoch) => {
+                self.bar.suspend(|| eprintln!("{epoch}"));
+                self.bar.reset();
+                self.begin(epoch.epoch + 1);
+            }
+        }
+    }
+
+    fn begin(&self, epoch: usize) {
+        self.bar.set_prefix(format!("epoch {epoch:>3}/{}", self.epochs));
+    }
+}
+
+fn print(summary: &Summary, run: &Run, output: Output) {
+    let last = summary.epochs.last();
+    let number = |of: fn(&Epoch) -> f64| last.map(of);
+    let json = serde_json::json!({
+        "run": run.path(),
+        "epochs": summary.epochs.len(),
+        "train_loss": number(|epoch| epoch.train_loss),
+        "train_accuracy": number(|epoch| epoch.train_accuracy),
+        "test_accuracy": number(|epoch| epoch.test_accuracy),
+        "validation_accuracy": last.and_then(|epoch| epoch.validation_accuracy),
+        "samples_per_second": summary.samples_per_second(),
+        "seconds": summary.seconds(),
+        "model": summary.model,
+        "stopped": summary.stopped,
+    });
+    output.print(&json, || {
+        let mut text = format!(
+            "{} epochs in {:.1} s, {:.0} samples/s\n",
+            summary.epochs.len(),
+            summary.seconds(),
+            summary.samples_per_second()
+        );
+        if let Some(epoch) = last {
+            text += &format!(
+                "test accuracy {:.2} %, train accuracy {:.2} %\n",
+                100.0 * epoch.test_accuracy,
+                100.0 * epoch.train_accuracy
+            );
+        }
+        text += &format!("{}\n", summary.model.display());
+        if summary.stopped {
+            text += "stopped early; --resume goes on\n";
+        }
+        text
+    });
+}

@@ -1,0 +1,160 @@
+//! `goldcrest verify`: does every runner compute what the int8 model says?
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use goldcrest_board::table;
+use goldcrest_engine::kernels::Family;
+use goldcrest_prove::verify::{Comparison, Difference, Scope, Stress, stress_model, verify_model};
+use serde_json::json;
+
+use super::data::DataArgs;
+use super::packing::PackingArgs;
+use super::table::Table;
+use super::{Output, Usage};
+
+/// Compare every layer of an int8 model in tract, ONNX Runtime and our engine, on images and next to rounding ties
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  goldcrest verify model.int8.onnx --data cifar10\n  goldcrest verify model.int8.onnx --data glyphs --count 100 --json\n  goldcrest verify model.int8.onnx --data images.tar.gz --board mps2-an386\n  goldcrest verify model.int8.onnx --data cifar10 --image model.gci\n\nExit code 0: equal, 1: a value differs, 2: could not run."
+)]
+pub struct Args {
+    /// Int8 ONNX model made by `goldcrest quantize`
+    pub model: PathBuf,
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Test images to compare; all when not given
+    #[arg(long, value_name = "N")]
+    pub count: Option<usize>,
+    /// Also run the firmware on this emulated board, layer by layer
+    #[arg(long, value_name = "BOARD")]
+    pub board: Option<String>,
+    /// How many of the images the board computes
+    #[arg(long, value_name = "N", default_value_t = 200, requires = "board")]
+    pub board_images: usize,
+    /// Let our engine run this device image instead of one made from the model
+    #[arg(long, value_name = "FILE.gci")]
+    pub image: Option<PathBuf>,
+    #[command(flatten)]
+    pub packing: PackingArgs,
+    /// How many of the images ONNX Runtime computes too
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub onnxruntime: usize,
+}
+
+/// Exit code 0 when all values are equal, 1 when one differs, 2 when it could not be found out.
+pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
+    let (comparison, stress) = compare(args).map_err(|error| match error.is::<Usage>() {
+        true => error,
+        // No difference was found, and none was ruled out.
+        false => Usage(super::one_line(&error)).into(),
+    })?;
+    output.print(&to_json(&comparison, &stress), || to_text(&comparison, &stress));
+    Ok(ExitCode::from(u8::from(differing(&comparison, &stress) > 0)))
+}
+
+fn compare(args: &Args) -> anyhow::Result<(Comparison, Stress)> {
+    let place = || args.model.display().to_string();
+    let bytes = std::fs::read(&args.model).with_context(place)?;
+    let board = match &args.board {
+        Some(name) => Some((table::find(name).map_err(|error| Usage(error.to_string()))?, args.board_images)),
+        None => None,
+    };
+    let packing = args.packing.options(Family::Portable);
+    let image = match &args.image {
+        Some(path) => Some(std::fs::read(path).with_context(|| path.display().to_string())?),
+        None => None,
+    };
+    let scope = Scope { onnxruntime: args.onnxruntime, board, packing, image };
+    let images = args.data.open()?.test;
+    let images = images.head(args.count.unwrap_or(images.len()));
+    let bar = super::progress::images("verify", images.len());
+    let comparison =
+        verify_model(&bytes, &images, scope.clone(), &|count| bar.inc(count as u64)).with_context(place)?;
+    bar.set_message("near ties");
+    let stress = stress_model(&bytes, scope).with_context(place)?;
+    bar.finish_and_clear();
+    Ok((comparison, stress))
+}
+
+/// Values that differ, on images and next to ties.
+fn differing(comparison: &Comparison, stress: &Stress) -> u64 {
+    comparison.mismatches() + stress.mismatches
+}
+
+fn to_json(comparison: &Comparison, stress: &Stress) -> serde_json::Value {
+    let layers = comparison
+        .layers
+        .iter()
+        .map(|layer| json!({ "name": layer.name, "values": layer.values, "mismatches": layer.mismatches }));
+    let references = comparison.references.iter().map(|&(name, _)| name);
+    let counts = comparison.references.iter().map(|&(name, images)| (name.to_owned(), json!(images)));
+    let first = comparison.first.as_ref().or(stress.first.as_ref());
+    json!({
+        "images": comparison.images,
+        "values": comparison.values(),
+        "mismatches": differing(comparison, stress),
+        "references": references.collect::<Vec<_>>(),
+        "reference_images": counts.collect::<serde_json::Map<_, _>>(),
+        "first_difference": first.map(ToString::to_string),
+        "layers": layers.collect::<Vec<_>>(),
+        "near_ties": {
+            "layers": stress.layers, "accumulators": stress.placed, "ties": stress.ties,
+            "values": stress.values, "mismatches": stress.mismatches,
+        },
+    })
+}
+
+fn to_text(comparison: &Comparison, stress: &Stress) -> String {
+    let mut table = Table::new(&["layer", "values", "differ"]);
+    for layer in &comparison.layers {
+        table.row([layer.name.clone(), layer.values.to_string(), layer.mismatches.to_string()]);
+    }
+    let counts: Vec<String> =
+        comparison.references.iter().map(|(name, images)| format!("{name} ({images} images)")).collect();
+    let verdict = |mismatches: u64, first: &Option<Difference>| match first {
+        None => "equal, every value".to_owned(),
+        Some(first) => format!("DIFFERENT: {mismatches} values; the first is\n{first}"),
+    };
+    format!(
+        "{table}\n{}: {}\nnear ties: {} accumulators next to rounding boundaries of {} layers, {} of them ties, \
+         {} values: {}\n",
+        counts.join(", "),
+        verdict(comparison.mismatches(), &comparison.first),
+        stress.placed,
+        stress.layers,
+        stress.ties,
+        stress.values,
+        verdict(stress.mismatches, &stress.first)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a runner that rounds one value wrongly would leave behind.
+    #[test]
+    fn a_difference_next_to_a_tie_counts_as_one() {
+        let comparison = Comparison { images: 1, references: vec![], layers: vec![], first: None };
+        let difference = Difference {
+            image: 0,
+            layer: "conv1".into(),
+            position: [0, 1, 2],
+            found: [("engine", 3), ("tract", 4)],
+            expected: 4,
+            behind: Some((896, 256, 0)),
+        };
+        let stress = Stress { mismatches: 1, first: Some(difference), ..Stress::default() };
+        let json = to_json(&comparison, &stress);
+        assert_eq!(json["mismatches"], 1);
+        let first = json["first_difference"].as_str().unwrap();
+        assert!(
+            first.contains("`conv1`, row 0, column 1, channel 2: engine says 3, tract says 4"),
+            "{first}"
+        );
+        assert!(first.contains("round(896 * 256 / 65536 = 3.500000)"), "{first}");
+        assert!(to_text(&comparison, &stress).contains("DIFFERENT: 1 values"));
+    }
+}

@@ -1,0 +1,251 @@
+//! Everything in sequence: images in, a classifier proved and running on an emulated board out.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use goldcrest_board::emulator::{self, Emulator};
+use goldcrest_board::firmware;
+use goldcrest_board::payload::Payload;
+use goldcrest_board::table::Board;
+use goldcrest_data::{Dataset, Options as DatasetOptions, Spec, Split};
+use goldcrest_onnx::Model;
+use goldcrest_prove::calibrate::quantize_model;
+use goldcrest_prove::emulated::evaluate;
+use goldcrest_prove::evaluate::{Evaluation, load, logits};
+use goldcrest_prove::runtime;
+use goldcrest_prove::verify::{Scope, verify_model};
+use goldcrest_quantize::pack::PackOptions;
+use goldcrest_train::architecture;
+use goldcrest_train::training::recipe::Options as RecipeOptions;
+use goldcrest_train::training::run::{Existing, Run, write_atomically};
+use goldcrest_train::training::{self, Progress};
+use serde::Serialize;
+
+/// The longest wait for a first download before the demo takes the built-in data.
+const PATIENCE: Duration = Duration::from_secs(5);
+const CALIBRATION_IMAGES: usize = 500;
+const ONNX_RUNTIME_IMAGES: usize = 1000;
+const GOLDEN_VECTORS: usize = 2;
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which images; without it CIFAR-10 where it is at hand, else the built-in signs.
+    pub data: Option<Spec>,
+    /// Folder of the run; a run that it holds is replaced.
+    pub out: PathBuf,
+    /// Passes over the training images; without it, enough for the data.
+    pub epochs: Option<usize>,
+    /// The board to emulate.
+    pub board: &'static Board,
+    /// Test images that the board classifies and whose layers it shows.
+    pub board_images: usize,
+}
+
+/// What came out: the content of `summary.json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// The data set's name.
+    pub dataset: String,
+    /// Training images.
+    pub train_images: usize,
+    /// Passes over them.
+    pub epochs: usize,
+    /// Share of the test images that the float model classifies right.
+    pub float_accuracy: f64,
+    /// The same of the int8 model.
+    pub int8_accuracy: f64,
+    /// Images that tract and the engine computed.
+    pub verified_images: usize,
+    /// Values compared, over all layers of all images.
+    pub verified_values: u64,
+    /// Values on which two runners differ, the emulated board included.
+    pub mismatches: u64,
+    /// The emulated board.
+    pub emulated_board: String,
+    /// Images that it classified.
+    pub emulated_images: usize,
+    /// Its logits that differ from the host's.
+    pub emulated_mismatches: u64,
+    /// Mean over the emulated images.
+    pub instructions_per_inference: u64,
+    /// RAM for activations.
+    pub arena_bytes: u32,
+    /// Flash for the firmware without the model.
+    pub firmware_flash_bytes: u64,
+    /// Flash for the model.
+    pub image_bytes: u64,
+    /// Time of each stage.
+    pub seconds: BTreeMap<&'static str, f64>,
+}
+
+/// Who hears how far the demo is.
+pub trait Observer {
+    /// A stage starts; `what` says what it does.
+    fn stage(&mut self, what: &str);
+    /// Training goes on.
+    fn training(&mut self, progress: Progress);
+    /// A stage starts to go through so many images.
+    fn images(&mut self, count: usize) -> Box<dyn Fn(usize) + Sync>;
+}
+
+/// Runs all stages. The folder then holds the run of the training, `model.int8.onnx`, `model.gci` and
+/// `summary.json`. Setting `stop` ends it cleanly during training.
+///
+/// # Errors
+/// When a stage fails; the files of the stages before it stay.
+pub fn run(options: &Options, stop: &AtomicBool, observer: &mut dyn Observer) -> anyhow::Result<Summary> {
+    let mut seconds = BTreeMap::new();
+    runtime::load(&runtime::Choice::default())?;
+
+    let started = Instant::now();
+    observer.stage("data");
+    let (dataset, spec) = open(options.data.as_ref(), observer)?;
+    observer.stage(&format!(
+        "data: {}, {} training and {} test images of {}",
+        dataset.name,
+        dataset.train.len(),
+        dataset.test.len(),
+        dataset.shape
+    ));
+    seconds.insert("data", started.elapsed().as_secs_f64());
+
+    let started = Instant::now();
+    let recipe = recipe(&spec, options.epochs).resolve()?;
+    observer.stage(&format!("train: LeNet-5, {} epochs", recipe.epochs));
+    let network = architecture::load("lenet5")?.build(dataset.shape, dataset.classes.len(), recipe.seed)?;
+    let folder = Run::open(&options.out, Existing::Replace)?;
+    let trained = training::train(
+        &network,
+        &dataset,
+        &recipe,
+        &folder,
+        &training::Setup::default(),
+        stop,
+        &mut |progress| observer.training(progress),
+    )?;
+    ensure!(!trained.stopped, "stopped during training; {} holds what was done", options.out.display());
+    seconds.insert("train", started.elapsed().as_secs_f64());
+
+    let started = Instant::now();
+    let float = Model::read(&trained.model)?;
+    let float_accuracy = accuracy(&float, &dataset, "eval: the float model", observer)?;
+    seconds.insert("eval", started.elapsed().as_secs_f64());
+
+    let started = Instant::now();
+    let calibration = dataset.train.sample(CALIBRATION_IMAGES, recipe.seed);
+    observer.stage(&format!("quantize: int8, {} calibration images", calibration.len()));
+    let done = observer.images(calibration.len());
+    let quantized = quantize_model(&float, &calibration, &Default::default(), &*done)?;
+    drop(done);
+    let file = options.out.join("model.int8.onnx");
+    let onnx = quantized.onnx.encode();
+    write_atomically(&file, &onnx).with_context(|| file.display().to_string())?;
+    let int8_accuracy = accuracy(&quantized.onnx, &dataset, "eval: the int8 model", observer)?;
+    seconds.insert("quantize", started.elapsed().as_secs_f64());
+
+    let started = Instant::now();
+    observer.stage(&format!(
+        "verify: every layer in tract, ONNX Runtime and the engine, and on {} for {} images",
+        options.board.name,
+        options.board_images.min(dataset.test.len())
+    ));
+    let board = Some((options.board, options.board_images));
+    let scope =
+        Scope { onnxruntime: ONNX_RUNTIME_IMAGES, board, packing: PackOptions::default(), image: None };
+    let done = observer.images(dataset.test.len());
+    let comparison = verify_model(&onnx, &dataset.test, scope, &*done)?;
+    drop(done);
+    if let Some(first) = &comparison.first {
+        observer.stage(&format!("verify: DIFFERENT, first at {first}"));
+    }
+    seconds.insert("verify", started.elapsed().as_secs_f64());
+
+    let started = Instant::now();
+    observer.stage("pack: the device image");
+    let images = dataset.test.head(options.board_images);
+    let golden = (0..images.len().min(GOLDEN_VECTORS)).map(|index| images.image(index).to_vec()).collect();
+    let packing = PackOptions { family: options.board.family, golden, ..PackOptions::default() };
+    let payload = Payload::pack(&quantized.model, &packing)?;
+    let file = options.out.join("model.gci");
+    write_atomically(&file, &payload.bytes).with_context(|| file.display().to_string())?;
+    seconds.insert("pack", started.elapsed().as_secs_f64());
+
+    let started = Instant::now();
+    observer.stage(&format!("emulate: {} images on {}", images.len(), options.board.name));
+    let firmware = firmware::build(options.board)?;
+    let mut emulator = Emulator::boot(options.board, firmware, &payload.bytes, emulator::Options::default())?;
+    let done = observer.images(images.len());
+    let emulated = evaluate(&mut emulator, &payload, &images, false, &mut || done(1))?;
+    drop(done);
+    seconds.insert("emulate", started.elapsed().as_secs_f64());
+
+    let summary = Summary {
+        dataset: dataset.name,
+        train_images: dataset.train.len(),
+        epochs: trained.epochs.len(),
+        float_accuracy,
+        int8_accuracy,
+        verified_images: comparison.images,
+        verified_values: comparison.values(),
+        mismatches: comparison.mismatches(),
+        emulated_board: emulated.board,
+        emulated_images: emulated.images,
+        emulated_mismatches: emulated.mismatches + emulated.self_test_failures as u64,
+        instructions_per_inference: emulated.instructions_per_inference,
+        arena_bytes: emulated.arena_bytes,
+        firmware_flash_bytes: emulated.firmware_bytes,
+        image_bytes: emulated.image_bytes,
+        seconds,
+    };
+    let file = options.out.join("summary.json");
+    let mut json = serde_json::to_vec_pretty(&summary)?;
+    json.push(b'\n');
+    write_atomically(&file, &json).with_context(|| file.display().to_string())?;
+    Ok(summary)
+}
+
+/// The data asked for; else CIFAR-10 when it is cached or arrives soon; else the built-in signs.
+fn open(data: Option<&Spec>, observer: &mut dyn Observer) -> anyhow::Result<(Dataset, Spec)> {
+    let options = DatasetOptions { progress: true, ..DatasetOptions::default() };
+    if let Some(spec) = data {
+        return Ok((Dataset::open(spec, &options)?, spec.clone()));
+    }
+    match Dataset::open(&Spec::Cifar10, &DatasetOptions { patience: Some(PATIENCE), ..options.clone() }) {
+        Ok(dataset) => Ok((dataset, Spec::Cifar10)),
+        Err(error) => {
+            observer.stage(&format!("data: no CIFAR-10 ({error}), so the built-in signs"));
+            let glyphs: Spec = "glyphs".parse()?;
+            Ok((Dataset::open(&glyphs, &options)?, glyphs))
+        }
+    }
+}
+
+/// A short recipe. The built-in signs are not mirrored: that would make other signs of some.
+fn recipe(data: &Spec, epochs: Option<usize>) -> RecipeOptions {
+    let augment = if matches!(data, Spec::Glyphs { .. }) { "none" } else { "flip" };
+    RecipeOptions {
+        epochs: Some(epochs.unwrap_or(12)),
+        learning_rate: Some(0.02),
+        momentum: Some(0.9),
+        schedule: Some(training::schedule::Shape::OneCycle),
+        augment: Some(augment.into()),
+        ..RecipeOptions::default()
+    }
+}
+
+fn accuracy(
+    model: &Model,
+    dataset: &Dataset,
+    what: &str,
+    observer: &mut dyn Observer,
+) -> anyhow::Result<f64> {
+    observer.stage(what);
+    let images: &Split = &dataset.test;
+    let done = observer.images(images.len());
+    let logits = logits(&*load(model)?, images, &*done)?;
+    Ok(Evaluation::of(&logits, images.labels(), dataset.classes.len()).accuracy)
+}

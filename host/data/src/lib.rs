@@ -1,0 +1,212 @@
+#![doc = include_str!("../README.md")]
+#![deny(unsafe_code)]
+
+mod archive;
+pub mod augment;
+mod batches;
+mod cache;
+mod cifar_binary;
+mod decode;
+pub mod download;
+mod error;
+mod folder;
+pub mod glyphs;
+mod layout;
+pub mod normalization;
+pub mod picture;
+mod progress;
+pub mod random;
+mod spec;
+mod split;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use goldcrest_engine::shape::Shape;
+use rayon::prelude::*;
+
+pub use augment::{AugmentRecipe, RecipeError};
+pub use batches::{Batch, BatchOptions, Batches};
+pub use cache::{CACHE_VARIABLE, cache_folder};
+pub use error::DatasetError;
+pub use normalization::Normalization;
+pub use spec::{Spec, SpecError};
+pub use split::Split;
+
+/// The longest side images can be resized to.
+const MAX_SIDE: usize = 4096;
+
+/// Labelled images in memory, for training and for testing.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// For people: the file name of the source, and how the test images were chosen if the source
+    /// does not say.
+    pub name: String,
+    /// The names of the classes; a label is a position in this list.
+    pub classes: Vec<String>,
+    /// Height, width and channels (3: RGB, 1: gray) of every image.
+    pub shape: Shape,
+    /// Images to train on.
+    pub train: Split,
+    /// Images to test with.
+    pub test: Split,
+}
+
+/// How to open a data set.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// For what is drawn at random: the pictures of `glyphs`. Never changes which images of a
+    /// folder are test images.
+    pub seed: u64,
+    /// Rows and columns every image is resized to; without it, all images must have one size.
+    pub resize: Option<[usize; 2]>,
+    /// Show progress bars and remarks on standard error.
+    pub progress: bool,
+    /// Most bytes of pixels to hold in memory, and most bytes an archive may expand to.
+    pub memory_limit: u64,
+    /// Where decoded images and downloads are kept.
+    pub cache: Cache,
+    /// The most time a download may take; what has arrived by then is kept for the next time.
+    pub patience: Option<Duration>,
+}
+
+/// Where decoded images and downloads are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Cache {
+    /// In the user's cache folder.
+    #[default]
+    User,
+    /// In this folder.
+    Folder(PathBuf),
+    /// Decode every time. Downloads still go to the user's cache folder.
+    Off,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            resize: None,
+            progress: false,
+            memory_limit: 8 << 30,
+            cache: Cache::User,
+            patience: None,
+        }
+    }
+}
+
+impl Dataset {
+    /// Opens a data set and decodes all its images.
+    ///
+    /// # Errors
+    ///
+    /// [`DatasetError`], when files are missing, broken, of different sizes or not laid out as
+    /// expected.
+    pub fn open(spec: &Spec, options: &Options) -> Result<Self, DatasetError> {
+        if let Some(size) = options.resize
+            && size.iter().any(|side| !(1..=MAX_SIDE).contains(side))
+        {
+            return Err(DatasetError::Resize { size, most: MAX_SIDE });
+        }
+        match spec {
+            Spec::Glyphs { train, test } => resized(glyphs::draw(*train, *test, options.seed), options),
+            Spec::Cifar10 => {
+                let path = download::fetch(&download::cifar10(), options)?;
+                Ok(Self { name: "cifar10".to_owned(), ..open_archive(&path, options)? })
+            }
+            Spec::Path(path) => {
+                let found = fs::metadata(path).map_err(DatasetError::io(path))?;
+                if found.is_dir() { open_folder(path, options) } else { open_archive(path, options) }
+            }
+        }
+    }
+}
+
+fn open_folder(path: &Path, options: &Options) -> Result<Dataset, DatasetError> {
+    let (place, name) = (path.display().to_string(), name_of(path));
+    if let Some(files) = cifar_binary::read_folder(path)? {
+        return resized(cifar_binary::assemble(&place, name, files)?, options);
+    }
+    let arranged = folder::layout(path)?.arrange()?;
+    let name = announce(name, arranged.invented_test, options);
+    let files = arranged.train.iter().chain(&arranged.test).map(|one| one.locator.as_path());
+    kept(cache::Slot::new(path, files, options), options, || decode::decode(&place, name, &arranged, options))
+}
+
+fn open_archive(path: &Path, options: &Options) -> Result<Dataset, DatasetError> {
+    kept(cache::Slot::new(path, [path], options), options, || decode_archive(path, options))
+}
+
+/// What the cache has, else what `decode` makes, for the cache too.
+fn kept(
+    slot: Option<cache::Slot>,
+    options: &Options,
+    decode: impl FnOnce() -> Result<Dataset, DatasetError>,
+) -> Result<Dataset, DatasetError> {
+    if let Some(dataset) = slot.as_ref().and_then(|slot| slot.load(options)) {
+        return Ok(dataset);
+    }
+    let dataset = decode()?;
+    if let Some(slot) = slot {
+        slot.store(&dataset, options);
+    }
+    Ok(dataset)
+}
+
+fn decode_archive(path: &Path, options: &Options) -> Result<Dataset, DatasetError> {
+    let (place, name) = (path.display().to_string(), name_of(path));
+    let archive = archive::Archive::read(path, options.memory_limit)?;
+    match archive.contents() {
+        archive::Contents::Cifar(files) => resized(cifar_binary::assemble(&place, name, files)?, options),
+        archive::Contents::Pictures(layout) => {
+            let arranged = layout.arrange().map_err(|error| match error {
+                DatasetError::NoImages { place, .. } => {
+                    DatasetError::NoImages { place, hint: archive.hint().to_owned() }
+                }
+                other => other,
+            })?;
+            let name = announce(name, arranged.invented_test, options);
+            decode::decode(&place, name, &arranged, options)
+        }
+    }
+}
+
+/// A test part that the source did not name is said aloud, in the name and on the terminal.
+fn announce(name: String, invented_test: bool, options: &Options) -> String {
+    if !invented_test {
+        return name;
+    }
+    if options.progress {
+        eprintln!("{name}: no test folder; a fifth of the images of each class is set aside for testing");
+    }
+    format!("{name} (80/20 split)")
+}
+
+/// `photos` for `a/photos`, `a/photos.tar` and `a/photos.tar.gz`.
+fn name_of(path: &Path) -> String {
+    let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let name = full.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let name = name.replace(char::is_control, "\u{fffd}");
+    let stem = [".tar.gz", ".tgz", ".tar"].iter().find_map(|end| name.strip_suffix(end));
+    stem.unwrap_or(&name).to_owned()
+}
+
+/// Resizes the images of a source that brings its own size.
+fn resized(dataset: Dataset, options: &Options) -> Result<Dataset, DatasetError> {
+    let Some(size) = options.resize else { return Ok(dataset) };
+    let shape = Shape::new(size[0], size[1], dataset.shape.channels);
+    decode::check_memory(&dataset.name, dataset.train.len() + dataset.test.len(), shape, options)?;
+    let split = |split: &Split| {
+        let mut pixels = vec![0; split.len() * shape.len()];
+        pixels.par_chunks_exact_mut(shape.len()).enumerate().for_each(|(index, to)| {
+            decode::resize(split.image(index), split.shape(), to, size);
+        });
+        Split::new(shape, pixels, split.labels().to_vec())
+    };
+    Ok(Dataset { train: split(&dataset.train), test: split(&dataset.test), shape, ..dataset })
+}

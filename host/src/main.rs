@@ -1,9 +1,0 @@
-//! The `goldcrest` command.
-
-use std::process::ExitCode;
-
-use clap::Parser;
-
-fn main() -> ExitCode {
-    goldcrest::cli::Cli::parse().run()
-}

@@ -1,0 +1,230 @@
+//! A whole training: graphs, state and session from a network, then epochs to the end.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use goldcrest_data::{Dataset, Split};
+use goldcrest_onnx::{Model, info};
+use goldcrest_quantize::graph::{ModelInfo, Normalization};
+
+use super::api_session::ApiSession;
+use super::checkpoint::State;
+use super::error::{TrainError, write_error};
+use super::fit::check;
+use super::learner::{Job, Learner};
+use super::metrics::{self, Confusion, Epoch};
+use super::plain_session::PlainSession;
+use super::position::Position;
+use super::quantization_aware::Prepared;
+use super::recipe::Recipe;
+use super::run::{Run, write_atomically};
+use super::session::Session;
+use super::setup::Setup;
+use super::teacher::Teacher;
+use super::tensorboard::Events;
+use crate::autodiff::{self, Parameter, SessionGraph, TrainingGraph};
+
+/// What happens during a run.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// The first step is about to start, in epoch `epoch` (from 1) of `epochs` with `steps` steps each.
+    Start { epoch: usize, epochs: usize, steps: usize },
+    /// Step `step` (from 1) of the epoch is done; the rest is the epoch's so far.
+    Step { step: usize, loss: f64, accuracy: f64, samples_per_second: f64 },
+    /// An epoch is done and saved.
+    Epoch(&'a Epoch),
+}
+
+/// What came out of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// The epochs of the whole run, those before a resume included.
+    pub epochs: Vec<Epoch>,
+    /// Training was stopped before its end; the checkpoint holds all that was done.
+    pub stopped: bool,
+    /// The float model.
+    pub model: PathBuf,
+}
+
+impl Summary {
+    /// Seconds of all epochs, evaluations included.
+    pub fn seconds(&self) -> f64 {
+        self.epochs.iter().map(|epoch| epoch.seconds).sum()
+    }
+
+    /// Training images per second over all epochs, evaluations not counted.
+    pub fn samples_per_second(&self) -> f64 {
+        let slowness: f64 = self.epochs.iter().map(|epoch| 1.0 / epoch.samples_per_second).sum();
+        if slowness > 0.0 { self.epochs.len() as f64 / slowness } else { 0.0 }
+    }
+}
+
+/// Trains `model` on the data set by the recipe and keeps everything in the run's folder. When
+/// `stop` becomes true, the state is saved and training ends early.
+///
+/// # Errors
+/// See [`TrainError`]; the last checkpoint stays whole whatever happens.
+pub fn train(
+    model: &Model,
+    dataset: &Dataset,
+    recipe: &Recipe,
+    run: &Run,
+    setup: &Setup,
+    stop: &AtomicBool,
+    report: &mut dyn FnMut(Progress),
+) -> Result<Summary, TrainError> {
+    check(model, dataset)?;
+    let mut normalization = recipe.normalization(dataset.shape.channels)?;
+    let set_aside = (dataset.train.len() as f64 * f64::from(recipe.validate)).round() as usize;
+    let (train, validation) = dataset.train.divide(set_aside, recipe.seed);
+    if train.is_empty() {
+        return Err(TrainError::Empty { part: "training" });
+    }
+    let steps = train.len().div_ceil(recipe.batch);
+    let mut prepared = None;
+    let model = match recipe.qat {
+        true => {
+            prepared = Some(prepare(model, &train, dataset, &normalization, recipe.seed, run)?);
+            let (channels, classes) = (dataset.shape.channels, dataset.classes.len());
+            let model = prepared.as_ref().map_or(model, |prepared| &prepared.network);
+            normalization = info::read(&model.metadata, channels, classes)?.normalization;
+            model
+        }
+        false => model,
+    };
+
+    let options = recipe.graph_options();
+    let teacher = match &recipe.distillation {
+        Some(distillation) => Some(Teacher::load(&distillation.teacher, dataset, &normalization)?),
+        None => None,
+    };
+    let graph = match setup.uses_api()? {
+        true => Graph::Api(autodiff::training_graph(model, &options)?),
+        false => Graph::Session(autodiff::session_graph(model, &options)?),
+    };
+    let mut state = initial(graph.parameters());
+    let mut position = Position::default();
+    let mut epochs = Vec::new();
+    if run.resumes {
+        (state, position) = saved(&state, run)?;
+        epochs = metrics::truncate(&run.metrics(), position.epochs).map_err(write_error(run.metrics()))?;
+        metrics::truncate::<Confusion>(&run.confusion(), position.epochs)
+            .map_err(write_error(run.confusion()))?;
+    }
+    write_atomically(&run.recipe(), recipe.to_toml().as_bytes()).map_err(write_error(run.recipe()))?;
+    let session = graph.open(state, run, setup)?;
+    let events = Events::create(&run.events()).map_err(write_error(run.events()))?;
+    let (train, validation, model) = (&train, &validation, graph.forward_model());
+    let prepared = prepared.as_ref();
+    let job = Job { model, prepared, dataset, train, validation, recipe, run, teacher, normalization, steps };
+
+    report(Progress::Start { epoch: position.epochs + 1, epochs: recipe.epochs, steps });
+    let (save_every, saved) = (setup.save_every, Instant::now());
+    let mut learner = Learner { job, session, events, position, save_every, saved, stop, report };
+    if !run.resumes {
+        // From here on there is something to resume.
+        learner.save()?;
+    }
+    let mut stopped = false;
+    while learner.position.epochs < recipe.epochs {
+        match learner.epoch()? {
+            Some(epoch) => epochs.push(epoch),
+            None => {
+                stopped = true;
+                break;
+            }
+        }
+    }
+    let model = learner.export(run.model())?;
+    Ok(Summary { epochs, stopped, model })
+}
+
+/// The network that computes as its int8 form does: quantized once for a run, so that a resumed one has the same
+/// scales.
+fn prepare(
+    model: &Model,
+    images: &Split,
+    dataset: &Dataset,
+    normalization: &Normalization,
+    seed: u64,
+    run: &Run,
+) -> Result<Prepared, TrainError> {
+    let path = run.prepared();
+    if run.resumes {
+        return Ok(Prepared::of(Model::read(&path)?).map_err(Box::new)?);
+    }
+    let info = ModelInfo { labels: dataset.classes.clone(), normalization: normalization.clone() };
+    let prepared = Prepared::new(model, images, &info, seed).map_err(Box::new)?;
+    write_atomically(&path, &prepared.file.encode()).map_err(write_error(path))?;
+    Ok(prepared)
+}
+
+/// The graphs of a backend.
+enum Graph {
+    Api(TrainingGraph),
+    Session(SessionGraph),
+}
+
+impl Graph {
+    fn parameters(&self) -> &[Parameter] {
+        match self {
+            Self::Api(graph) => &graph.parameters,
+            Self::Session(graph) => &graph.parameters,
+        }
+    }
+
+    fn forward_model(&self) -> &Model {
+        match self {
+            Self::Api(graph) => &graph.forward_model,
+            Self::Session(graph) => &graph.forward_model,
+        }
+    }
+
+    fn open(&self, state: State, run: &Run, setup: &Setup) -> Result<Box<dyn Session>, TrainError> {
+        Ok(match self {
+            Self::Api(TrainingGraph { training_model, eval_model, .. }) => {
+                // The API reads its models from files, once.
+                let artifacts = run.artifacts()?;
+                let path = artifacts.path();
+                Box::new(ApiSession::new(path, training_model, eval_model, state, setup.threads)?)
+            }
+            Self::Session(graph) => Box::new(PlainSession::new(graph, state, setup.threads, setup.device)?),
+        })
+    }
+}
+
+fn initial(parameters: &[Parameter]) -> State {
+    let mut state = State::default();
+    for parameter in parameters {
+        let group = if parameter.is_trainable() { &mut state.trainable } else { &mut state.frozen };
+        group.insert(parameter.name.clone(), parameter.initial.clone());
+    }
+    state
+}
+
+/// The run's checkpoint, when it is of the same network as `fresh`.
+fn saved(fresh: &State, run: &Run) -> Result<(State, Position), TrainError> {
+    let path = run.checkpoint();
+    let state = State::read(&path)?;
+    let other = |problem| TrainError::OtherNetwork { path: path.clone(), problem };
+    for (kind, fresh, saved) in
+        [("trainable", &fresh.trainable, &state.trainable), ("frozen", &fresh.frozen, &state.frozen)]
+    {
+        for (name, tensor) in fresh {
+            match saved.get(name) {
+                None => return Err(other(format!("no {kind} parameter `{name}`"))),
+                Some(saved) if saved.shape != tensor.shape => {
+                    let (found, expected) = (&saved.shape, &tensor.shape);
+                    return Err(other(format!("`{name}` has shape {found:?}, expected {expected:?}")));
+                }
+                Some(_) => (),
+            }
+        }
+        if let Some(name) = saved.keys().find(|name| !fresh.contains_key(*name)) {
+            return Err(other(format!("a {kind} parameter `{name}` too many")));
+        }
+    }
+    let position = Position::of(&state).ok_or_else(|| other("it does not say how far the run was".into()))?;
+    Ok((state, position))
+}
