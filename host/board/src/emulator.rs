@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::client::{BoardInfo, Client, LinkError, Patience};
 use super::firmware::{self, BuildError, Firmware};
-use super::log::{Log, quoted};
+use super::log::{Listener, Log, quoted};
 use super::qemu::{self, ICOUNT_SHIFT, QemuError};
 use super::segment;
 use super::table::Board;
@@ -96,14 +96,20 @@ pub enum EmulatorError {
 }
 
 /// Choices about an emulation.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Show the board's logs on standard error.
-    pub echo_log: bool,
+    /// Hears each line that the board logs.
+    pub log: Listener,
     /// How long to wait for the board.
     pub patience: Patience,
     /// Puts something into the serial line: takes the board's end and gives the host's.
     pub through: Option<fn(UnixStream) -> io::Result<UnixStream>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { log: |_| (), patience: Patience::default(), through: None }
+    }
 }
 
 impl Emulator {
@@ -135,7 +141,7 @@ impl Emulator {
         let listener = UnixListener::bind(&socket).map_err(io("the serial line's socket"))?;
         listener.set_nonblocking(true).map_err(io("the serial line's socket"))?;
         let mut child = qemu::start(board, &firmware, &file, &socket)?;
-        let log = Log::new(options.echo_log);
+        let log = Log::new(options.log);
         if let Some(stdout) = child.stdout.take() {
             log.collect_defmt(&firmware.elf, stdout);
         }

@@ -13,16 +13,19 @@ use defmt_decoder::{DecodeError, Table};
 const KEPT: usize = 20;
 
 /// The last lines that a board, or its emulator, logged.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Log {
     lines: Arc<Mutex<VecDeque<String>>>,
-    echo: bool,
+    listener: Listener,
 }
 
+/// Hears each line as it comes.
+pub type Listener = fn(&str);
+
 impl Log {
-    /// An empty log; with `echo`, lines also go to standard error as they come.
-    pub fn new(echo: bool) -> Self {
-        Self { lines: Arc::default(), echo }
+    /// An empty log.
+    pub fn new(listener: Listener) -> Self {
+        Self { lines: Arc::default(), listener }
     }
 
     /// The last lines, oldest first.
@@ -31,9 +34,7 @@ impl Log {
     }
 
     fn add(&self, line: String) {
-        if self.echo {
-            eprintln!("{line}");
-        }
+        (self.listener)(&line);
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == KEPT {
             lines.pop_front();
@@ -138,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_last_lines_are_kept() {
-        let log = Log::new(false);
+        let log = Log::new(|_| ());
         let text: String = (0..KEPT + 5).map(|line| format!("line {line}\n")).collect();
         log.collect_text(std::io::Cursor::new(text)).join().unwrap();
         let tail = log.tail();
@@ -148,7 +149,7 @@ mod tests {
 
     #[test]
     fn logs_without_a_table_are_drained_and_the_reason_is_kept() {
-        let log = Log::new(false);
+        let log = Log::new(|_| ());
         let elf = tempfile::NamedTempFile::new().unwrap();
         log.collect_defmt(elf.path(), std::io::Cursor::new(vec![1; 100_000])).join().unwrap();
         assert!(log.tail()[0].contains("cannot be decoded"), "{:?}", log.tail());

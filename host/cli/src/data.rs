@@ -2,6 +2,8 @@
 
 use goldcrest_data::{Dataset, DatasetError, Options, Spec};
 
+use super::progress;
+
 /// Which images.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DataArgs {
@@ -19,7 +21,7 @@ impl DataArgs {
     /// # Errors
     /// As [`Dataset::open`].
     pub fn open(&self) -> Result<Dataset, DatasetError> {
-        let options = Options { resize: self.resize, progress: true, ..Options::default() };
+        let options = Options { resize: self.resize, progress: progress::data, ..Options::default() };
         Dataset::open(&self.data, &options)
     }
 }

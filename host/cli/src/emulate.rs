@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use goldcrest_board::emulator::{Emulator, EmulatorError, Options};
 use goldcrest_board::firmware::{Program, Recipe};
+use goldcrest_board::log::Listener;
 use goldcrest_board::{BuildError, firmware, qemu, table};
 use goldcrest_prove::emulated::{Evaluation, evaluate};
 use goldcrest_quantize::pack::PackOptions;
@@ -61,7 +62,8 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         _ => Recipe::default(),
     };
     let firmware = firmware::build_as(board, &recipe).map_err(|error| usage(error.into()))?;
-    let options = Options { echo_log: args.log, ..Options::default() };
+    let log: Listener = if args.log { |line| eprintln!("{line}") } else { |_| () };
+    let options = Options { log, ..Options::default() };
     let mut emulator = Emulator::boot(board, firmware, &payload.bytes, options).map_err(usage)?;
     let bar = progress::images("emulate", images.len());
     let evaluation = evaluate(&mut emulator, &payload, &images, args.profile, &mut || bar.inc(1));

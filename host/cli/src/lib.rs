@@ -20,6 +20,7 @@ pub mod packing;
 pub mod parts;
 mod progress;
 pub mod quantize;
+mod recipe;
 pub mod sweep;
 pub mod table;
 pub mod train;

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use goldcrest_data::Dataset;
 use goldcrest_onnx::Model;
-use goldcrest_prove::runtime::{self, Choice, Device, RuntimeError};
+use goldcrest_prove::runtime::{self, WantedDevice};
 use goldcrest_train::architecture;
 use goldcrest_train::training::metrics::Epoch;
 use goldcrest_train::training::recipe::{Options, Recipe};
@@ -18,6 +19,7 @@ use goldcrest_train::training::{self, Backend, Progress, Run, Setup, Summary};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::data::DataArgs;
+use super::recipe::RecipeArgs;
 use super::{Output, Usage};
 
 /// Train a network on labelled images
@@ -56,7 +58,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
     #[command(flatten)]
-    pub options: Options,
+    pub recipe_args: RecipeArgs,
     #[command(flatten)]
     pub machine: Machine,
 }
@@ -71,12 +73,13 @@ pub struct Machine {
     /// Longest time between two checkpoints; one is written after each epoch anyway
     #[arg(long, value_name = "MINUTES", default_value_t = 5.0)]
     pub save_every: f64,
-    /// What makes the steps
-    #[arg(long, value_enum, default_value_t)]
+    /// What makes the steps: ONNX Runtime's training API, on the processor; or plain sessions over standard operators,
+    /// on any device. `auto` takes the training API where the ONNX Runtime has it and the steps run on the processor
+    #[arg(long, default_value = "auto", value_parser = named(&Backend::ALL))]
     pub backend: Backend,
     /// Where steps are made; auto takes a GPU where there are a driver, a GPU and an ONNX Runtime for it
-    #[arg(long, value_enum, default_value_t)]
-    pub device: DeviceChoice,
+    #[arg(long, default_value = "auto", value_parser = named(&WantedDevice::ALL))]
+    pub device: WantedDevice,
     /// The ONNX Runtime library to use instead of the installed one
     #[arg(long, value_name = "PATH")]
     pub runtime: Option<PathBuf>,
@@ -88,15 +91,23 @@ impl Machine {
         let save_every = std::time::Duration::try_from_secs_f64(60.0 * self.save_every).map_err(|_| {
             Usage(format!("--save-every is {}; expected a number of minutes, 0 or more", self.save_every))
         })?;
-        let cuda = self.device.asks_for_cuda().map_err(usage)?;
-        let runtime = runtime::load(&Choice { library: self.runtime.clone(), cuda }).map_err(usage)?;
-        let device = match self.backend {
-            // The API computes on the processor: no need to look for a GPU.
-            Backend::TrainingApi if self.device == DeviceChoice::Auto => Device::Cpu,
-            _ => self.device.resolve(&runtime).map_err(usage)?,
+        // The API computes on the processor: no need to look for a GPU.
+        let wanted = match (self.backend, self.device) {
+            (Backend::TrainingApi, WantedDevice::Auto) => WantedDevice::Cpu,
+            (_, device) => device,
         };
+        let device = runtime::load_for(wanted, self.runtime.clone()).map_err(usage)?;
         Ok(Setup { backend: self.backend, device, threads: self.threads, save_every })
     }
+}
+
+/// A parser of names that stand for values.
+pub(super) fn named<T: Copy + Send + Sync + 'static>(
+    values: &'static [(&'static str, T)],
+) -> impl TypedValueParser<Value = T> {
+    let find = |name: String| values.iter().find(|(known, _)| *known == name).map(|&(_, value)| value);
+    PossibleValuesParser::new(values.iter().map(|(name, _)| *name))
+        .try_map(move |name| find(name).ok_or("not among the possible values"))
 }
 
 /// What to do with a folder that may hold a run.
@@ -105,47 +116,6 @@ pub(super) fn existing(resume: bool, overwrite: bool) -> Existing {
         (true, _) => Existing::Resume,
         (_, true) => Existing::Replace,
         _ => Existing::Refuse,
-    }
-}
-
-/// The device as the command line names it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum DeviceChoice {
-    #[default]
-    Auto,
-    Cpu,
-    Cuda,
-}
-
-impl DeviceChoice {
-    /// Whether to load the ONNX Runtime for GPUs; an error when a GPU is asked for and there is none.
-    fn asks_for_cuda(self) -> Result<bool, RuntimeError> {
-        match self {
-            Self::Cpu => Ok(false),
-            Self::Cuda => runtime::probe_cuda().map(|_| true),
-            Self::Auto => {
-                let gpu = Choice { cuda: true, ..Choice::default() };
-                Ok(runtime::probe_cuda().is_ok() && runtime::find(&gpu).is_ok())
-            }
-        }
-    }
-
-    /// The device; an error says what is missing for it.
-    fn resolve(self, runtime: &runtime::Info) -> Result<Device, RuntimeError> {
-        let cuda = || -> Result<Device, RuntimeError> {
-            runtime::probe_cuda()?;
-            match runtime::has_cuda() {
-                true => Ok(Device::Cuda),
-                false => {
-                    Err(RuntimeError::NoCuda { path: runtime.path.clone(), version: runtime.version.clone() })
-                }
-            }
-        };
-        match self {
-            Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda => cuda(),
-            Self::Auto => Ok(cuda().unwrap_or_default()),
-        }
     }
 }
 
@@ -188,7 +158,7 @@ pub(super) fn usage(error: impl std::error::Error) -> Usage {
 }
 
 fn recipe(args: &Args, network: &Network) -> Result<Recipe, training::recipe::RecipeError> {
-    let mut options = args.options.clone();
+    let mut options = args.recipe_args.options.clone();
     if let Some(path) = &args.recipe {
         options = options.or(Options::read(path)?);
     }

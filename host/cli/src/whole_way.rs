@@ -210,7 +210,7 @@ pub fn run(options: &Options, stop: &AtomicBool, observer: &mut dyn Observer) ->
 
 /// The data asked for; else CIFAR-10 when it is cached or arrives soon; else the built-in signs.
 fn open(data: Option<&Spec>, observer: &mut dyn Observer) -> anyhow::Result<(Dataset, Spec)> {
-    let options = DatasetOptions { progress: true, ..DatasetOptions::default() };
+    let options = DatasetOptions { progress: crate::progress::data, ..DatasetOptions::default() };
     if let Some(spec) = data {
         return Ok((Dataset::open(spec, &options)?, spec.clone()));
     }

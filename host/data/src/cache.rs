@@ -26,7 +26,7 @@ use goldcrest_engine::shape::Shape;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Cache, Dataset, Options, Split};
+use super::{Cache, Dataset, Event, Options, Split};
 
 /// The environment variable that moves the cache folder.
 pub const CACHE_VARIABLE: &str = "GOLDCREST_CACHE";
@@ -97,8 +97,9 @@ impl Slot {
         match self.read() {
             Ok(dataset) => dataset,
             Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound && options.progress {
-                    eprintln!("{}: damaged cache ({error}); decoding again", self.file.display());
+                if error.kind() != io::ErrorKind::NotFound {
+                    let remark = format!("{}: damaged cache ({error}); decoding again", self.file.display());
+                    (options.progress)(&Event::Remark(&remark));
                 }
                 None
             }
@@ -170,10 +171,9 @@ impl Slot {
         if dataset.train.pixels().len() + dataset.test.pixels().len() < WORTH_KEEPING {
             return;
         }
-        if let Err(error) = self.write(dataset)
-            && options.progress
-        {
-            eprintln!("{}: cannot keep the decoded images: {error}", self.file.display());
+        if let Err(error) = self.write(dataset) {
+            let remark = format!("{}: cannot keep the decoded images: {error}", self.file.display());
+            (options.progress)(&Event::Remark(&remark));
         }
     }
 

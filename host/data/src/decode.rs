@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use goldcrest_engine::shape::Shape;
 use image::imageops::{self, FilterType};
@@ -14,7 +15,7 @@ use super::{
     Dataset, Options, Split,
     error::DatasetError,
     layout::{Arranged, Labelled},
-    progress,
+    progress::{Event, Unit},
 };
 
 /// The largest picture taken: enough for a camera, too little to exhaust memory.
@@ -55,7 +56,8 @@ pub(super) fn decode<L: Bytes>(
     let shape = Shape::new(size[0], size[1], 3);
     check_memory(place, all.len(), shape, options)?;
 
-    let bar = progress::count(options, "decoding", all.len());
+    let done = AtomicU64::new(0);
+    (options.progress)(&Event::Begin { what: "decoding", length: all.len() as u64, unit: Unit::Images });
     let mut pixels = vec![0; all.len() * shape.len()];
     let outcomes: Vec<Result<Tone, DatasetError>> = pixels
         .par_chunks_exact_mut(shape.len())
@@ -74,11 +76,11 @@ pub(super) fn decode<L: Bytes>(
                 }
                 opened.write(to, size)
             });
-            bar.inc(1);
+            (options.progress)(&Event::At(1 + done.fetch_add(1, Ordering::Relaxed)));
             outcome
         })
         .collect();
-    bar.finish_and_clear();
+    (options.progress)(&Event::End);
 
     let gray = outcomes.iter().all(|outcome| matches!(outcome, Ok(Tone::Gray)));
     let failures = outcomes.iter().filter(|outcome| outcome.is_err()).count();

@@ -13,7 +13,12 @@ use std::{
 use sha2::{Digest, Sha256};
 use ureq::{Agent, Body, http::Response};
 
-use super::{Cache, Options, cache::hex, error::DatasetError, progress};
+use super::{
+    Cache, Options,
+    cache::hex,
+    error::DatasetError,
+    progress::{Event, Progress, Unit},
+};
 
 /// A file to fetch.
 #[derive(Clone, Debug)]
@@ -114,7 +119,13 @@ struct Transfer<'a> {
     part: &'a Path,
     agent: Agent,
     deadline: Option<(Instant, Duration)>,
-    bar: indicatif::ProgressBar,
+    progress: Progress,
+}
+
+impl Drop for Transfer<'_> {
+    fn drop(&mut self) {
+        (self.progress)(&Event::End);
+    }
 }
 
 /// Why a connection ended before the file did.
@@ -137,8 +148,9 @@ impl<'a> Transfer<'a> {
             .build()
             .into();
         let deadline = options.patience.map(|patience| (Instant::now() + patience, patience));
-        let bar = progress::bytes(options.progress, "downloading", remote.bytes);
-        Self { remote, part, agent, deadline, bar }
+        let progress = options.progress;
+        progress(&Event::Begin { what: "downloading", length: remote.bytes, unit: Unit::Bytes });
+        Self { remote, part, agent, deadline, progress }
     }
 
     /// Fetches what is missing.
@@ -147,7 +159,6 @@ impl<'a> Transfer<'a> {
         loop {
             let have = file.seek(SeekFrom::End(0)).map_err(DatasetError::io(self.part))?;
             if have == self.remote.bytes {
-                self.bar.finish_and_clear();
                 return Ok(());
             }
             let outcome = if have > self.remote.bytes {
@@ -214,7 +225,7 @@ impl<'a> Transfer<'a> {
             status => return Err(Stop::Fatal(self.failed(format!("the server answered {status}"), have))),
         };
         file.seek(SeekFrom::Start(have)).map_err(|error| self.disk(error))?;
-        self.bar.set_position(have);
+        (self.progress)(&Event::At(have));
         let mut body = response.into_body().into_with_config().limit(u64::MAX).reader();
         let (mut buffer, mut at) = (vec![0; 64 << 10], have);
         loop {
@@ -229,7 +240,7 @@ impl<'a> Transfer<'a> {
                 return Err(Stop::Fatal(self.failed(reason, 0)));
             }
             file.write_all(&buffer[..count]).map_err(|error| self.disk(error))?;
-            self.bar.set_position(at);
+            (self.progress)(&Event::At(at));
             if self.is_late() {
                 return Err(Stop::Broken("out of time".to_owned()));
             }

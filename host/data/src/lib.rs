@@ -14,7 +14,7 @@ pub mod glyphs;
 mod layout;
 pub mod normalization;
 pub mod picture;
-mod progress;
+pub mod progress;
 pub mod random;
 mod spec;
 mod split;
@@ -35,6 +35,7 @@ pub use batches::{Batch, BatchOptions, Batches};
 pub use cache::{CACHE_VARIABLE, cache_folder};
 pub use error::DatasetError;
 pub use normalization::Normalization;
+pub use progress::{Event, Progress};
 pub use spec::{Spec, SpecError};
 pub use split::Split;
 
@@ -65,8 +66,8 @@ pub struct Options {
     pub seed: u64,
     /// Rows and columns every image is resized to; without it, all images must have one size.
     pub resize: Option<[usize; 2]>,
-    /// Show progress bars and remarks on standard error.
-    pub progress: bool,
+    /// Hears of slow steps and remarks.
+    pub progress: Progress,
     /// Most bytes of pixels to hold in memory, and most bytes an archive may expand to.
     pub memory_limit: u64,
     /// Where decoded images and downloads are kept.
@@ -92,7 +93,7 @@ impl Default for Options {
         Self {
             seed: 0,
             resize: None,
-            progress: false,
+            progress: |_| (),
             memory_limit: 8 << 30,
             cache: Cache::User,
             patience: None,
@@ -181,9 +182,9 @@ fn announce(name: String, invented_test: bool, options: &Options) -> String {
     if !invented_test {
         return name;
     }
-    if options.progress {
-        eprintln!("{name}: no test folder; a fifth of the images of each class is set aside for testing");
-    }
+    let remark =
+        format!("{name}: no test folder; a fifth of the images of each class is set aside for testing");
+    (options.progress)(&Event::Remark(&remark));
     format!("{name} (80/20 split)")
 }
 

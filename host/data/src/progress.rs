@@ -1,23 +1,34 @@
-//! Progress bars of slow steps, on standard error.
+//! What slow steps tell while they run.
 
-use indicatif::{ProgressBar, ProgressStyle};
+/// Hears of slow steps, from any thread; the default of [`Options`](super::Options) listens to nothing.
+pub type Progress = fn(&Event<'_>);
 
-use super::Options;
-
-/// A bar over a number of items; hidden unless progress is wanted.
-pub(super) fn count(options: &Options, what: &'static str, length: usize) -> ProgressBar {
-    bar(options.progress, what, length as u64, "{msg} {wide_bar} {human_pos}/{human_len} {eta}")
+/// What happens in a slow step. One step runs at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A step begins.
+    Begin {
+        /// What it does, such as `decoding`.
+        what: &'static str,
+        /// How many units it takes.
+        length: u64,
+        /// What is counted.
+        unit: Unit,
+    },
+    /// So many units are done.
+    At(u64),
+    /// The step ended, well or not.
+    End,
+    /// Something worth knowing, in one line.
+    Remark(&'a str),
 }
 
-/// A bar over a number of bytes.
-pub(super) fn bytes(visible: bool, what: &'static str, length: u64) -> ProgressBar {
-    bar(visible, what, length, "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
-}
-
-fn bar(visible: bool, what: &'static str, length: u64, template: &str) -> ProgressBar {
-    if !visible {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(length).with_style(style).with_message(what)
+/// What a step counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Images.
+    Images,
+    /// Bytes.
+    Bytes,
 }

@@ -3,7 +3,7 @@
 
 use std::ffi::c_int;
 
-use super::RuntimeError;
+use super::{Choice, Info, RuntimeError};
 
 /// The driver's library.
 const DRIVER: &str = "libcuda.so.1";
@@ -16,6 +16,53 @@ pub enum Device {
     Cpu,
     /// The first GPU of the CUDA driver.
     Cuda,
+}
+
+/// The device that a person asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WantedDevice {
+    /// A GPU where there are a driver, a GPU and an ONNX Runtime for it; else the processor.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The first GPU of the CUDA driver.
+    Cuda,
+}
+
+impl WantedDevice {
+    /// Every choice and its name.
+    pub const ALL: [(&str, Self); 3] = [("auto", Self::Auto), ("cpu", Self::Cpu), ("cuda", Self::Cuda)];
+
+    /// Whether to load the ONNX Runtime for GPUs; an error when a GPU is asked for and there is none.
+    pub(super) fn needs_cuda(self) -> Result<bool, RuntimeError> {
+        match self {
+            Self::Cpu => Ok(false),
+            Self::Cuda => probe().map(|_| true),
+            Self::Auto => {
+                let gpu = Choice { cuda: true, ..Choice::default() };
+                Ok(probe().is_ok() && super::find(&gpu).is_ok())
+            }
+        }
+    }
+
+    /// The device in a loaded runtime; an error says what is missing for it.
+    pub(super) fn resolve(self, runtime: &Info) -> Result<Device, RuntimeError> {
+        let cuda = || -> Result<Device, RuntimeError> {
+            probe()?;
+            match super::has_cuda() {
+                true => Ok(Device::Cuda),
+                false => {
+                    Err(RuntimeError::NoCuda { path: runtime.path.clone(), version: runtime.version.clone() })
+                }
+            }
+        };
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda => cuda(),
+            Self::Auto => Ok(cuda().unwrap_or_default()),
+        }
+    }
 }
 
 /// The number of GPUs; an error when there is no driver or no GPU.

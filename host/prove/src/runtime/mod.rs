@@ -26,7 +26,7 @@ use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::builder::SessionBuilder;
 
-pub use cuda::{Device, probe as probe_cuda};
+pub use cuda::{Device, WantedDevice, probe as probe_cuda};
 pub use error::RuntimeError;
 pub use wheel::{CPU_TRAINING, CUDA_TRAINING, Package, Wheel};
 
@@ -125,6 +125,15 @@ pub fn install_cuda(progress: &mut dyn FnMut(&str)) -> Result<PathBuf, RuntimeEr
     let cache = cache_dir()?;
     cuda_libraries::install(&cache, wheel::PIP, progress)?;
     CUDA_TRAINING.install(&cache, wheel::PIP, progress)
+}
+
+/// Loads the ONNX Runtime for the wanted device, from `library` where one is named, and says where it computes.
+///
+/// # Errors
+/// When what the device needs is missing, or as [`load`].
+pub fn load_for(wanted: WantedDevice, library: Option<PathBuf>) -> Result<Device, RuntimeError> {
+    let info = load(&Choice { library, cuda: wanted.needs_cuda()? })?;
+    wanted.resolve(&info)
 }
 
 /// Loads the ONNX Runtime, once per process; later calls give the same answer. Asking for another

@@ -31,7 +31,8 @@ impl TryFrom<String> for Key {
     fn try_from(key: String) -> Result<Self, String> {
         // What decides how trials compare cannot itself be varied.
         const FIXED: [&str; 3] = ["epochs", "validate", "seed"];
-        let keys = crate::training::recipe::Options::keys();
+        let keys =
+            crate::training::recipe::KEYS.iter().map(crate::training::recipe::Key::name).collect::<Vec<_>>();
         let keys: Vec<String> = keys.into_iter().filter(|known| !FIXED.contains(&known.as_str())).collect();
         match keys.contains(&key) {
             true => Ok(Self(key)),

@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod error;
 pub mod export;
 mod fit;
+mod key;
 mod learner;
 pub mod metrics;
 pub mod optimizer;

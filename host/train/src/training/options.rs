@@ -8,96 +8,110 @@ use goldcrest_onnx::import::image_input;
 use goldcrest_onnx::{Dimension, Model, info};
 use serde::{Deserialize, Serialize};
 
+use super::key::{Key, Value};
 use super::recipe::{Distillation, Optimizer, Recipe, RecipeError};
 use super::schedule::Shape;
 use crate::sweep::Space;
 
-/// The options of a run; what is `None` was not given.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[command(next_help_heading = "Recipe")]
-pub struct Options {
-    /// Passes over the training images [default: 50]
-    #[arg(long)]
-    pub epochs: Option<usize>,
-    /// Images per step [default: 64]
-    #[arg(long)]
-    pub batch: Option<usize>,
-    /// Peak learning rate [default: 0.01]
-    #[arg(long)]
-    pub learning_rate: Option<f32>,
-    /// How gradients become steps [default: sgd]
-    #[arg(long)]
-    pub optimizer: Option<Optimizer>,
-    /// Momentum of the stochastic gradient descent [default: 0.5]
-    #[arg(long)]
-    pub momentum: Option<f32>,
-    /// Look one step ahead with the momentum (Nesterov) [default: false]
-    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
-    pub nesterov: Option<bool>,
-    /// Pull of the weights towards 0, biases and normalizations left out [default: 0]
-    #[arg(long)]
-    pub weight_decay: Option<f32>,
-    /// The pull of `sgd` does not enter its momentum (`adamw`'s never does) [default: false]
-    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
-    pub decoupled_decay: Option<bool>,
-    /// Parameters whose names begin with one of these keep their values [default: none]
-    #[arg(long, value_delimiter = ',', value_name = "PREFIX")]
-    pub freeze: Option<Vec<String>>,
-    /// Part of each label that is spread evenly over all classes [default: 0]
-    #[arg(long)]
-    pub label_smoothing: Option<f32>,
-    /// Largest norm of a step's gradients, over all parameters; 0 clips nothing [default: 0]
-    #[arg(long)]
-    pub clip_norm: Option<f32>,
-    /// Shape of the learning rate after the warm-up [default: constant]
-    #[arg(long)]
-    pub schedule: Option<Shape>,
-    /// Epochs over which the learning rate rises at the start [default: 0]
-    #[arg(long)]
-    pub warmup: Option<f32>,
-    /// Epochs between two drops of the `step` schedule [default: 10]
-    #[arg(long)]
-    pub step_every: Option<usize>,
-    /// Factor of a drop of the `step` schedule [default: 0.1]
-    #[arg(long)]
-    pub step_factor: Option<f32>,
+/// Declares the options once: name, type, default and what help says. From it come the struct, its merging, its
+/// defaults, and [`KEYS`] for a command line.
+macro_rules! options {
+    ($($(#[doc = $help:literal])+ $name:ident: $type:ty = $default:expr, $value:literal;)+) => {
+        /// The options of a run; what is `None` was not given.
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+        pub struct Options {
+            $($(#[doc = $help])+ pub $name: Option<$type>,)+
+            /// What a sweep varies.
+            #[serde(skip_serializing)]
+            pub search: Option<Space>,
+        }
+
+        impl Options {
+            /// These options, completed by `others` where they are silent.
+            pub fn or(self, others: Self) -> Self {
+                Self {
+                    $($name: self.$name.or(others.$name),)+
+                    search: self.search.or(others.search),
+                }
+            }
+
+            /// These options, completed by the defaults.
+            fn values(self) -> Values {
+                Values { $($name: self.$name.unwrap_or_else(|| $default),)+ }
+            }
+        }
+
+        /// A value for every option.
+        struct Values {
+            $($name: $type,)+
+        }
+
+        /// Every option: a key of recipe files, and a flag of the same name.
+        pub static KEYS: &[Key] = &[$(Key {
+            field: stringify!($name),
+            help: &[$($help),+],
+            value: $value,
+            default: || <$type as Value>::show(&$default),
+            parse: <$type as Value>::parse,
+            choices: <$type as Value>::CHOICES,
+        }),+];
+    };
+}
+
+options! {
+    /// Passes over the training images
+    epochs: usize = 50, "N";
+    /// Images per step
+    batch: usize = 64, "N";
+    /// Peak learning rate
+    learning_rate: f32 = 0.01, "RATE";
+    /// How gradients become steps
+    optimizer: Optimizer = Optimizer::Sgd, "NAME";
+    /// Momentum of the stochastic gradient descent
+    momentum: f32 = 0.5, "SHARE";
+    /// Look one step ahead with the momentum (Nesterov)
+    nesterov: bool = false, "BOOL";
+    /// Pull of the weights towards 0, biases and normalizations left out
+    weight_decay: f32 = 0.0, "RATE";
+    /// The pull of `sgd` does not enter its momentum (`adamw`'s never does)
+    decoupled_decay: bool = false, "BOOL";
+    /// Parameters whose names begin with one of these keep their values
+    freeze: Vec<String> = Vec::new(), "PREFIX,...";
+    /// Part of each label that is spread evenly over all classes
+    label_smoothing: f32 = 0.0, "SHARE";
+    /// Largest norm of a step's gradients, over all parameters; 0 clips nothing
+    clip_norm: f32 = 0.0, "NORM";
+    /// Shape of the learning rate after the warm-up
+    schedule: Shape = Shape::Constant, "NAME";
+    /// Epochs over which the learning rate rises at the start
+    warmup: f32 = 0.0, "EPOCHS";
+    /// Epochs between two drops of the `step` schedule
+    step_every: usize = 10, "EPOCHS";
+    /// Factor of a drop of the `step` schedule
+    step_factor: f32 = 0.1, "FACTOR";
     /// Random changes of the training images, as `flip,rotate=15,crop=4,cutout=8,jitter=0.2`,
-    /// then of whole batches, as `mixup=0.2,cutmix=1`, or `none` [default: flip,rotate=15]
-    #[arg(long, value_name = "STEPS")]
-    pub augment: Option<String>,
-    /// Mean that is subtracted per channel, of pixels in 0..1; one value stands for all channels [default: 0.5]
-    #[arg(long, value_delimiter = ',')]
-    pub mean: Option<Vec<f32>>,
-    /// Standard deviation that is divided by per channel [default: 0.5]
-    #[arg(long, value_delimiter = ',')]
-    pub std: Option<Vec<f32>>,
-    /// Share of the training images set aside to choose best.onnx by, in place of the test images [default: 0]
-    #[arg(long, value_name = "SHARE")]
-    pub validate: Option<f32>,
+    /// then of whole batches, as `mixup=0.2,cutmix=1`, or `none`
+    augment: String = "flip,rotate=15".to_owned(), "STEPS";
+    /// Mean that is subtracted per channel, of pixels in 0..1; one value stands for all channels
+    mean: Vec<f32> = vec![0.5], "MEAN,...";
+    /// Standard deviation that is divided by per channel
+    std: Vec<f32> = vec![0.5], "STD,...";
+    /// Share of the training images set aside to choose best.onnx by, in place of the test images
+    validate: f32 = 0.0, "SHARE";
     /// Keep a running mean of the weights, of which a step keeps this share, and evaluate and export that; 0 keeps
-    /// none [default: 0]
-    #[arg(long, value_name = "SHARE")]
-    pub ema: Option<f32>,
-    /// A trained ONNX model of the same classes whose logits are learned too [default: none]
-    #[arg(long, value_name = "MODEL")]
-    pub teacher: Option<PathBuf>,
-    /// Share of the teacher in the loss; the labels have the rest [default: 0.5]
-    #[arg(long, value_name = "SHARE")]
-    pub distill_weight: Option<f32>,
-    /// Softens the probabilities of teacher and student before they are compared [default: 4]
-    #[arg(long)]
-    pub temperature: Option<f32>,
-    /// Compute what the int8 model will; fine-tunes a trained ONNX model [default: false]
-    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
-    pub qat: Option<bool>,
-    /// What `goldcrest sweep` varies.
-    #[arg(skip)]
-    #[serde(skip_serializing)]
-    pub search: Option<Space>,
-    /// Seed of the weights, the order of the images and their augmentation [default: 0]
-    #[arg(long)]
-    pub seed: Option<u64>,
+    /// none
+    ema: f32 = 0.0, "SHARE";
+    /// A trained ONNX model of the same classes whose logits are learned too
+    teacher: PathBuf = PathBuf::new(), "MODEL";
+    /// Share of the teacher in the loss; the labels have the rest
+    distill_weight: f32 = 0.5, "SHARE";
+    /// Softens the probabilities of teacher and student before they are compared
+    temperature: f32 = 4.0, "T";
+    /// Compute what the int8 model will; fine-tunes a trained ONNX model
+    qat: bool = false, "BOOL";
+    /// Seed of the weights, the order of the images and their augmentation
+    seed: u64 = 0, "N";
 }
 
 /// Recipes that come with Goldcrest, by name.
@@ -138,44 +152,6 @@ impl Options {
         table.clone().try_into().map_err(|source| RecipeError::Table { source })
     }
 
-    /// The keys of all options.
-    pub fn keys() -> Vec<String> {
-        let command = <Self as clap::Args>::augment_args(clap::Command::new(""));
-        command.get_arguments().filter_map(|option| option.get_long().map(str::to_owned)).collect()
-    }
-
-    /// These options, completed by `others` where they are silent.
-    pub fn or(self, others: Self) -> Self {
-        Self {
-            epochs: self.epochs.or(others.epochs),
-            batch: self.batch.or(others.batch),
-            learning_rate: self.learning_rate.or(others.learning_rate),
-            optimizer: self.optimizer.or(others.optimizer),
-            momentum: self.momentum.or(others.momentum),
-            nesterov: self.nesterov.or(others.nesterov),
-            weight_decay: self.weight_decay.or(others.weight_decay),
-            decoupled_decay: self.decoupled_decay.or(others.decoupled_decay),
-            freeze: self.freeze.or(others.freeze),
-            label_smoothing: self.label_smoothing.or(others.label_smoothing),
-            clip_norm: self.clip_norm.or(others.clip_norm),
-            schedule: self.schedule.or(others.schedule),
-            warmup: self.warmup.or(others.warmup),
-            step_every: self.step_every.or(others.step_every),
-            step_factor: self.step_factor.or(others.step_factor),
-            augment: self.augment.or(others.augment),
-            mean: self.mean.or(others.mean),
-            std: self.std.or(others.std),
-            validate: self.validate.or(others.validate),
-            ema: self.ema.or(others.ema),
-            teacher: self.teacher.or(others.teacher),
-            distill_weight: self.distill_weight.or(others.distill_weight),
-            temperature: self.temperature.or(others.temperature),
-            qat: self.qat.or(others.qat),
-            search: self.search.or(others.search),
-            seed: self.seed.or(others.seed),
-        }
-    }
-
     /// The complete recipe: the defaults where nothing is given, all values checked.
     pub fn resolve(self) -> Result<Recipe, RecipeError> {
         if self.search.is_some() {
@@ -193,35 +169,37 @@ impl Options {
                 expected: "a `teacher` beside it",
             });
         }
-        let distillation = self.teacher.map(|teacher| Distillation {
-            teacher,
-            weight: self.distill_weight.unwrap_or(0.5),
-            temperature: self.temperature.unwrap_or(4.0),
+        let distills = self.teacher.is_some();
+        let values = self.values();
+        let distillation = distills.then_some(Distillation {
+            teacher: values.teacher,
+            weight: values.distill_weight,
+            temperature: values.temperature,
         });
         let recipe = Recipe {
-            epochs: self.epochs.unwrap_or(50),
-            batch: self.batch.unwrap_or(64),
-            learning_rate: self.learning_rate.unwrap_or(0.01),
-            optimizer: self.optimizer.unwrap_or_default(),
-            momentum: self.momentum.unwrap_or(0.5),
-            nesterov: self.nesterov.unwrap_or(false),
-            weight_decay: self.weight_decay.unwrap_or(0.0),
-            decoupled_decay: self.decoupled_decay.unwrap_or(false),
-            freeze: self.freeze.unwrap_or_default(),
-            label_smoothing: self.label_smoothing.unwrap_or(0.0),
-            clip_norm: self.clip_norm.unwrap_or(0.0),
-            schedule: self.schedule.unwrap_or_default(),
-            warmup: self.warmup.unwrap_or(0.0),
-            step_every: self.step_every.unwrap_or(10),
-            step_factor: self.step_factor.unwrap_or(0.1),
-            augment: self.augment.as_deref().unwrap_or("flip,rotate=15").parse()?,
-            mean: self.mean.unwrap_or_else(|| vec![0.5]),
-            std: self.std.unwrap_or_else(|| vec![0.5]),
-            validate: self.validate.unwrap_or(0.0),
-            ema: self.ema.unwrap_or(0.0),
+            epochs: values.epochs,
+            batch: values.batch,
+            learning_rate: values.learning_rate,
+            optimizer: values.optimizer,
+            momentum: values.momentum,
+            nesterov: values.nesterov,
+            weight_decay: values.weight_decay,
+            decoupled_decay: values.decoupled_decay,
+            freeze: values.freeze,
+            label_smoothing: values.label_smoothing,
+            clip_norm: values.clip_norm,
+            schedule: values.schedule,
+            warmup: values.warmup,
+            step_every: values.step_every,
+            step_factor: values.step_factor,
+            augment: values.augment.parse()?,
+            mean: values.mean,
+            std: values.std,
+            validate: values.validate,
+            ema: values.ema,
             distillation,
-            qat: self.qat.unwrap_or(false),
-            seed: self.seed.unwrap_or(0),
+            qat: values.qat,
+            seed: values.seed,
         };
         recipe.check()?;
         Ok(recipe)

@@ -7,20 +7,20 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::options::{BUILT_IN, Options};
+pub use super::key::Key;
+pub use super::options::{BUILT_IN, KEYS, Options};
 use super::schedule::{Schedule, Shape};
 use crate::autodiff;
 use goldcrest_data::{AugmentRecipe, Normalization};
 
 /// How gradients become steps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Optimizer {
     /// Stochastic gradient descent with momentum
     #[default]
     Sgd,
     /// AdamW with betas 0.9 and 0.999
-    #[value(name = "adamw")]
     #[serde(rename = "adamw")]
     AdamW,
 }

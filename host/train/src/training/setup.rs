@@ -8,7 +8,7 @@ use super::error::TrainError;
 use super::session::SessionError;
 
 /// What makes the steps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Backend {
     /// The training API where the ONNX Runtime has it and the processor computes, else plain sessions
     #[default]
@@ -17,6 +17,12 @@ pub enum Backend {
     TrainingApi,
     /// Plain sessions over standard operators; any ONNX Runtime, any device
     Session,
+}
+
+impl Backend {
+    /// Every backend and its name.
+    pub const ALL: [(&str, Self); 3] =
+        [("auto", Self::Auto), ("training-api", Self::TrainingApi), ("session", Self::Session)];
 }
 
 /// How a run uses the machine; nothing of it changes the outcome but for the rounding of sums.
