@@ -9,6 +9,7 @@ use object::read::elf::{ElfFile32, FileHeader, ProgramHeader};
 use object::{Object, ObjectSection, ObjectSymbol};
 
 use super::payload::Payload;
+use super::sources::{self, SourcesError};
 use super::table::Board;
 
 /// A firmware built for one board.
@@ -34,15 +35,9 @@ pub struct Firmware {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The sources are not where they were looked for.
-    #[error(
-        "the firmware's sources were not found in {} or above; set GOLDCREST_ROOT to the folder of Goldcrest's Cargo.toml",
-        .0.display()
-    )]
-    NoSources(PathBuf),
-    /// GOLDCREST_ROOT is wrong.
-    #[error("GOLDCREST_ROOT is {}, where firmware/Cargo.toml is missing; it must name the folder of Goldcrest's Cargo.toml", .0.display())]
-    WrongRoot(PathBuf),
+    /// The sources cannot be had.
+    #[error(transparent)]
+    Sources(#[from] SourcesError),
     /// No cargo.
     #[error(
         "cargo could not be started ({0}); the firmware is built with it: install Rust from https://rustup.rs"
@@ -114,7 +109,7 @@ pub fn build(board: &Board) -> Result<Firmware, BuildError> {
 
 /// Builds a program for a board; quick when nothing changed.
 pub fn build_as(board: &Board, recipe: &Recipe) -> Result<Firmware, BuildError> {
-    let root = root()?;
+    let root = sources::root()?;
     let (binary, feature) = match recipe.program {
         Program::Application => (board.name, Some("emulated")),
         Program::Flashed => (board.name, None),
@@ -174,20 +169,6 @@ fn executable(messages: &[u8], name: &str) -> Option<PathBuf> {
     binary["executable"].as_str().map(PathBuf::from)
 }
 
-/// The workspace: `GOLDCREST_ROOT`, else the current folder or one above it, else where this
-/// program was compiled.
-fn root() -> Result<PathBuf, BuildError> {
-    let is_root =
-        |path: &Path| path.join("firmware/Cargo.toml").is_file() && path.join("shared/engine/src").is_dir();
-    if let Some(root) = env::var_os("GOLDCREST_ROOT").map(PathBuf::from) {
-        return if is_root(&root) { Ok(root) } else { Err(BuildError::WrongRoot(root)) };
-    }
-    let current = env::current_dir().unwrap_or_default();
-    let compiled = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-    let found = current.ancestors().chain(compiled).find(|path| is_root(path)).map(Path::to_path_buf);
-    found.ok_or(BuildError::NoSources(current))
-}
-
 impl Firmware {
     /// First addresses of its places for device images.
     pub fn slots(&self) -> impl Iterator<Item = u64> {
@@ -229,7 +210,7 @@ impl Firmware {
         let arena_bytes = symbol("__frame_bytes").ok().map(|frame| {
             let arena = (symbol("__sheap")? + frame).next_multiple_of(16);
             let end = symbol("_stack_start")? - symbol("_stack_size")? - symbol("_guard_size")?;
-            Ok(end.saturating_sub(arena))
+            Ok::<_, BuildError>(end.saturating_sub(arena))
         });
         let arena_bytes = arena_bytes.transpose()?;
         let (elf, slot_start) = (path.to_path_buf(), start);

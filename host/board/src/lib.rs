@@ -16,6 +16,7 @@ pub mod port;
 pub mod probe;
 pub mod qemu;
 mod segment;
+pub mod sources;
 pub mod table;
 
 pub use client::{Client, LinkError};

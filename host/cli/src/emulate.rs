@@ -78,10 +78,7 @@ fn usage(error: EmulatorError) -> anyhow::Error {
     match error {
         EmulatorError::Qemu(_)
         | EmulatorError::Build(
-            BuildError::NoCargo(_)
-            | BuildError::NoTarget { .. }
-            | BuildError::NoSources(_)
-            | BuildError::WrongRoot(_),
+            BuildError::NoCargo(_) | BuildError::NoTarget { .. } | BuildError::Sources(_),
         ) => Usage(error.to_string()).into(),
         error => error.into(),
     }

@@ -1,26 +1,24 @@
-//! The targets of `rust-toolchain.toml`, for building firmware.
+//! The compiler's targets of all boards, for building firmware.
 
+use std::collections::BTreeSet;
 use std::process::Command;
+
+use goldcrest_board::BOARDS;
 
 use super::{Check, Part};
 
-/// The toolchain file of the workspace; the one list of targets.
-const TOOLCHAIN: &str = include_str!("../../../../rust-toolchain.toml");
-
 pub(super) const PART: Part = Part { name: "Rust targets", purpose: "building firmware", check, fix };
 
-fn wanted() -> Vec<String> {
-    let file: toml::Table = TOOLCHAIN.parse().unwrap_or_default();
-    let targets = file.get("toolchain").and_then(|toolchain| toolchain.get("targets")?.as_array());
-    targets.into_iter().flatten().filter_map(|target| target.as_str().map(str::to_owned)).collect()
+fn wanted() -> BTreeSet<&'static str> {
+    BOARDS.iter().map(|board| board.target).collect()
 }
 
-fn missing() -> Result<Vec<String>, String> {
+fn missing() -> Result<Vec<&'static str>, String> {
     let output = Command::new("rustc").args(["--print", "sysroot"]).output().map_err(|error| {
         format!("rustc cannot be run ({error}); install Rust with rustup, see https://rustup.rs")
     })?;
     let sysroot = std::path::PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-    let absent = |target: &String| !sysroot.join("lib/rustlib").join(target).join("lib").is_dir();
+    let absent = |target: &&str| !sysroot.join("lib/rustlib").join(target).join("lib").is_dir();
     Ok(wanted().into_iter().filter(absent).collect())
 }
 
@@ -39,13 +37,5 @@ fn fix() -> Result<(), String> {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("rustup target add: {status}")),
         Err(error) => Err(format!("rustup cannot be run ({error})")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_toolchain_file_names_targets() {
-        assert!(super::wanted().contains(&"thumbv7em-none-eabihf".to_owned()));
     }
 }

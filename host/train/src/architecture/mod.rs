@@ -39,16 +39,8 @@ pub use head::{HeadError, replace_head};
 pub use multiply_accumulates::multiply_accumulates;
 
 use goldcrest_engine::shape::Shape;
+use goldcrest_models::ARCHITECTURES;
 use goldcrest_onnx::Model;
-
-/// The architectures inside the binary, as `(name, TOML)`.
-pub const BUILT_IN: [(&str, &str); 5] = [
-    ("lenet5", include_str!("../../../../models/lenet5.toml")),
-    ("resnet8", include_str!("../../../../models/resnet8.toml")),
-    ("resnet20", include_str!("../../../../models/resnet20.toml")),
-    ("mobilenetv1-025", include_str!("../../../../models/mobilenetv1-025.toml")),
-    ("dscnn", include_str!("../../../../models/dscnn.toml")),
-];
 
 /// Why an architecture could not be loaded or built.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +81,7 @@ pub struct Architecture {
 /// # Errors
 /// [`ArchitectureError::NotFound`], [`ArchitectureError::Read`], [`ArchitectureError::Parse`].
 pub fn load(name_or_path: &str) -> Result<Architecture, ArchitectureError> {
-    if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
+    if let Some((name, text)) = ARCHITECTURES.iter().find(|(name, _)| *name == name_or_path) {
         return Architecture::parse(&format!("{name}.toml (built in)"), text);
     }
     let path = PathBuf::from(name_or_path);
@@ -133,7 +125,7 @@ impl Architecture {
 }
 
 fn built_in_names() -> String {
-    BUILT_IN.map(|(name, _)| name).join(", ")
+    ARCHITECTURES.map(|(name, _)| name).join(", ")
 }
 
 #[cfg(test)]

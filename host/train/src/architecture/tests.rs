@@ -16,7 +16,7 @@ fn multiply_accumulates_are_those_of_the_papers() {
 
 #[test]
 fn every_built_in_builds_and_survives_its_file() {
-    for (name, _) in BUILT_IN {
+    for (name, _) in ARCHITECTURES {
         let model = load(name).unwrap().build(CIFAR, 7, 1).unwrap();
         assert_eq!(Model::decode(&model.encode()).unwrap(), model, "{name}");
         assert_eq!(model.graph.name, name);

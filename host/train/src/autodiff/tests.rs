@@ -46,7 +46,7 @@ fn options(dialect: Dialect) -> Options {
 /// the other, and deep networks have such values.
 #[test]
 fn dialects_agree_on_every_architecture() {
-    for (name, _) in architecture::BUILT_IN {
+    for (name, _) in goldcrest_models::ARCHITECTURES {
         let mut model = architecture::load(name).unwrap().build(Shape::new(32, 32, 3), 10, 1).unwrap();
         for node in model.graph.nodes.iter_mut().filter(|node| node.op == "Relu") {
             node.op = "Tanh".into();

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use goldcrest_data::Normalization;
+use goldcrest_models::RECIPES;
 use goldcrest_onnx::import::image_input;
 use goldcrest_onnx::{Dimension, Model, info};
 use serde::{Deserialize, Serialize};
@@ -114,14 +115,10 @@ options! {
     seed: u64 = 0, "N";
 }
 
-/// Recipes that come with Goldcrest, by name.
-pub const BUILT_IN: [(&str, &str); 1] =
-    [("resnet8", include_str!("../../../../models/recipes/resnet8.toml"))];
-
 impl Options {
     /// Reads a recipe file, or a built-in recipe by its name. Unknown keys are errors that show their line.
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
-        let built_in = BUILT_IN.iter().find(|(name, _)| Path::new(name) == path);
+        let built_in = RECIPES.iter().find(|(name, _)| Path::new(name) == path);
         let text = match built_in {
             Some((_, text)) => Ok((*text).to_owned()),
             None => std::fs::read_to_string(path),

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use super::key::Key;
-pub use super::options::{BUILT_IN, KEYS, Options};
+pub use super::options::{KEYS, Options};
 use super::schedule::{Schedule, Shape};
 use crate::autodiff;
 use goldcrest_data::{AugmentRecipe, Normalization};
+use goldcrest_models::RECIPES;
 
 /// How gradients become steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +78,7 @@ pub struct Recipe {
 #[non_exhaustive]
 pub enum RecipeError {
     /// The file cannot be read.
-    #[error("{path}: cannot read the recipe: {source}; built in are {}", BUILT_IN.map(|(name, _)| name).join(", "))]
+    #[error("{path}: cannot read the recipe: {source}; built in are {}", RECIPES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "))]
     Read { path: PathBuf, source: std::io::Error },
     /// The file is no TOML of a recipe; the message shows the line.
     #[error("{path}: {source}")]
@@ -272,7 +273,7 @@ mod tests {
 
     #[test]
     fn built_in_recipes_are_whole() {
-        for (name, _) in BUILT_IN {
+        for (name, _) in RECIPES {
             Options::read(Path::new(name)).unwrap().resolve().unwrap();
         }
         let missing = Options::read(Path::new("resnet9")).unwrap_err().to_string();
