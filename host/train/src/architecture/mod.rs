@@ -125,7 +125,7 @@ impl Architecture {
 }
 
 fn built_in_names() -> String {
-    ARCHITECTURES.map(|(name, _)| name).join(", ")
+    ARCHITECTURES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
