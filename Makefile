@@ -8,7 +8,7 @@ DATA ?=
 # Seconds that each fuzz target runs.
 FUZZ_SECONDS ?= 600
 
-.PHONY: demo test build doctor lint lint-firmware bench-engine verify-boards bench-quantize bench-train tensorboard miri corpus fuzz help
+.PHONY: demo package test build doctor lint lint-firmware bench-engine verify-boards bench-quantize bench-train tensorboard miri corpus fuzz help
 
 demo: doctor ## Train, quantize, prove and run on an emulated board (DATA=SPEC)
 	$(GOLDCREST) demo $(if $(DATA),--data $(DATA))
@@ -66,6 +66,9 @@ corpus: ## Make the models of tests/corpus anew, in an environment of its own (d
 	target/corpus-environment/bin/pip install --quiet --requirement tests/corpus/requirements.txt
 	target/corpus-environment/bin/python tests/corpus/make.py
 	python3 tests/vectors/make.py
+
+package: doctor ## Package every crate, install the command from the packages, run it without the checkout
+	tests/packages/check.sh target/packages
 
 fuzz: ## Fuzz the readers of ONNX files and device images (needs nightly Rust and cargo-fuzz)
 	mkdir -p fuzz/corpus/onnx fuzz/corpus/image
