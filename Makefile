@@ -68,7 +68,7 @@ corpus: ## Make the models of tests/corpus anew, in an environment of its own (d
 	python3 tests/vectors/make.py
 
 package: doctor ## Package every crate, install the command from the packages, run it without the checkout
-	tests/packages/check.sh target/packages
+	tests/packages/check.sh
 
 fuzz: ## Fuzz the readers of ONNX files and device images (needs nightly Rust and cargo-fuzz)
 	mkdir -p fuzz/corpus/onnx fuzz/corpus/image

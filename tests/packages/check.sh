@@ -1,12 +1,10 @@
 #!/usr/bin/env bash
 # Packages every published crate, builds the command from nothing but the packages, and runs it where no checkout is:
-# `tests/packages/check.sh FOLDER`. The folder is made anew. Needs what `goldcrest doctor --fix` installs.
+# in a temporary folder, because a checkout above it would be found. Needs what `goldcrest doctor --fix` installs.
 set -euo pipefail
-folder=${1:?usage: tests/packages/check.sh FOLDER}
 cd "$(dirname "$0")/../.."
-rm -rf "$folder"
-mkdir -p "$folder"
-folder=$(cd "$folder" && pwd)
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
 crates=(engine link quantize onnx data board prove models train)
 
 # The board crate's package holds the firmware's sources, which its build script archives.

@@ -7,7 +7,7 @@
 //!   that are updated in place.
 //! * [`session_graph`] makes a whole step of it for plain sessions, with the updated parameters as outputs.
 //!
-//! Each operator has one rule in one file of [`rules`], in two [`Dialect`]s. Values that no
+//! Each operator has one rule in one file of `rules`, in two [`Dialect`]s. Values that no
 //! trainable parameter influences get no gradient, so the backward pass of the first layer stops at
 //! its weights.
 

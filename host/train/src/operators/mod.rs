@@ -1,7 +1,7 @@
 //! Goldcrest's own operators for ONNX Runtime: convolution, batch normalization and their gradients.
 //!
 //! ONNX Runtime's `Conv` and `ConvGrad` turn each image into a matrix first and multiply with it, which
-//! takes most of a training step. The operators here work on the images themselves (see [`plane`]) with
+//! takes most of a training step. The operators here work on the images themselves (see `plane`) with
 //! vectors as wide as the processor has them, two to three times faster. They are custom operators of the
 //! domain [`DOMAIN`], registered with each session that runs a training graph; their tensors, attributes and
 //! meanings are those of ONNX's `Conv` and `BatchNormalization`, and of ONNX Runtime's gradients of them. Batch normalization can take

@@ -1,7 +1,7 @@
 //! Training for int8: a trained model becomes one that computes what its int8 form does.
 //!
 //! The model is quantized once, with calibration images, which fixes the grid of every activation and the scale of
-//! every channel of weights. [`file`] is that as an ordinary QDQ file; [`network`] is the int8 arithmetic that
+//! every channel of weights. [`file`] is that as an ordinary QDQ file; `network` is the int8 arithmetic that
 //! `goldcrest quantize` makes of the file, in float32 and with float parameters, for training.
 
 mod file;
