@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use goldcrest_data::Normalization;
+use goldcrest_data::{Asked, Normalization};
 use goldcrest_onnx::import::image_input;
 use goldcrest_onnx::{Dimension, Model, info};
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,18 @@ pub struct Options {
     /// Compute what the int8 model will; fine-tunes a trained ONNX model [default: false]
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     pub qat: Option<bool>,
+    /// Rows and columns of the images, as in `32x32`.
+    #[arg(skip)]
+    pub resize: Option<String>,
+    /// What of a picture becomes the image: `whole`, `middle` or `letterbox`.
+    #[arg(skip)]
+    pub fit: Option<String>,
+    /// `rgb` or `gray`.
+    #[arg(skip)]
+    pub channels: Option<String>,
+    /// The colour below transparent pixels, as `#ffffff`.
+    #[arg(skip)]
+    pub background: Option<String>,
     /// What `goldcrest sweep` varies.
     #[arg(skip)]
     #[serde(skip_serializing)]
@@ -114,6 +126,29 @@ impl Options {
         };
         let text = text.map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
         toml::from_str(&text).map_err(|source| RecipeError::Parse { path: path.to_owned(), source })
+    }
+
+    /// What the options ask of the images.
+    ///
+    /// # Errors
+    /// A text that is no value of its key.
+    pub fn pictures(&self) -> Result<Asked, RecipeError> {
+        let mut asked = Asked::default();
+        let texts = [&self.resize, &self.fit, &self.channels, &self.background];
+        for (key, text) in Asked::KEYS.into_iter().zip(texts) {
+            if let Some(text) = text {
+                let range = |expected| RecipeError::Range { key, found: format!("`{text}`"), expected };
+                asked.set(key, text).map_err(range)?;
+            }
+        }
+        Ok(asked)
+    }
+
+    /// The options with these wishes for the images in place of their own.
+    #[must_use]
+    pub fn with_pictures(self, asked: &Asked) -> Self {
+        let [resize, fit, channels, background] = Asked::KEYS.map(|key| asked.get(key));
+        Self { resize, fit, channels, background, ..self }
     }
 
     /// What a trained model says of itself: the normalization of its images.
@@ -171,6 +206,10 @@ impl Options {
             distill_weight: self.distill_weight.or(others.distill_weight),
             temperature: self.temperature.or(others.temperature),
             qat: self.qat.or(others.qat),
+            resize: self.resize.or(others.resize),
+            fit: self.fit.or(others.fit),
+            channels: self.channels.or(others.channels),
+            background: self.background.or(others.background),
             search: self.search.or(others.search),
             seed: self.seed.or(others.seed),
         }
@@ -193,6 +232,7 @@ impl Options {
                 expected: "a `teacher` beside it",
             });
         }
+        let pictures = self.pictures()?;
         let distillation = self.teacher.map(|teacher| Distillation {
             teacher,
             weight: self.distill_weight.unwrap_or(0.5),
@@ -221,6 +261,7 @@ impl Options {
             ema: self.ema.unwrap_or(0.0),
             distillation,
             qat: self.qat.unwrap_or(false),
+            pictures,
             seed: self.seed.unwrap_or(0),
         };
         recipe.check()?;
