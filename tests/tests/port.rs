@@ -8,9 +8,10 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use goldcrest_board::firmware::{self, Firmware};
 use goldcrest_board::payload::Payload;
 use goldcrest_board::table;
-use goldcrest_data::picture::{Part, Picture};
+use goldcrest_data::picture::Picture;
 use goldcrest_engine::engine::Engine;
 use goldcrest_engine::image::Image;
+use goldcrest_engine::picture::Preprocessing;
 use goldcrest_engine::shape::Shape;
 use goldcrest_quantize::pack::PackOptions;
 use goldcrest_quantize::random::{self, Random};
@@ -104,7 +105,9 @@ impl Board {
 fn expected(model: &Path, picture: &Path) -> Vec<i64> {
     let bytes = std::fs::read(model).unwrap();
     let image = Image::new_checked(&bytes).unwrap();
-    let input = Picture::open(picture).unwrap().fit(Shape::new(32, 32, 3), Part::Middle).unwrap();
+    let rule = Preprocessing::default();
+    let picture = Picture::open(picture, rule.background).unwrap();
+    let input = picture.fit(Shape::new(32, 32, 3), &rule).unwrap();
     let mut arena = vec![0; Engine::words(&image)];
     let mut engine = Engine::new(&image, &mut arena).unwrap();
     engine.load_pixels(&input).unwrap();
@@ -138,12 +141,14 @@ fn pictures_go_to_a_board_over_a_pseudo_terminal_and_its_logs_come_back() {
     let port = board.terminal.clone().unwrap();
     classify(&board, &port);
 
-    // Another model of the same shape is told apart by its logits only.
+    // Another model of the same shape is told apart by its checksum, and by its logits.
     let other = board.folder.path().join("other.gci");
     std::fs::write(&other, lenet5(2)).unwrap();
     let picture = &board.pictures()[0];
     let arguments = ["infer", "--port", &port, "--check", "--model", text(&other), text(picture)];
-    let report = goldcrest_json(&arguments, 1);
+    let message = goldcrest_fails(&arguments, "--insist");
+    assert!(message.contains("device image") && message.contains("other.gci"), "{message}");
+    let report = goldcrest_json(&[&arguments[..], &["--insist"]].concat(), 1);
     assert!(report["mismatches"].as_u64().unwrap() > 0);
 
     // The log goes to whoever asks for it, from the start.
@@ -183,7 +188,8 @@ fn a_new_model_goes_over_the_line_and_runs() {
     let new = board.folder.path().join("new.gci");
     std::fs::write(&new, lenet5(2)).unwrap();
     let check = |model: &Path| {
-        ["infer", "--port", &port, "--check", "--model", text(model), text(picture)].map(String::from)
+        ["infer", "--port", &port, "--check", "--insist", "--model", text(model), text(picture)]
+            .map(String::from)
     };
     let run = |arguments: &[String], code| {
         goldcrest_json(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), code)

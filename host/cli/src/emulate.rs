@@ -50,7 +50,7 @@ const GOLDEN: usize = 2;
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let board = table::find(&args.board).map_err(|error| Usage(error.to_string()))?;
     qemu::check(board).map_err(|error| usage(error.into()))?;
-    let images = args.data.open()?.test;
+    let images = args.data.open_for(&super::infer::model_side(&args.model)?)?.test;
     let images = images.head(args.count.unwrap_or(images.len()));
     let golden = (0..images.len().min(GOLDEN)).map(|index| images.image(index).to_vec()).collect();
     let options = PackOptions { golden, ..args.packing.options(board.family) };

@@ -9,9 +9,10 @@ use goldcrest_onnx::Model;
 use goldcrest_prove::evaluate::{Agreement, Classifier, EvaluateError, Evaluation, load, logits, save};
 use serde_json::{Value, json};
 
-use super::Output;
-use super::data::DataArgs;
+use super::data::{DataArgs, PictureArgs, agree};
+use super::model_side::{ModelSide, StatedArgs, read};
 use super::table::Table;
+use super::{Output, Usage};
 
 /// Measure the accuracy of a float or int8 model
 #[derive(Debug, clap::Args)]
@@ -26,6 +27,8 @@ pub struct Args {
     pub model: PathBuf,
     #[command(flatten)]
     pub data: DataArgs,
+    #[command(flatten)]
+    pub stated: StatedArgs,
     /// Test images to use; all when not given
     #[arg(long, value_name = "N")]
     pub count: Option<usize>,
@@ -42,17 +45,25 @@ pub struct Args {
 
 /// Exit code 0 when the model was evaluated.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
-    let data = args.data.open()?;
+    // Beside another model, the flags say what either leaves out.
+    let stated = match &args.against {
+        Some(_) => args.stated.left_out_by(&Model::read(&args.model)?),
+        None => args.stated.clone(),
+    };
+    let (model, assumed) = read(&args.model, &stated, &args.data.pictures)?;
+    let side = ModelSide::of_onnx(&args.model, &model)?;
+    let data = args.data.open_for(&side)?;
     let images = data.test.head(args.count.unwrap_or(data.test.len()));
-    let own = Evaluated::of(&args.model, &images, data.classes.len())?;
+    let own = Evaluated::of(&args.model, &model, &images, data.classes.len())?;
     let other = match &args.against {
-        Some(path) => Some(Beside::of(&own, path, &images)?),
+        Some(path) => Some(Beside::of(&own, path, &args.stated, &side, &images)?),
         None => None,
     };
     if let (Some(folder), Some(other)) = (&args.save_lost, &other) {
         save(folder, &images, &other.agreement.lost, &own.evaluation.answers, &own.labels)?;
     }
-    let result = to_json(&own, other.as_ref(), &images);
+    let mut result = to_json(&own, other.as_ref(), &images);
+    result["assumed"] = assumed.into();
     output.print(&result, || match &other {
         None => to_text(&own),
         Some(other) => to_text_beside(&own, other, &images, args.list_lost),
@@ -69,9 +80,9 @@ struct Evaluated {
 }
 
 impl Evaluated {
-    fn of(path: &Path, images: &Split, classes: usize) -> anyhow::Result<Self> {
+    fn of(path: &Path, model: &Model, images: &Split, classes: usize) -> anyhow::Result<Self> {
         let place = || path.display().to_string();
-        let classifier: Box<dyn Classifier> = load(&Model::read(path)?).with_context(place)?;
+        let classifier: Box<dyn Classifier> = load(model).with_context(place)?;
         let labels = classifier.info().labels.clone();
         if classes != labels.len() {
             let (found, expected) = (classes, labels.len());
@@ -93,9 +104,30 @@ struct Beside {
 }
 
 impl Beside {
-    fn of(own: &Evaluated, path: &Path, images: &Split) -> anyhow::Result<Self> {
+    fn of(
+        own: &Evaluated,
+        path: &Path,
+        stated: &StatedArgs,
+        side: &ModelSide,
+        images: &Split,
+    ) -> anyhow::Result<Self> {
         let classes = own.labels.len();
-        let other = Evaluated::of(path, images, classes)?;
+        let stated = stated.left_out_by(&Model::read(path)?);
+        let (model, _) = read(path, &stated, &PictureArgs::default())?;
+        let theirs = ModelSide::of_onnx(path, &model)?;
+        agree(&side.place, &side.asked(), &theirs.place, &theirs.asked())?;
+        if let (Some(own), Some(their)) = (&side.labels, &theirs.labels)
+            && own != their
+        {
+            let (own, their) = (own.join(", "), their.join(", "));
+            return Err(Usage(format!(
+                "{} has the classes {own}, {} has {their}; answers can be compared only where they are the \
+                 same",
+                side.place, theirs.place
+            ))
+            .into());
+        }
+        let other = Evaluated::of(path, &model, images, classes)?;
         let agreement = Agreement::of(&own.logits, &other.logits, images.labels(), classes);
         Ok(Self { other, agreement })
     }

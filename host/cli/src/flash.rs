@@ -125,8 +125,13 @@ fn payload(path: &Path, board: &Board, packing: &PackingArgs) -> anyhow::Result<
         return Ok(payload);
     }
     let pixels = Image::new_checked(&payload.bytes)?.input_shape().len();
-    let golden = [1, 2].map(|seed| Random::new(seed).pixels(pixels)).to_vec();
+    let golden = self_test(pixels);
     Ok(goldcrest_prove::device_image::open(path, &PackOptions { golden, ..options })?)
+}
+
+/// Pictures of so many bytes that a device image holds for the board's self-test.
+pub(super) fn self_test(pixels: usize) -> Vec<Vec<u8>> {
+    [1, 2].map(|seed| Random::new(seed).pixels(pixels)).to_vec()
 }
 
 /// Sends the model to the running firmware.

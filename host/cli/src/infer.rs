@@ -9,14 +9,18 @@ use goldcrest_board::client::{BoardInfo, Classification, Client, model_fault};
 use goldcrest_board::payload::Payload;
 use goldcrest_board::port::{Line, Port, PortError};
 use goldcrest_board::table;
-use goldcrest_data::picture::{Part, Picture};
+use goldcrest_data::picture::Picture;
 use goldcrest_engine::engine::Engine;
 use goldcrest_engine::image::Image;
+use goldcrest_engine::kernels::Family;
 use goldcrest_engine::shape::Shape;
 use goldcrest_link::ModelInfo;
-use goldcrest_quantize::pack::PackOptions;
+use goldcrest_onnx::{Model, int8};
+use goldcrest_quantize::pack::{Optimize, PackOptions, Winograd};
 use serde_json::json;
 
+use super::data::PictureArgs;
+use super::model_side::ModelSide;
 use super::table::Table;
 use super::{Output, Usage};
 
@@ -26,11 +30,11 @@ use super::{Output, Usage};
   goldcrest infer --port /dev/ttyACM0 photo.jpg
   goldcrest infer --port /dev/ttyACM0 --model model.int8.onnx *.jpg
   goldcrest infer --port unix:/run/board.sock --model model.gci --check photo.png --json
-`goldcrest devices` lists serial ports. Pictures may have any size: the largest part in the middle that has the proportions of
-the model's input is averaged down to it; --fit whole takes all of the picture.
+`goldcrest devices` lists serial ports. Pictures may have any size: what of them the model sees stands in its
+ONNX file. Without that the whole picture is taken, or what --fit says.
 Exit code 0: all pictures were classified (with --check: as on the host). 1: the board failed, or a logit differs. 2: wrong usage, or nothing is at the port.")]
 pub struct Args {
-    /// Pictures: JPEG or PNG
+    /// Pictures: JPEG, PNG, WebP, BMP, GIF or TIFF
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<PathBuf>,
     #[command(flatten)]
@@ -41,9 +45,11 @@ pub struct Args {
     /// Compare every logit with the host's
     #[arg(long, requires = "model")]
     pub check: bool,
-    /// What of a picture the model sees
-    #[arg(long, value_enum, default_value = "middle")]
-    pub fit: Fit,
+    /// Take the names of --model though its checksum is not that of the model on the board
+    #[arg(long, requires = "model")]
+    pub insist: bool,
+    #[command(flatten)]
+    pub pictures: PictureArgs,
 }
 
 /// Where the board is.
@@ -55,15 +61,6 @@ pub struct PortArgs {
     /// Speed of a serial port, in bits per second
     #[arg(long, value_name = "BAUD", default_value_t = 115_200, value_parser = clap::value_parser!(u32).range(300..))]
     pub baud: u32,
-}
-
-/// What of a picture the model sees.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub enum Fit {
-    /// The largest part in the middle with the input's proportions
-    Middle,
-    /// All, stretched or squeezed
-    Whole,
 }
 
 impl PortArgs {
@@ -85,20 +82,32 @@ pub fn port_error(error: PortError) -> anyhow::Error {
 
 /// Runs the subcommand.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
-    let pictures = args.images.iter().map(|path| Picture::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let side = args.model.as_deref().map(model_side).transpose()?;
+    let asked = match &side {
+        Some(side) => args.pictures.against(&side.place, &side.asked())?,
+        None => args.pictures.asked(),
+    };
+    let rule = asked.preprocessing();
+    let pictures =
+        args.images.iter().map(|path| Picture::open(path, rule.background)).collect::<Result<Vec<_>, _>>()?;
     let mut client = args.port.connect()?;
     let info = client.info().with_context(|| args.port.port.to_string())?;
     let model = info.model.map_err(|fault| anyhow::anyhow!("{}: {}", info.board, model_fault(&fault)))?;
-    let host = args.model.as_deref().map(|path| HostModel::open(path, &info, &model)).transpose()?;
+    let host =
+        args.model.as_deref().map(|path| HostModel::open(path, &info, &model, args.insist)).transpose()?;
 
     let [height, width, channels] = model.input.map(usize::from);
-    let part = match args.fit {
-        Fit::Middle => Part::Middle,
-        Fit::Whole => Part::Whole,
-    };
+    let is_other = |picture: &Picture| picture.shape.width * height != picture.shape.height * width;
+    if asked.fit.is_none() && pictures.iter().any(is_other) {
+        eprintln!(
+            "warning: pictures have other proportions than the model's input, {height}x{width}; assumed: it \
+             sees the whole, stretched or \
+             squeezed. --model FILE.onnx says what it was trained with, --fit states it"
+        );
+    }
     let mut inputs = Vec::with_capacity(pictures.len());
     for (picture, path) in pictures.iter().zip(&args.images) {
-        let input = picture.fit(Shape::new(height, width, channels), part);
+        let input = picture.fit(Shape::new(height, width, channels), &rule);
         inputs.push(input.with_context(|| path.display().to_string())?);
     }
 
@@ -118,6 +127,48 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(mismatches.is_some_and(|mismatches| mismatches > 0))))
 }
 
+fn is_image(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gci"))
+}
+
+/// What a model says of its pictures, be it ONNX or a device image.
+pub(super) fn model_side(path: &Path) -> anyhow::Result<ModelSide> {
+    if is_image(path) {
+        let payload = goldcrest_prove::device_image::open(path, &PackOptions::default())?;
+        return Ok(ModelSide::of_image(path, &Image::new_checked(&payload.bytes)?));
+    }
+    ModelSide::of_onnx(path, &Model::read(path)?)
+}
+
+/// The device image of a file: as it is, or packed in the way that has the board's checksum, else in the
+/// usual way.
+fn payload(path: &Path, family: Option<Family>, crc: u32) -> anyhow::Result<Payload> {
+    let usual = PackOptions { family: family.unwrap_or_default(), ..PackOptions::default() };
+    let first = goldcrest_prove::device_image::open(path, &usual)?;
+    if is_image(path) || Image::new_checked(&first.bytes)?.crc() == crc {
+        return Ok(first);
+    }
+    let model = int8::read(&Model::read(path)?).with_context(|| path.display().to_string())?;
+    let pixels = model.graph.tensor(model.graph.input).shape.len();
+    let families = family.map_or(vec![Family::Portable, Family::Dsp, Family::Mve], |family| vec![family]);
+    for golden in [super::flash::self_test(pixels), Vec::new()] {
+        for &family in &families {
+            for optimize in [Optimize::Speed, Optimize::Ram, Optimize::Flash] {
+                for winograd in [Winograd::Auto, Winograd::Off] {
+                    let golden = golden.clone();
+                    let options =
+                        PackOptions { family, optimize, winograd, golden, ..PackOptions::default() };
+                    let payload = Payload::pack(&model, &options)?;
+                    if Image::new_checked(&payload.bytes)?.crc() == crc {
+                        return Ok(payload);
+                    }
+                }
+            }
+        }
+    }
+    Ok(first)
+}
+
 /// The model of the board as the host knows it.
 struct HostModel {
     payload: Payload,
@@ -128,12 +179,9 @@ struct HostModel {
 
 impl HostModel {
     /// Reads the model and refuses one that cannot be the board's.
-    fn open(path: &Path, info: &BoardInfo, on_board: &ModelInfo) -> anyhow::Result<Self> {
-        let mut options = PackOptions::default();
-        if let Ok(board) = table::find(&info.board) {
-            options.family = board.family;
-        }
-        let payload = goldcrest_prove::device_image::open(path, &options)?;
+    fn open(path: &Path, info: &BoardInfo, on_board: &ModelInfo, insist: bool) -> anyhow::Result<Self> {
+        let family = table::find(&info.board).ok().map(|board| board.family);
+        let payload = payload(path, family, on_board.crc)?;
         let image = Image::new_checked(&payload.bytes)?;
         let [height, width, channels] = on_board.input.map(usize::from);
         let (found, expected) = (image.input_shape(), Shape::new(height, width, channels));
@@ -145,14 +193,21 @@ impl HostModel {
             );
             return Err(Usage(message).into());
         }
-        let is_image = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gci"));
-        if is_image && image.crc() != on_board.crc {
-            eprintln!(
-                "{} is device image {:08x}, the board runs {:08x}: names may be another model's",
-                path.display(),
-                image.crc(),
-                on_board.crc
-            );
+        if image.crc() != on_board.crc && !insist {
+            let (is_image, path, found, expected) =
+                (is_image(path), path.display(), image.crc(), on_board.crc);
+            let what = match is_image {
+                true => format!("{path} is device image {found:08x}"),
+                false => format!(
+                    "{path}, packed in every way that `flash` and `pack` do without budgets, is not it"
+                ),
+            };
+            return Err(Usage(format!(
+                "the board runs device image {expected:08x}; {what}. Its names may be another model's: give \
+                 the board's own .gci, or \
+                 --insist"
+            ))
+            .into());
         }
         let labels = image.labels().map(str::to_string).collect();
         let (scale, zero_point) = (image.output_scale(), image.output_zero_point());

@@ -6,14 +6,18 @@
 
 pub mod bench;
 pub mod boards;
-mod data;
+pub mod classify;
+pub mod data;
+pub mod data_check;
 pub mod demo;
 pub mod devices;
 pub mod doctor;
 pub mod emulate;
 pub mod eval;
 pub mod flash;
+pub mod import;
 pub mod infer;
+mod model_side;
 pub mod monitor;
 pub mod pack;
 pub mod packing;
@@ -47,9 +51,12 @@ enum Command {
     Doctor(doctor::Args),
     Train(Box<train::Args>),
     Sweep(sweep::Args),
+    Data(data_check::Args),
+    Import(import::Args),
     Eval(eval::Args),
     Quantize(quantize::Args),
     Verify(verify::Args),
+    Classify(classify::Args),
     Pack(pack::Args),
     Boards(boards::Args),
     Bench(bench::Args),
@@ -68,6 +75,9 @@ impl Cli {
             Command::Doctor(args) => doctor::run(args, self.output),
             Command::Train(args) => train::run(args, self.output),
             Command::Sweep(args) => sweep::run(args, self.output),
+            Command::Data(args) => data_check::run(args, self.output),
+            Command::Import(args) => import::run(args, self.output),
+            Command::Classify(args) => classify::run(args, self.output),
             Command::Eval(args) => eval::run(args, self.output),
             Command::Quantize(args) => quantize::run(args, self.output),
             Command::Verify(args) => verify::run(args, self.output),
@@ -81,7 +91,9 @@ impl Cli {
             Command::Devices(args) => devices::run(args, self.output),
         };
         outcome.unwrap_or_else(|error| {
-            eprintln!("error: {}", one_line(&error));
+            let message = one_line(&error);
+            eprintln!("error: {message}");
+            self.output.print_error(&message);
             exit_code(&error)
         })
     }
@@ -115,6 +127,36 @@ impl Output {
         // A reader that went away (`| head`) is no failure of the run.
         let _ = std::io::stdout().lock().write_all(result.as_bytes());
     }
+
+    /// With `--json`, an error is an object too.
+    fn print_error(self, message: &str) {
+        if self.json {
+            self.print(&serde_json::json!({ "error": { "message": message } }), String::new);
+        }
+    }
+}
+
+/// Parses the command line. A mistake in it ends the process with exit code 2, with `--json` as an object.
+pub fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        let json = std::env::args_os().any(|argument| argument == "--json");
+        if error.use_stderr() {
+            let text = error.to_string();
+            let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+            Output { json }.print_error(message);
+        }
+        error.exit()
+    })
+}
+
+/// Refuses to write a file over the one that is read.
+pub(crate) fn refuse_same(input: &std::path::Path, output: &std::path::Path) -> Result<(), Usage> {
+    match (input.canonicalize(), output.canonicalize()) {
+        (Ok(from), Ok(to)) if from == to => {
+            Err(Usage(format!("--out {} is the model that is read; write another file", output.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A missing part or a wrong argument: exit code 2 where other errors are 1.
@@ -124,7 +166,17 @@ pub struct Usage(pub String);
 
 /// The exit code of a failed subcommand.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+    ExitCode::from(if error.is::<Usage>() || is_missing(error) { 2 } else { 1 })
+}
+
+/// Whether the data set, the model or another file is not there.
+fn is_missing(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let data = cause.downcast_ref::<goldcrest_data::DatasetError>();
+        let io = cause.downcast_ref::<std::io::Error>();
+        matches!(data, Some(goldcrest_data::DatasetError::Missing(_)))
+            || io.is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    })
 }
 
 #[cfg(test)]

@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    goldcrest::Cli::parse().run()
+    goldcrest::parse().run()
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::packing::PackingArgs;
 use super::table::Table;
-use super::{Output, Usage};
+use super::{Output, Usage, refuse_same};
 
 /// Pack an int8 model as a device image for the firmware
 #[derive(Debug, clap::Args)]
@@ -36,6 +36,7 @@ pub struct Args {
 
 /// Exit code 0 when the image was written.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
+    refuse_same(&args.model, &args.out)?;
     let family = match &args.board {
         Some(name) => table::find(name).map_err(|error| Usage(error.to_string()))?.family,
         None => Family::Portable,

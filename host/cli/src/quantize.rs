@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context;
-use goldcrest_data::Split;
+use goldcrest_data::{Split, is_constant};
 use goldcrest_engine::shape::Shape;
-use goldcrest_onnx::Model;
 use goldcrest_onnx::import::{float_model, is_quantized};
+use goldcrest_onnx::{Model, info};
 use goldcrest_prove::calibrate::{
-    Budget, FourBits, Layer, Parts, Settings, Trial, choose_int4, choose_settings, normalize, quantize_model,
-    take_over_model,
+    Budget, FourBits, Layer, Parts, Settings, Trial, choose_int4, choose_settings, normalize,
+    quantize_judged, take_over_model,
 };
 use goldcrest_quantize::Options;
 use goldcrest_quantize::given::Moved;
@@ -20,19 +20,22 @@ use goldcrest_quantize::range::RangeMethod;
 use serde_json::json;
 
 use super::data::DataArgs;
+use super::model_side::{ModelSide, StatedArgs, read};
 use super::table::Table;
-use super::{Output, Usage};
+use super::{Output, Usage, refuse_same};
 
 /// Quantize a float ONNX model to int8
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  goldcrest quantize model.onnx --data cifar10 --out model.int8.onnx\n  goldcrest quantize model.onnx --data images/ --resize 32x32 --images 1000 --range percentile --out model.int8.onnx"
+    after_help = "Examples:\n  goldcrest quantize model.onnx --data cifar10 --out model.int8.onnx\n  goldcrest quantize model.onnx --data images/ --normalization imagenet --labels names.txt --images 1000 --range percentile --out model.int8.onnx"
 )]
 pub struct Args {
     /// Float ONNX model (opset 11 to 21)
     pub model: PathBuf,
     #[command(flatten)]
     pub data: DataArgs,
+    #[command(flatten)]
+    pub stated: StatedArgs,
     /// Where to write the int8 model
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
@@ -68,6 +71,10 @@ pub struct Args {
     pub auto: bool,
 }
 
+/// Images that calibration does not see, on which the noise is measured.
+const JUDGES: usize = 64;
+/// With fewer calibration images a few values decide the ranges.
+const FEW: usize = 100;
 /// Stands for the layers that can have four bits.
 const AUTO: &str = "auto";
 
@@ -105,12 +112,25 @@ impl From<Range> for RangeMethod {
 /// Exit code 0 when the int8 model was written.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let model = Model::read(&args.model)?;
-    let train = args.data.open()?.train;
-    let images = train.sample(args.images, args.seed);
-    if is_quantized(&model) {
-        return take_over(args, &model, &images, started, output);
+    refuse_same(&args.model, &args.out)?;
+    let (mut model, assumed) = read(&args.model, &args.stated, &args.data.pictures)?;
+    let side = ModelSide::of_onnx(&args.model, &model)?;
+    let data = args.data.open_for(&side)?;
+    if let Some(channels) = info::channels_name(side.input.channels) {
+        // What the images were made by is what the int8 model is made for.
+        info::write_preprocessing(data.preprocessing, channels, &mut model.metadata);
     }
+    let [images, mut judges] = data.train.sample_apart([args.images, JUDGES], args.seed);
+    if judges.is_empty() {
+        judges = data.test.head(JUDGES);
+    }
+    let warnings = poor_calibration(&images, &data.classes);
+    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    let said = json!({ "assumed": assumed, "warnings": warnings });
+    if is_quantized(&model) {
+        return take_over(args, &model, &images, started, output, said);
+    }
+    let train = data.train;
     let mut settings = Settings {
         options: Options { range: args.range.into(), bias_correction: !args.no_bias_correction },
         equalize: args.equalize,
@@ -145,8 +165,8 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         four_bits = Some(found);
     }
     let bar = super::progress::images("calibrate", images.len());
-    let quantized =
-        quantize_model(&model, &images, &settings, &|count| bar.inc(count as u64)).with_context(place)?;
+    let quantized = quantize_judged(&model, &images, &judges, &settings, &|count| bar.inc(count as u64))
+        .with_context(place)?;
     bar.finish_and_clear();
     quantized.onnx.write(&args.out)?;
     if let Some(path) = &args.save_inputs {
@@ -162,6 +182,8 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let found = four_bits.as_ref().map_or(&[][..], |found| &found.trials);
     let result = json!({
         "model": args.out,
+        "assumed": said["assumed"],
+        "warnings": said["warnings"],
         "calibration_images": images.len(),
         "seconds": started.elapsed().as_secs_f64(),
         "settings": settings.to_string(),
@@ -187,6 +209,32 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Why calibration images may not stand for what the model will see.
+fn poor_calibration(images: &Split, classes: &[String]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if images.len() < FEW {
+        let count = images.len();
+        warnings.push(format!("{count} calibration images; with fewer than {FEW} the ranges are guesses"));
+    }
+    let constant = (0..images.len()).filter(|&index| is_constant(images.image(index))).count();
+    if constant > 0 {
+        warnings.push(format!("{constant} of {} calibration images have one value everywhere", images.len()));
+    }
+    let counts = images.counts(classes.len());
+    let missing: Vec<&str> =
+        classes.iter().zip(counts).filter(|&(_, count)| count == 0).map(|(name, _)| name.as_str()).collect();
+    if !missing.is_empty() {
+        let shown = missing[..missing.len().min(12)].join(", ");
+        let more = if missing.len() > 12 { ", ..." } else { "" };
+        warnings.push(format!(
+            "no calibration image of {} of {} classes: {shown}{more}; take more --images",
+            missing.len(),
+            classes.len()
+        ));
+    }
+    warnings
+}
+
 /// A model that another tool quantized: its scales where they fit, and what moved.
 fn take_over(
     args: &Args,
@@ -194,6 +242,7 @@ fn take_over(
     images: &Split,
     started: Instant,
     output: Output,
+    said: serde_json::Value,
 ) -> anyhow::Result<ExitCode> {
     if args.auto || args.nearest || args.save_inputs.is_some() || !args.int4.is_empty() {
         return Err(
@@ -207,6 +256,8 @@ fn take_over(
     quantized.onnx.write(&args.out)?;
     let result = json!({
         "model": args.out,
+        "assumed": said["assumed"],
+        "warnings": said["warnings"],
         "calibration_images": images.len(),
         "seconds": started.elapsed().as_secs_f64(),
         "layers": layers_to_json(&quantized.layers),

@@ -10,7 +10,7 @@ use goldcrest_train::sweep::{self, Event, Report, Sweep, Trial, median};
 use goldcrest_train::training;
 use goldcrest_train::training::recipe::Options;
 
-use super::data::DataArgs;
+use super::data::{DataArgs, agree};
 use super::table::Table;
 use super::train::{Machine, Watcher, existing, network, stop_on_signals, usage};
 use super::{Output, Usage};
@@ -67,9 +67,12 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let text = std::fs::read_to_string(&args.recipe)
         .map_err(|error| Usage(format!("{}: cannot read the recipe: {error}", args.recipe.display())))?;
     let found = network(&args.network)?;
-    let options = options.or(found.options());
+    let own = options.pictures().map_err(usage)?;
+    let asked = agree("the flags", &args.data.pictures.asked(), &args.recipe.display().to_string(), &own)?;
+    let asked = found.agree(&asked)?;
+    let options = options.or(found.options()).with_pictures(&asked);
     let setup = args.machine.setup()?;
-    let mut dataset = args.data.open()?;
+    let mut dataset = found.named(args.data.open(&asked)?, args.head, args.data.by_position)?;
     if let Some(count) = args.images {
         dataset.train = dataset.train.head(count);
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use goldcrest_data::Dataset;
+use goldcrest_data::{Asked, Dataset};
 use goldcrest_onnx::Model;
 use goldcrest_prove::runtime::{self, WantedDevice};
 use goldcrest_train::architecture;
@@ -18,7 +18,8 @@ use goldcrest_train::training::run::Existing;
 use goldcrest_train::training::{self, Backend, Progress, Run, Setup, Summary};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::data::DataArgs;
+use super::data::{DataArgs, agree};
+use super::model_side::ModelSide;
 use super::recipe::RecipeArgs;
 use super::{Output, Usage};
 
@@ -67,8 +68,8 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Machine")]
 pub struct Machine {
-    /// Threads of each operator; the input pipeline has its own
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// Threads of each operator, as many as there are cores where not given; the input pipeline has its own
+    #[arg(long, value_name = "N", default_value_t = cores(), hide_default_value = true)]
     pub threads: usize,
     /// Longest time between two checkpoints; one is written after each epoch anyway
     #[arg(long, value_name = "MINUTES", default_value_t = 5.0)]
@@ -83,6 +84,11 @@ pub struct Machine {
     /// The ONNX Runtime library to use instead of the installed one
     #[arg(long, value_name = "PATH")]
     pub runtime: Option<PathBuf>,
+}
+
+/// Cores at hand.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 impl Machine {
@@ -123,7 +129,7 @@ pub(super) fn existing(resume: bool, overwrite: bool) -> Existing {
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     // Cheap checks first: nobody waits for the images to be decoded to hear of a typing error.
     let network = network(&args.network)?;
-    let recipe = recipe(args, &network).map_err(usage)?;
+    let recipe = recipe(args, &network)?;
     if recipe.qat && !matches!(network, Network::Model { .. }) {
         let advice = "train it first, then fine-tune its model.onnx";
         return Err(Usage(format!(
@@ -133,7 +139,8 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         .into());
     }
     let setup = args.machine.setup()?;
-    let mut dataset = args.data.open()?;
+    let dataset = network.named(args.data.open(&recipe.pictures)?, args.head, args.data.by_position)?;
+    let mut dataset = of_run(args, dataset)?;
     if let Some(count) = args.images {
         dataset.train = dataset.train.head(count);
     }
@@ -157,16 +164,44 @@ pub(super) fn usage(error: impl std::error::Error) -> Usage {
     Usage(error.to_string())
 }
 
-fn recipe(args: &Args, network: &Network) -> Result<Recipe, training::recipe::RecipeError> {
+fn recipe(args: &Args, network: &Network) -> anyhow::Result<Recipe> {
     let mut options = args.recipe_args.options.clone();
+    let mut asked = args.data.pictures.asked();
     if let Some(path) = &args.recipe {
-        options = options.or(Options::read(path)?);
+        let file = Options::read(path).map_err(usage)?;
+        // A flag wins over a file that the user gives too.
+        asked = asked.or(file.pictures().map_err(usage)?);
+        options = options.or(file);
     }
     let saved = args.out.join(training::run::RECIPE);
     if args.resume && saved.is_file() {
-        options = options.or(Options::read(&saved)?);
+        let run = Options::read(&saved).map_err(usage)?;
+        let place = format!("the run in {}", args.out.display());
+        asked = agree("the flags", &asked, &place, &run.pictures().map_err(usage)?)?;
+        options = options.or(run);
     }
-    options.or(network.options()).resolve()
+    let states_normalization = options.mean.is_some() || network.options().mean.is_some();
+    if let (Network::Model { name, .. }, false) = (network, states_normalization) {
+        eprintln!(
+            "warning: {name} does not say how its pixels are normalized; assumed: mean 0.5, std 0.5 (pixels \
+             from -1 to 1). \
+             State it with --mean and --std"
+        );
+    }
+    let asked = network.agree(&asked)?;
+    Ok(options.or(network.options()).with_pictures(&asked).resolve().map_err(usage)?)
+}
+
+/// A run that goes on has its classes; data of others would make it another run under its name.
+fn of_run(args: &Args, dataset: Dataset) -> anyhow::Result<Dataset> {
+    let files = [training::run::BEST, training::run::MODEL].map(|name| args.out.join(name));
+    let Some(path) = files.iter().find(|path| args.resume && path.is_file()) else { return Ok(dataset) };
+    let side = ModelSide::of_onnx(path, &Model::read(path)?)?;
+    let Some(names) = side.labels.filter(|_| !args.data.by_position) else { return Ok(dataset) };
+    let matched = dataset.in_order_of(&names);
+    Ok(matched.map_err(|error| {
+        Usage(format!("the run in {}: {error}; take its data, or another --out", args.out.display()))
+    })?)
 }
 
 /// What is to be trained.
@@ -182,6 +217,37 @@ impl Network {
             Self::Architecture(_) => Options::default(),
             Self::Model { model, .. } => Options::of_model(model),
         }
+    }
+
+    /// What is asked of the images, together with what the model says; a contradiction is an error with both.
+    pub(super) fn agree(&self, asked: &Asked) -> anyhow::Result<Asked> {
+        match self {
+            Self::Architecture(_) => Ok(*asked),
+            Self::Model { name, model } => {
+                let side = ModelSide::of_onnx(Path::new(name), model)?;
+                Ok(agree("the flags or the recipe", asked, name, &side.asked())?)
+            }
+        }
+    }
+
+    /// The data set with its classes in the order of a model that keeps its last layer.
+    pub(super) fn named(
+        &self,
+        dataset: Dataset,
+        head: Option<NonZeroUsize>,
+        by_position: bool,
+    ) -> anyhow::Result<Dataset> {
+        let Self::Model { name, model } = self else { return Ok(dataset) };
+        if head.is_some() || by_position {
+            return Ok(dataset);
+        }
+        let side = ModelSide::of_onnx(Path::new(name), model)?;
+        let is_numbered =
+            |names: &[String]| names.iter().enumerate().all(|(index, name)| *name == index.to_string());
+        let Some(names) = side.labels.filter(|names| !is_numbered(names)) else { return Ok(dataset) };
+        let advice =
+            "--head N gives it a fresh last layer for N classes, --by-position takes them in their order";
+        Ok(dataset.in_order_of(&names).map_err(|error| Usage(format!("{name}: {error}; {advice}")))?)
     }
 
     /// The network for a data set, fresh weights drawn from `seed`; `head` gives an ONNX model so many classes.

@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use anyhow::Context;
 use goldcrest_board::table;
 use goldcrest_engine::kernels::Family;
+use goldcrest_onnx::Model;
 use goldcrest_prove::verify::{Comparison, Difference, Scope, Stress, stress_model, verify_model};
 use serde_json::json;
 
 use super::data::DataArgs;
+use super::model_side::ModelSide;
 use super::packing::PackingArgs;
 use super::table::Table;
 use super::{Output, Usage};
@@ -67,7 +69,8 @@ fn compare(args: &Args) -> anyhow::Result<(Comparison, Stress)> {
         None => None,
     };
     let scope = Scope { onnxruntime: args.onnxruntime, board, packing, image };
-    let images = args.data.open()?.test;
+    let model = Model::read(&args.model)?;
+    let images = args.data.open_pictures_for(&ModelSide::of_onnx(&args.model, &model)?)?.test;
     let images = images.head(args.count.unwrap_or(images.len()));
     let bar = super::progress::images("verify", images.len());
     let comparison =

@@ -123,7 +123,7 @@ pub fn run(options: &Options, stop: &AtomicBool, observer: &mut dyn Observer) ->
         &dataset,
         &recipe,
         &folder,
-        &training::Setup::default(),
+        &training::Setup { threads: super::train::cores(), ..training::Setup::default() },
         stop,
         &mut |progress| observer.training(progress),
     )?;

@@ -17,6 +17,7 @@ use super::{
     cifar_binary,
     error::DatasetError,
     layout::{Layout, is_picture},
+    names,
 };
 
 /// The largest single picture in an archive.
@@ -127,12 +128,12 @@ impl Archive {
             _ => {}
         }
         let name = long_name.take().unwrap_or_else(|| entry.header().path_bytes().into_owned());
-        let name = String::from_utf8_lossy(&name).into_owned();
+        let controls = name.utf8_chunks().any(|chunk| chunk.valid().contains(char::is_control));
+        let name = names::readable(&name);
         let parts: Vec<&str> = name.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         let Some(&file) = parts.last() else { return Ok(()) };
-        if name.chars().any(char::is_control) {
-            let shown = name.replace(char::is_control, "\u{fffd}");
-            return Err(refuse(path, &shown, "has control characters in its name"));
+        if controls {
+            return Err(refuse(path, &name, "has control characters in its name"));
         }
         if parts.contains(&"..") {
             return Err(refuse(path, &name, "has `..` in its name"));

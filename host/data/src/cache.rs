@@ -22,11 +22,12 @@ use std::{
 };
 
 use flate2::Crc;
+use goldcrest_engine::picture::Preprocessing;
 use goldcrest_engine::shape::Shape;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Cache, Dataset, Event, Options, Split};
+use super::{Cache, Dataset, Event, Findings, Options, Split};
 
 /// The environment variable that moves the cache folder.
 pub const CACHE_VARIABLE: &str = "GOLDCREST_CACHE";
@@ -41,7 +42,7 @@ pub fn cache_folder() -> Option<PathBuf> {
 }
 
 /// The last byte counts versions, of this format and of what decoding does.
-const MAGIC: [u8; 8] = *b"gcpixel\x01";
+const MAGIC: [u8; 8] = *b"gcpixel\x02";
 /// Data sets with fewer bytes of pixels are decoded faster than they are worth keeping.
 const WORTH_KEEPING: usize = 4 << 20;
 const MAX_HEADER: u64 = 64 << 20;
@@ -55,6 +56,7 @@ struct Header {
     shape: [usize; 3],
     /// Number of training and test images.
     images: [usize; 2],
+    findings: Findings,
 }
 
 /// Where a source's pixels are kept, and what they must have been made from.
@@ -77,7 +79,8 @@ impl Slot {
             Cache::User => cache_folder()?,
         };
         let source = source.canonicalize().ok()?;
-        let name = format!("{}|{:?}", source.display(), options.resize);
+        let Options { resize, channels, preprocessing, .. } = options;
+        let name = format!("{}|{resize:?}|{channels:?}|{preprocessing:?}", source.display());
         let mut contents = Sha256::new();
         for file in files {
             let found = file.metadata().ok()?;
@@ -163,6 +166,8 @@ impl Slot {
             shape,
             train: Split::new(shape, train, train_labels),
             test: Split::new(shape, test, test_labels),
+            preprocessing: Preprocessing::default(),
+            findings: header.findings,
         }))
     }
 
@@ -186,6 +191,7 @@ impl Slot {
             classes: dataset.classes.clone(),
             shape: [dataset.shape.height, dataset.shape.width, dataset.shape.channels],
             images: [dataset.train.len(), dataset.test.len()],
+            findings: dataset.findings.clone(),
         })?;
         let labels: Vec<u8> = [&dataset.train, &dataset.test]
             .iter()

@@ -6,10 +6,11 @@
 
 use std::{fs, path::Path};
 
+use goldcrest_engine::picture::Preprocessing;
 use goldcrest_engine::shape::Shape;
 use rayon::prelude::*;
 
-use super::{Dataset, Split, error::DatasetError};
+use super::{Dataset, Findings, Split, error::DatasetError};
 
 const SHAPE: Shape = Shape::new(32, 32, 3);
 const PLANE: usize = 32 * 32;
@@ -80,7 +81,15 @@ pub(super) fn assemble<B: AsRef<[u8]> + Sync>(
     };
     let train = part(&is_train, "data_batch_1.bin")?;
     let test = part(&|name| name == TEST, TEST)?;
-    Ok(Dataset { name, classes, shape: SHAPE, train, test })
+    Ok(Dataset {
+        name,
+        classes,
+        shape: SHAPE,
+        train,
+        test,
+        preprocessing: Preprocessing::default(),
+        findings: Findings::default(),
+    })
 }
 
 fn class_names(file: &str, text: &[u8]) -> Result<Vec<String>, DatasetError> {

@@ -1,26 +1,37 @@
-//! JPEG and PNG files to pixels, all at once on all cores.
+//! Picture files to pixels, all at once on all cores.
 
 use std::borrow::Cow;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use goldcrest_engine::picture::color;
 use goldcrest_engine::shape::Shape;
-use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader, Limits, Luma, Pixel, Rgb};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use rayon::prelude::*;
 
 use super::{
-    Dataset, Options, Split,
+    Dataset, Findings, Options, Split,
     error::DatasetError,
     layout::{Arranged, Labelled},
-    progress::{Event, Unit},
+    picture,
+    progress::Images,
 };
 
 /// The largest picture taken: enough for a camera, too little to exhaust memory.
 const MAX_SIDE: u32 = 16_384;
 const MAX_BYTES: u64 = 1 << 30;
+
+/// What is read, found by content, not by name.
+const FORMATS: [ImageFormat; 6] = [
+    ImageFormat::Jpeg,
+    ImageFormat::Png,
+    ImageFormat::WebP,
+    ImageFormat::Bmp,
+    ImageFormat::Gif,
+    ImageFormat::Tiff,
+];
+const READ: &str = "JPEG, PNG, WebP, BMP, GIF (the first frame) and TIFF are read";
 
 /// Where the bytes of a picture are.
 pub(super) trait Bytes: Sync {
@@ -40,7 +51,8 @@ impl Bytes for &[u8] {
     }
 }
 
-/// Decodes all pictures. They stay gray when all of them are, else all become RGB.
+/// Decodes all pictures. Where the options do not say, they stay gray when all of them are, else all become
+/// RGB.
 pub(super) fn decode<L: Bytes>(
     place: &str,
     name: String,
@@ -53,13 +65,12 @@ pub(super) fn decode<L: Bytes>(
         Some(size) => size,
         None => File::read(first)?.open()?.size,
     };
-    let shape = Shape::new(size[0], size[1], 3);
+    let shape = Shape::new(size[0], size[1], options.channels.unwrap_or(3));
     check_memory(place, all.len(), shape, options)?;
 
-    let done = AtomicU64::new(0);
-    (options.progress)(&Event::Begin { what: "decoding", length: all.len() as u64, unit: Unit::Images });
+    let progress = Images::begin(options.progress, "decoding", all.len());
     let mut pixels = vec![0; all.len() * shape.len()];
-    let outcomes: Vec<Result<Tone, DatasetError>> = pixels
+    let outcomes: Vec<Result<Seen, DatasetError>> = pixels
         .par_chunks_exact_mut(shape.len())
         .zip(&all)
         .map(|(to, one)| {
@@ -74,19 +85,27 @@ pub(super) fn decode<L: Bytes>(
                         others: 0,
                     });
                 }
-                opened.write(to, size)
+                let Decoded { shape: found, pixels, seen } =
+                    opened.decode(options.preprocessing.background)?;
+                picture::prepare(&options.preprocessing, found, &pixels, shape, to)
+                    .map_err(|error| broken(&one.name, error))?;
+                Ok(seen)
             });
-            (options.progress)(&Event::At(1 + done.fetch_add(1, Ordering::Relaxed)));
+            progress.one();
             outcome
         })
         .collect();
-    (options.progress)(&Event::End);
+    drop(progress);
 
-    let gray = outcomes.iter().all(|outcome| matches!(outcome, Ok(Tone::Gray)));
     let failures = outcomes.iter().filter(|outcome| outcome.is_err()).count();
-    if let Some(error) = outcomes.into_iter().find_map(Result::err) {
-        return Err(error.with_others(failures - 1));
+    let mut findings = Findings { ignored: arranged.ignored.clone(), ..Findings::default() };
+    for (outcome, one) in outcomes.into_iter().zip(&all) {
+        match outcome {
+            Ok(seen) => seen.note(&one.name, &mut findings),
+            Err(error) => return Err(error.with_others(failures - 1)),
+        }
     }
+    let gray = options.channels.is_none() && findings.coloured.count == 0;
     let shape = if gray { Shape { channels: 1, ..shape } } else { shape };
     if gray {
         pixels = pixels.chunks_exact(3).map(|pixel| pixel[0]).collect();
@@ -100,20 +119,55 @@ pub(super) fn decode<L: Bytes>(
         shape,
         train: Split::new(shape, pixels, labels(&arranged.train)),
         test: Split::new(shape, test_pixels, labels(&arranged.test)),
+        preprocessing: options.preprocessing,
+        findings,
     })
 }
 
-/// Decodes one picture file: its shape (3 channels) and its RGB pixels, upright.
-pub(super) fn one(path: &Path) -> Result<(Shape, Vec<u8>), DatasetError> {
+/// Decodes one picture file, upright and over a background.
+pub(super) fn one(path: &Path, background: [u8; 3]) -> Result<Decoded, DatasetError> {
     std::fs::metadata(path).map_err(|source| DatasetError::Io { path: path.to_path_buf(), source })?;
     let one = Labelled { name: path.display().to_string(), label: 0, locator: path.to_path_buf() };
-    let file = File::read(&one)?;
-    let opened = file.open()?;
-    let size = opened.size;
-    let shape = Shape::new(size[0], size[1], 3);
-    let mut pixels = vec![0; shape.len()];
-    opened.write(&mut pixels, size)?;
-    Ok((shape, pixels))
+    labelled(&one, background)
+}
+
+/// Decodes one picture of a data set, upright and over a background.
+pub(super) fn labelled<L: Bytes>(one: &Labelled<L>, background: [u8; 3]) -> Result<Decoded, DatasetError> {
+    File::read(one)?.open()?.decode(background)
+}
+
+/// A decoded picture.
+pub(super) struct Decoded {
+    /// Rows and columns, upright; 1 channel where the file is gray, else 3.
+    pub shape: Shape,
+    /// u8, row by row.
+    pub pixels: Vec<u8>,
+    /// What the file was like.
+    pub seen: Seen,
+}
+
+/// What a file was like.
+#[derive(Clone, Copy)]
+pub(super) struct Seen {
+    size: [usize; 2],
+    is_coloured: bool,
+    /// A pixel lets the background through.
+    is_transparent: bool,
+    /// 16 bits, but all values below 256.
+    is_dark: bool,
+}
+
+impl Seen {
+    pub(super) fn note(self, name: &str, findings: &mut Findings) {
+        findings.size(self.size);
+        if self.is_coloured { &mut findings.coloured } else { &mut findings.gray }.add(name);
+        if self.is_transparent {
+            findings.transparent.add(name);
+        }
+        if self.is_dark {
+            findings.dark.add(name);
+        }
+    }
 }
 
 /// Refuses data sets that would not fit into memory, before any memory is taken.
@@ -129,12 +183,6 @@ pub(super) fn check_memory(
         return Err(DatasetError::TooLarge { place, images, shape, bytes, limit });
     }
     Ok(())
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tone {
-    Gray,
-    Colour,
 }
 
 /// An encoded picture.
@@ -153,7 +201,7 @@ struct Opened<'a, D> {
     size: [usize; 2],
 }
 
-fn broken(name: &str, reason: impl ToString) -> DatasetError {
+pub(super) fn broken(name: &str, reason: impl ToString) -> DatasetError {
     DatasetError::Broken { file: name.to_owned(), reason: reason.to_string(), others: 0 }
 }
 
@@ -162,12 +210,10 @@ impl<'a> File<'a> {
         let name = &one.name;
         let bytes = one.locator.bytes().map_err(|error| broken(name, error))?;
         let format = match image::guess_format(&bytes) {
-            Ok(format @ (ImageFormat::Jpeg | ImageFormat::Png)) => format,
+            Ok(format) if FORMATS.contains(&format) => format,
             _ if bytes.is_empty() => return Err(broken(name, "the file is empty")),
-            Ok(other) => {
-                return Err(broken(name, format!("{other:?} content, but only JPEG and PNG are read")));
-            }
-            Err(_) => return Err(broken(name, "neither JPEG nor PNG")),
+            Ok(other) => return Err(broken(name, format!("{other:?} content; {READ}"))),
+            Err(_) => return Err(broken(name, format!("not a picture; {READ}"))),
         };
         if format == ImageFormat::Jpeg && !jpeg_is_whole(&bytes) {
             return Err(broken(name, "truncated JPEG (no end of image marker)"));
@@ -199,34 +245,49 @@ impl<'a> File<'a> {
 }
 
 impl<D: ImageDecoder> Opened<'_, D> {
-    /// Decodes into upright RGB pixels of the given size; gray is repeated. Transparency is dropped.
-    fn write(self, to: &mut [u8], size: [usize; 2]) -> Result<Tone, DatasetError> {
+    /// Decodes into upright pixels of 8 bits over a background. Values of 16 bits are scaled: 65535 becomes
+    /// 255.
+    fn decode(self, background: [u8; 3]) -> Result<Decoded, DatasetError> {
         let mut image = DynamicImage::from_decoder(self.decoder).map_err(|error| broken(self.name, error))?;
         image.apply_orientation(self.orientation);
-        let tone = if image.color().has_color() { Tone::Colour } else { Tone::Gray };
-        let rgb = image.into_rgb8();
-        let from = Shape::new(rgb.height() as usize, rgb.width() as usize, 3);
-        resize(rgb.as_raw(), from, to, size);
-        Ok(tone)
+        let color = image.color();
+        if matches!(image, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_)) {
+            return Err(broken(self.name, "floating-point pixels; store them as 8 or 16 bits"));
+        }
+        let is_dark = match &image {
+            DynamicImage::ImageLuma16(image) => all_dark(image.as_raw(), 1, 1),
+            DynamicImage::ImageLumaA16(image) => all_dark(image.as_raw(), 2, 1),
+            DynamicImage::ImageRgb16(image) => all_dark(image.as_raw(), 3, 3),
+            DynamicImage::ImageRgba16(image) => all_dark(image.as_raw(), 4, 3),
+            _ => false,
+        };
+        let size = [image.height() as usize, image.width() as usize];
+        let [red, green, blue] = background;
+        let mut is_transparent = false;
+        let (channels, pixels) = if color.has_alpha() {
+            let rgba = image.into_rgba8();
+            let pixels = rgba.as_raw().as_chunks::<4>().0;
+            is_transparent = pixels.iter().any(|pixel| pixel[3] < 255);
+            if color.has_color() || is_transparent && !(red == green && green == blue) {
+                (3, pixels.iter().flat_map(|&pixel| color::over(pixel, background)).collect())
+            } else {
+                (1, pixels.iter().map(|&pixel| color::over(pixel, background)[0]).collect())
+            }
+        } else if color.has_color() {
+            (3, image.into_rgb8().into_raw())
+        } else {
+            (1, image.into_luma8().into_raw())
+        };
+        // Gray strokes over a coloured background are coloured.
+        let seen = Seen { size, is_coloured: channels == 3, is_transparent, is_dark };
+        Ok(Decoded { shape: Shape::new(size[0], size[1], channels), pixels, seen })
     }
 }
 
-/// Resizes one image (Lanczos, 3 lobes, the aspect ratio is not kept) or copies it when it has the
-/// size already.
-pub(super) fn resize(from: &[u8], shape: Shape, to: &mut [u8], size: [usize; 2]) {
-    if [shape.height, shape.width] == size {
-        to.copy_from_slice(from);
-    } else if shape.channels == 1 {
-        to.copy_from_slice(&resized::<Luma<u8>>(from, shape, size));
-    } else {
-        to.copy_from_slice(&resized::<Rgb<u8>>(from, shape, size));
-    }
-}
-
-fn resized<P: Pixel<Subpixel = u8> + 'static>(from: &[u8], shape: Shape, size: [usize; 2]) -> Vec<u8> {
-    let image = ImageBuffer::<P, &[u8]>::from_raw(shape.width as u32, shape.height as u32, from)
-        .expect("the buffer has the size of its shape");
-    imageops::resize(&image, size[1] as u32, size[0] as u32, FilterType::Lanczos3).into_raw()
+/// Whether all colour values of 16 bits, the first `colors` of each pixel, lie below 256 and not all are 0.
+fn all_dark(values: &[u16], channels: usize, colors: usize) -> bool {
+    let pixels = || values.chunks_exact(channels).flat_map(|pixel| &pixel[..colors]);
+    pixels().all(|&value| value < 256) && pixels().any(|&value| value > 0)
 }
 
 /// The decoder fills missing rows with gray and says nothing, so look for the end marker: within
@@ -242,6 +303,10 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
 /// Most small pictures have no EXIF data, and looking for the orientation costs a pass over the
 /// headers.
 fn has_exif(bytes: &[u8]) -> bool {
-    let head = &bytes[..bytes.len().min(64 << 10)];
-    head.windows(4).any(|word| word == b"Exif" || word == b"eXIf")
+    let (head, end) = (&bytes[..bytes.len().min(64 << 10)], &bytes[bytes.len().saturating_sub(64 << 10)..]);
+    let tiff = bytes.starts_with(b"II*\0") || bytes.starts_with(b"MM\0*");
+    // WebP has it behind the pixels.
+    tiff || [head, end]
+        .iter()
+        .any(|part| part.windows(4).any(|word| word == b"Exif" || word == b"eXIf" || word == b"EXIF"))
 }

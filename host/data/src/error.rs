@@ -52,7 +52,8 @@ pub enum DatasetError {
     },
     /// No picture where pictures are expected.
     #[error(
-        "{place}: no images found{hint}; expected train/<class>/*.jpg and test/<class>/*.jpg (or .jpeg, .png), or <class>/*.jpg, or CIFAR-10's data_batch_*.bin and test_batch.bin"
+        "{place}: no images found{hint}; expected train/<class>/*.jpg and test/<class>/*.jpg (or .png, \
+         .webp, .bmp, .gif, .tif), or <class>/*.jpg, or CIFAR-10's data_batch_*.bin and test_batch.bin"
     )]
     NoImages {
         /// The folder or archive.
@@ -70,7 +71,8 @@ pub enum DatasetError {
     },
     /// A class without pictures.
     #[error(
-        "{place}/{class}: no .jpg, .jpeg or .png image{hint}; add images of the class or remove the class everywhere"
+        "{place}/{class}: no .jpg, .png, .webp, .bmp, .gif or .tif image{hint}; add images of the class or \
+         remove the class everywhere"
     )]
     EmptyClass {
         /// The data set and its part.

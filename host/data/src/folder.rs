@@ -8,6 +8,7 @@ use std::{
 use super::{
     error::DatasetError,
     layout::{Layout, Part, is_hidden, is_picture},
+    names,
 };
 
 /// Finds the pictures. Symbolic links are followed; links cannot make a cycle, because folders
@@ -70,7 +71,7 @@ fn entries(folder: &Path) -> Result<Vec<Entry>, DatasetError> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(DatasetError::io(folder))? {
         let entry = entry.map_err(DatasetError::io(folder))?;
-        let name = entry.file_name().to_string_lossy().replace(char::is_control, "\u{fffd}");
+        let name = names::readable(entry.file_name().as_encoded_bytes());
         if is_hidden(&name) {
             continue;
         }

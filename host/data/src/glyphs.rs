@@ -14,11 +14,12 @@ mod shapes;
 #[cfg(test)]
 mod tests;
 
+use goldcrest_engine::picture::Preprocessing;
 use goldcrest_engine::shape::Shape;
 use rayon::prelude::*;
 use shapes::{CLASSES, Ink};
 
-use super::{Dataset, Split, random::Random};
+use super::{Dataset, Findings, Split, random::Random};
 
 /// Training images unless the data set's name says otherwise.
 pub const TRAIN_IMAGES: usize = 8000;
@@ -47,6 +48,8 @@ pub fn draw(train: usize, test: usize, seed: u64) -> Dataset {
         shape: SHAPE,
         train: part(0, train),
         test: part(1, test),
+        preprocessing: Preprocessing::default(),
+        findings: Findings::default(),
     }
 }
 

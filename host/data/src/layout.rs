@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use super::error::DatasetError;
 
 /// The file extensions of pictures, in lower case.
-const EXTENSIONS: [&str; 3] = ["jpg", "jpeg", "png"];
+const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"];
 
 /// One of this many images goes to the test part when the source has none.
 const TEST_SHARE: usize = 5;
@@ -87,6 +87,8 @@ pub(super) struct Layout<L> {
     flat_prefix: Option<String>,
     /// A folder that is no known part.
     stranger: Option<String>,
+    /// Files in class folders that are no pictures, by extension.
+    ignored: BTreeMap<String, usize>,
 }
 
 /// One labelled picture.
@@ -106,11 +108,13 @@ pub(super) struct Arranged<L> {
     pub test: Vec<Labelled<L>>,
     /// The source has no test part: a fifth of its images was set aside.
     pub invented_test: bool,
+    /// Files in class folders that are no pictures, by extension.
+    pub ignored: BTreeMap<String, usize>,
 }
 
 impl<L> Layout<L> {
     pub(super) fn new(place: String) -> Self {
-        Self { place, parts: BTreeMap::new(), flat_prefix: None, stranger: None }
+        Self { place, parts: BTreeMap::new(), flat_prefix: None, stranger: None, ignored: BTreeMap::new() }
     }
 
     /// Notes a class folder, empty or not.
@@ -133,7 +137,13 @@ impl<L> Layout<L> {
             [.., part, class, file] if Part::from_name(part).is_some() => {
                 (Part::from_name(part).unwrap_or(Part::Flat), *class, *file)
             }
-            [.., file] if !is_picture(file) => return Ok(()),
+            [.., file] if !is_picture(file) => {
+                // In a class folder only: what lies above is not meant to be a picture.
+                if path.len() > 1 {
+                    self.ignore(file);
+                }
+                return Ok(());
+            }
             [prefix @ .., class, file] if !path.iter().any(|name| Part::from_name(name).is_some()) => {
                 let prefix = prefix.join("/");
                 if *self.flat_prefix.get_or_insert_with(|| prefix.clone()) != prefix {
@@ -149,8 +159,17 @@ impl<L> Layout<L> {
         } else {
             entry.others += 1;
             file.clone_into(&mut entry.example);
+            self.ignore(file);
         }
         Ok(())
+    }
+
+    fn ignore(&mut self, file: &str) {
+        let kind = match file.rsplit_once('.') {
+            Some((_, extension)) => format!(".{}", extension.to_lowercase()),
+            None => "without extension".to_owned(),
+        };
+        *self.ignored.entry(kind).or_default() += 1;
     }
 
     /// The same layout with other locators.
@@ -168,12 +187,13 @@ impl<L> Layout<L> {
             parts: self.parts.iter().map(|(&part, found)| (part, classes(found))).collect(),
             flat_prefix: self.flat_prefix.clone(),
             stranger: self.stranger.clone(),
+            ignored: self.ignored.clone(),
         }
     }
 
     /// Gives every picture its label and its place in the order.
     pub(super) fn arrange(mut self) -> Result<Arranged<L>, DatasetError> {
-        let place = self.place;
+        let (place, ignored) = (self.place, self.ignored);
         let flat = self.parts.remove(&Part::Flat);
         let test = self.parts.remove(&Part::Test).or(self.parts.remove(&Part::Validation));
         let stranger = self.stranger.or(flat.as_ref().and(self.flat_prefix));
@@ -207,12 +227,12 @@ impl<L> Layout<L> {
                 }
                 check_filled(&test_place, &test)?;
                 let (train, test) = (take_turns("train/", train), take_turns("test/", test));
-                Ok(Arranged { classes: names, train, test, invented_test: false })
+                Ok(Arranged { classes: names, train, test, invented_test: false, ignored })
             }
             None => {
                 let (train, test) = set_aside(&place, train)?;
                 let (train, test) = (take_turns("", train), take_turns("", test));
-                Ok(Arranged { classes: names, train, test, invented_test: true })
+                Ok(Arranged { classes: names, train, test, invented_test: true, ignored })
             }
         }
     }
@@ -351,12 +371,12 @@ mod tests {
             (&["readme.md"], "set: no images found; expected train/<class>/*.jpg"),
             (&["train/a/1.png", "test/a/1.png"], "set: found 1 class folder(s)"),
             (
-                &["train/a/1.png", "train/b/x.bmp", "test/a/1.png"],
-                "set/b: no .jpg, .jpeg or .png image (only `x.bmp`)",
+                &["train/a/1.png", "train/b/x.heic", "test/a/1.png"],
+                "set/b: no .jpg, .png, .webp, .bmp, .gif or .tif image (only `x.heic`)",
             ),
             (
                 &["train/a/1.png", "train/b/1.png", "test/a/1.png"],
-                "set/b: no .jpg, .jpeg or .png image in the test part",
+                "set/b: no .jpg, .png, .webp, .bmp, .gif or .tif image in the test part",
             ),
             (
                 &["train/a/1.png", "train/b/1.png", "test/c/1.png"],
@@ -365,7 +385,10 @@ mod tests {
             (&["train/1.png"], "train/1.png: misplaced image"),
             (&["train/a/b/1.png"], "train/a/b/1.png: misplaced image"),
             (&["a/1.png", "x/b/1.png"], "x/b/1.png: misplaced image"),
-            (&["a/1.png", "b/1.png"], "set/a: no .jpg, .jpeg or .png image left to test with"),
+            (
+                &["a/1.png", "b/1.png"],
+                "set/a: no .jpg, .png, .webp, .bmp, .gif or .tif image left to test with",
+            ),
             (
                 &["train/a/1.png", "train/b/1.png", "tset/a/1.png"],
                 "set: there is a `tset` folder but no `test`",

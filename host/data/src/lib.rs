@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod archive;
+mod asked;
 pub mod augment;
 mod batches;
 mod cache;
@@ -9,9 +10,12 @@ mod cifar_binary;
 mod decode;
 pub mod download;
 mod error;
+mod findings;
 mod folder;
 pub mod glyphs;
+pub mod inspect;
 mod layout;
+mod names;
 pub mod normalization;
 pub mod picture;
 pub mod progress;
@@ -27,13 +31,17 @@ use std::{
     time::Duration,
 };
 
+use goldcrest_engine::picture::Preprocessing;
 use goldcrest_engine::shape::Shape;
 use rayon::prelude::*;
 
+pub use asked::{Asked, Conflict};
 pub use augment::{AugmentRecipe, RecipeError};
 pub use batches::{Batch, BatchOptions, Batches};
 pub use cache::{CACHE_VARIABLE, cache_folder};
 pub use error::DatasetError;
+pub use findings::{Findings, is_constant};
+pub use names::NamesError;
 pub use normalization::Normalization;
 pub use progress::{Event, Progress};
 pub use spec::{Spec, SpecError};
@@ -56,6 +64,10 @@ pub struct Dataset {
     pub train: Split,
     /// Images to test with.
     pub test: Split,
+    /// How the images were made of the source's pictures.
+    pub preprocessing: Preprocessing,
+    /// What was come across on the way.
+    pub findings: Findings,
 }
 
 /// How to open a data set.
@@ -66,6 +78,10 @@ pub struct Options {
     pub seed: u64,
     /// Rows and columns every image is resized to; without it, all images must have one size.
     pub resize: Option<[usize; 2]>,
+    /// What of each picture becomes the image, and the colour below transparent pixels.
+    pub preprocessing: Preprocessing,
+    /// 1: every image becomes gray, 3: RGB; without it, images are gray where all pictures are.
+    pub channels: Option<usize>,
     /// Hears of slow steps and remarks.
     pub progress: Progress,
     /// Most bytes of pixels to hold in memory, and most bytes an archive may expand to.
@@ -93,6 +109,8 @@ impl Default for Options {
         Self {
             seed: 0,
             resize: None,
+            preprocessing: Preprocessing::default(),
+            channels: None,
             progress: |_| (),
             memory_limit: 8 << 30,
             cache: Cache::User,
@@ -114,6 +132,13 @@ impl Dataset {
         {
             return Err(DatasetError::Resize { size, most: MAX_SIDE });
         }
+        let mut dataset = Self::find(spec, options)?;
+        dataset.preprocessing = options.preprocessing;
+        dataset.findings.look_at(&dataset.train, &dataset.test);
+        Ok(dataset)
+    }
+
+    fn find(spec: &Spec, options: &Options) -> Result<Self, DatasetError> {
         match spec {
             Spec::Glyphs { train, test } => resized(glyphs::draw(*train, *test, options.seed), options),
             Spec::Cifar10 => {
@@ -136,7 +161,11 @@ fn open_folder(path: &Path, options: &Options) -> Result<Dataset, DatasetError> 
     let arranged = folder::layout(path)?.arrange()?;
     let name = announce(name, arranged.invented_test, options);
     let files = arranged.train.iter().chain(&arranged.test).map(|one| one.locator.as_path());
-    kept(cache::Slot::new(path, files, options), options, || decode::decode(&place, name, &arranged, options))
+    let slot = cache::Slot::new(path, files, options);
+    let mut dataset = kept(slot, options, || decode::decode(&place, name, &arranged, options))?;
+    // What is kept may be older than the files beside the pictures.
+    dataset.findings.ignored = arranged.ignored;
+    Ok(dataset)
 }
 
 fn open_archive(path: &Path, options: &Options) -> Result<Dataset, DatasetError> {
@@ -197,17 +226,23 @@ fn name_of(path: &Path) -> String {
     stem.unwrap_or(&name).to_owned()
 }
 
-/// Resizes the images of a source that brings its own size.
+/// Makes the images of a source that brings its own size and colours what the options ask for.
 fn resized(dataset: Dataset, options: &Options) -> Result<Dataset, DatasetError> {
-    let Some(size) = options.resize else { return Ok(dataset) };
-    let shape = Shape::new(size[0], size[1], dataset.shape.channels);
+    let size = options.resize.unwrap_or([dataset.shape.height, dataset.shape.width]);
+    let channels = options.channels.unwrap_or(dataset.shape.channels);
+    let shape = Shape::new(size[0], size[1], channels);
+    if shape == dataset.shape {
+        return Ok(dataset);
+    }
     decode::check_memory(&dataset.name, dataset.train.len() + dataset.test.len(), shape, options)?;
-    let split = |split: &Split| {
+    let split = |split: &Split| -> Result<Split, DatasetError> {
         let mut pixels = vec![0; split.len() * shape.len()];
-        pixels.par_chunks_exact_mut(shape.len()).enumerate().for_each(|(index, to)| {
-            decode::resize(split.image(index), split.shape(), to, size);
-        });
-        Split::new(shape, pixels, split.labels().to_vec())
+        pixels.par_chunks_exact_mut(shape.len()).enumerate().try_for_each(|(index, to)| {
+            let image = split.image(index);
+            picture::prepare(&options.preprocessing, split.shape(), image, shape, to)
+                .map_err(|error| decode::broken(&format!("image {index}"), error))
+        })?;
+        Ok(Split::new(shape, pixels, split.labels().to_vec()))
     };
-    Ok(Dataset { train: split(&dataset.train), test: split(&dataset.test), shape, ..dataset })
+    Ok(Dataset { train: split(&dataset.train)?, test: split(&dataset.test)?, shape, ..dataset })
 }

@@ -129,6 +129,17 @@ impl Split {
         Self::new(self.shape, pixels, labels)
     }
 
+    /// The same images, each of the class that `classes` has at the place of its own.
+    ///
+    /// # Panics
+    ///
+    /// When a label has no place in `classes`.
+    #[must_use]
+    pub fn relabelled(&self, classes: &[u16]) -> Self {
+        let labels = self.labels().iter().map(|&label| classes[usize::from(label)]).collect();
+        Self { labels: Arc::new(labels), ..self.clone() }
+    }
+
     /// Number of images of each of `classes` classes; labels beyond are not counted.
     pub fn counts(&self, classes: usize) -> Vec<usize> {
         let mut counts = vec![0; classes];

@@ -7,9 +7,11 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
+use goldcrest_engine::picture::{Fit, color};
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use tempfile::TempDir;
 
+use super::inspect::Inspection;
 use super::*;
 
 fn options() -> Options {
@@ -152,7 +154,164 @@ fn sixteen_bits_and_transparency_become_bytes() {
     let mut files = good();
     files[0].1 = encode(deep.into(), ImageFormat::Png);
     let dataset = open(folder(&files).path()).unwrap();
-    assert_eq!(dataset.train.image(0)[..3], [0x12, 0xff, 0]);
+    // Half transparent, over white.
+    assert_eq!(dataset.train.image(0)[..3], [136, 255, 127]);
+    assert_eq!((dataset.findings.transparent.count, dataset.findings.dark.count), (1, 0));
+    let black = Options {
+        preprocessing: Preprocessing { background: [0; 3], ..Preprocessing::default() },
+        ..options()
+    };
+    let dataset = Dataset::open(&Spec::Path(folder(&files).path().to_owned()), &black).unwrap();
+    assert_eq!(dataset.train.image(0)[..3], [9, 128, 0]);
+    // 8 bits that were stored in 16: all but black, and said.
+    let wrong = image::ImageBuffer::from_fn(6, 4, |x, y| image::Luma([(x * 40 + y) as u16]));
+    files[0].1 = encode(wrong.into(), ImageFormat::Png);
+    let dataset = open(folder(&files).path()).unwrap();
+    assert_eq!(dataset.findings.dark.count, 1);
+    assert!(dataset.remarks().iter().any(|remark| remark.contains("16 bits")), "{:?}", dataset.remarks());
+}
+
+#[test]
+fn every_format_gives_the_same_pixels() {
+    let expected = open(folder(&good()).path()).unwrap();
+    for format in [ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Gif, ImageFormat::Tiff] {
+        let extension = format.extensions_str()[0];
+        let recode = |(name, bytes): (String, Vec<u8>)| {
+            let image = image::load_from_memory(&bytes).unwrap();
+            (name.replace("png", extension), encode(image, format))
+        };
+        let dataset = open(folder(&good().into_iter().map(recode).collect::<Vec<_>>()).path()).unwrap();
+        // Few colours: GIF keeps them too.
+        assert_eq!(dataset.train.pixels(), expected.train.pixels(), "{extension}");
+        assert_eq!(dataset.test.pixels(), expected.test.pixels(), "{extension}");
+    }
+}
+
+#[test]
+fn what_is_found_is_told() {
+    let mut files = good();
+    for (index, (_, bytes)) in files.iter_mut().filter(|(name, _)| name.starts_with("test/")).enumerate() {
+        *bytes = png(200 + index as u8);
+    }
+    let clean = files.clone();
+    files.push(("train/cat/a.heic".into(), vec![]));
+    files.push(("train/dog/b.HEIC".into(), vec![]));
+    files.push(("test/dog/notes".into(), vec![]));
+    files[0].1 = encode(GrayImage::from_pixel(6, 4, image::Luma([7])).into(), ImageFormat::Png);
+    let copy = files[1].1.clone();
+    let test = files.iter_mut().find(|(name, _)| name.starts_with("test/")).unwrap();
+    test.1 = copy;
+    let root = folder(&files);
+    let dataset = open(root.path()).unwrap();
+    let remarks = dataset.remarks().join("\n");
+    for says in [
+        "3 files ignored: 2 .heic, 1 without extension",
+        "1 of 10 pictures are gray (such as train/cat/0.png)",
+        "1 of 10 images have one value everywhere",
+        "1 of 4 test images are training images too",
+    ] {
+        assert!(remarks.contains(says), "{says}: {remarks}");
+    }
+    let summary = dataset.summary();
+    assert!(summary.contains("6 training and 4 test images of 2 classes (cat, dog), 4x6 RGB"), "{summary}");
+
+    put(&root, "train/dog/0.png", b"broken");
+    let found = Inspection::of(&Spec::Path(root.path().to_owned()), &options()).unwrap();
+    assert_eq!((found.broken.len(), &*found.broken[0].0), (1, "train/dog/0.png"));
+    assert_eq!(found.constant, ["train/cat/0.png"]);
+    let problems = found.problems().join("\n");
+    assert!(problems.contains("1 broken pictures") && problems.contains("copies of training"), "{problems}");
+    assert!(
+        Inspection::of(&Spec::Path(folder(&clean).path().to_owned()), &options())
+            .unwrap()
+            .problems()
+            .is_empty()
+    );
+}
+
+/// A data set's loader and a single picture, whatever the size and the form of colour.
+#[test]
+fn every_path_makes_the_same_input() {
+    let mut random = random::Random::new(5);
+    let mut below = |limit: u32| (random.bits() % u64::from(limit)) as u32;
+    let mut files = Vec::new();
+    for number in 0..200 {
+        let (width, height, form) = (1 + below(50), 1 + below(50), below(8));
+        let noise = image::ImageBuffer::from_fn(width, height, |_, _| {
+            image::Rgba([(); 4].map(|()| below(65536) as u16))
+        });
+        let image = DynamicImage::ImageRgba16(noise);
+        let (image, format): (DynamicImage, _) = match form {
+            0 => (image.into_luma8().into(), ImageFormat::Png),
+            1 => (image.into_luma_alpha8().into(), ImageFormat::Png),
+            2 => (image.into_rgb8().into(), ImageFormat::Bmp),
+            3 => (image.into_rgba8().into(), ImageFormat::WebP),
+            4 => (image.into_luma16().into(), ImageFormat::Png),
+            5 => (image.into_rgb8().into(), ImageFormat::Jpeg),
+            6 => (image.into_rgb16().into(), ImageFormat::Tiff),
+            _ => (image, ImageFormat::Png),
+        };
+        let name =
+            format!("{}/{}/{number:03}.png", ["train", "test"][number % 2], ["a", "b"][number / 2 % 2]);
+        files.push((name, encode(image, format)));
+    }
+    let root = folder(&files);
+    for fit in Fit::ALL {
+        for channels in [1, 3] {
+            let preprocessing = Preprocessing { fit, background: [200, 10, 60] };
+            let options =
+                Options { resize: Some([12, 20]), channels: Some(channels), preprocessing, ..options() };
+            let dataset = Dataset::open(&Spec::Path(root.path().to_owned()), &options).unwrap();
+            for (part, split) in [("train", &dataset.train), ("test", &dataset.test)] {
+                let mut names: Vec<Vec<&String>> = ["a", "b"]
+                    .map(|class| {
+                        let mine = format!("{part}/{class}/");
+                        files.iter().map(|(name, _)| name).filter(|name| name.starts_with(&mine)).collect()
+                    })
+                    .into();
+                assert_eq!(split.len(), 100);
+                for index in 0..split.len() {
+                    let name = names[split.label(index)].remove(0);
+                    let picture =
+                        picture::Picture::open(&root.path().join(name), preprocessing.background).unwrap();
+                    let input = picture.fit(split.shape(), &preprocessing).unwrap();
+                    assert_eq!(split.image(index), input, "{name} {fit} {channels}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn images_are_of_the_colour_asked_for() {
+    let root = folder(&good());
+    let spec = Spec::Path(root.path().to_owned());
+    let gray = Dataset::open(&spec, &Options { channels: Some(1), ..options() }).unwrap();
+    let colour = Dataset::open(&spec, &options()).unwrap();
+    let luma: Vec<u8> =
+        colour.train.pixels().as_chunks::<3>().0.iter().map(|&pixel| color::gray(pixel)).collect();
+    assert_eq!((gray.shape.channels, gray.train.pixels()), (1, &luma[..]));
+    assert!(gray.remarks().iter().any(|remark| remark.contains("are coloured")), "{:?}", gray.remarks());
+    let glyphs = Spec::Glyphs { train: 10, test: 10 };
+    let gray = Dataset::open(&glyphs, &Options { channels: Some(1), ..options() }).unwrap();
+    assert_eq!(gray.test.shape(), Shape::new(32, 32, 1));
+}
+
+#[cfg(unix)]
+#[test]
+fn names_that_are_not_utf_8_stay_apart() {
+    use std::os::unix::ffi::OsStrExt;
+    let root = folder(&[]);
+    for (class, shade) in [(&b"caf\xe9"[..], 10), (b"caf\xe8", 20), (b"the", 30)] {
+        for part in ["train", "test"] {
+            let folder = root.path().join(part).join(std::ffi::OsStr::from_bytes(class));
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("0.png"), png(shade + u8::from(part == "test"))).unwrap();
+        }
+    }
+    let dataset = open(root.path()).unwrap();
+    assert_eq!(dataset.classes, ["caf\\xe8", "caf\\xe9", "the"]);
+    assert_eq!((dataset.train.len(), dataset.train.image(1)[0]), (3, 10));
 }
 
 #[test]
@@ -211,13 +370,14 @@ fn sizes_must_agree_unless_resized() {
 #[test]
 fn broken_pictures_are_named() {
     let jpeg = encode(rgb(64, 64, 3), ImageFormat::Jpeg);
-    let cases: [(&[u8], &str); 6] = [
+    let cases: [(&[u8], &str); 7] = [
         (&jpeg[..jpeg.len() / 2], "truncated JPEG"),
         (&jpeg[..jpeg.len() - 2], "truncated JPEG"),
         (&png(1)[..60], ""),
         (b"", "the file is empty"),
-        (b"hello", "neither JPEG nor PNG"),
-        (b"GIF89a\x01\x00\x01\x00\x00\x00\x00;", "Gif content, but only JPEG and PNG are read"),
+        (b"hello", "not a picture; JPEG, PNG, WebP"),
+        (b"GIF89a\x01\x00\x01\x00\x00\x00\x00;", ""),
+        (b"P6 1 1 255 \x00\x00\x00", "Pnm content; JPEG, PNG, WebP"),
     ];
     for (bytes, reason) in cases {
         let root = folder(&good());
@@ -255,9 +415,12 @@ fn missing_things_are_named() {
     let nowhere = root.path().join("nowhere");
     assert!(complaint(&nowhere).starts_with(&format!("{}: no such file or folder", nowhere.display())));
     fs::create_dir_all(root.path().join("train/owl")).unwrap();
-    assert!(complaint(root.path()).contains("/owl: no .jpg, .jpeg or .png image"));
-    put(&root, "train/owl/1.webp", b"RIFF");
-    assert!(complaint(root.path()).contains("/owl: no .jpg, .jpeg or .png image (only `1.webp`)"));
+    assert!(complaint(root.path()).contains("/owl: no .jpg, .png, .webp, .bmp, .gif or .tif image"));
+    put(&root, "train/owl/1.heic", b"RIFF");
+    assert!(
+        complaint(root.path())
+            .contains("/owl: no .jpg, .png, .webp, .bmp, .gif or .tif image (only `1.heic`)")
+    );
     assert!(
         complaint(tempfile::tempdir().unwrap().path())
             .contains("no images found; expected train/<class>/*.jpg")

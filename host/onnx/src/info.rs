@@ -1,8 +1,9 @@
-//! What a model file says beside its graph: labels and normalization in `metadata_props`, the same
-//! way in float and int8 files.
+//! What a model file says beside its graph: labels, normalization and preprocessing in `metadata_props`, the
+//! same way in float and int8 files. `docs/model-file.md` specifies the keys for other programs.
 
 use std::collections::BTreeMap;
 
+use goldcrest_engine::picture::{Fit, Preprocessing};
 use goldcrest_quantize::graph::{ModelInfo, Normalization};
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -11,6 +12,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub const LABELS: &str = "goldcrest.labels";
 /// Key of the normalization: a JSON object `{"mean": [..], "std": [..]}`, one entry per channel.
 pub const NORMALIZATION: &str = "goldcrest.normalization";
+/// Key of the preprocessing: a JSON object `{"version": 1, "channels": "rgb", "fit": "whole", "background":
+/// [255, 255,
+/// 255]}`.
+pub const PREPROCESSING: &str = "goldcrest.preprocessing";
+/// The version of [`PREPROCESSING`] that is written and read.
+pub const VERSION: u32 = 1;
 
 /// Why a file's labels or normalization cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -28,13 +35,24 @@ pub enum InfoError {
     /// A mean or standard deviation that pixels cannot be normalized with.
     #[error("metadata `{NORMALIZATION}`: mean {mean} and std {std}; std must be positive, both finite")]
     Normalization { mean: f32, std: f32 },
+    /// The preprocessing of a later version.
+    #[error(
+        "metadata `{PREPROCESSING}` has version {found}, this Goldcrest reads {VERSION}; take a newer one"
+    )]
+    Version { found: u32 },
+    /// A fit that does not exist.
+    #[error("metadata `{PREPROCESSING}`: unknown fit `{found}`; known are {}", Fit::ALL.map(Fit::name).join(", "))]
+    Fit { found: String },
+    /// A colour form that is not the input's.
+    #[error("metadata `{PREPROCESSING}` says `{found}`, but the network's input has {channels} channel(s)")]
+    Channels { found: String, channels: usize },
 }
 
 /// Most characters of one entry: parsed, they take many times as much.
 const LONGEST: usize = 1 << 17;
 
-/// Most characters of a normalization: pictures have few channels.
-const LONGEST_NORMALIZATION: usize = 1 << 12;
+/// Most characters of a normalization or preprocessing: pictures have few channels.
+const LONGEST_NUMBERS: usize = 1 << 12;
 
 /// The text under a key, if it is there.
 ///
@@ -44,7 +62,7 @@ pub fn entry<'a>(
     metadata: &'a BTreeMap<String, String>,
     key: &'static str,
 ) -> Result<Option<&'a str>, InfoError> {
-    let most = if key == NORMALIZATION { LONGEST_NORMALIZATION } else { LONGEST };
+    let most = if [NORMALIZATION, PREPROCESSING].contains(&key) { LONGEST_NUMBERS } else { LONGEST };
     match metadata.get(key) {
         Some(text) if text.len() > most => Err(InfoError::Long { key, length: text.len(), most }),
         text => Ok(text.map(String::as_str)),
@@ -93,15 +111,71 @@ struct NormalizationJson {
     std: Vec<f32>,
 }
 
-/// Writes labels and normalization into a model's metadata.
+#[derive(Serialize, Deserialize)]
+struct PreprocessingJson {
+    version: u32,
+    channels: String,
+    fit: String,
+    background: [u8; 3],
+}
+
+/// Only the version, which a later form has too.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+/// How the channels of an input are named; `None` for an input of neither gray nor RGB pictures.
+pub fn channels_name(channels: usize) -> Option<&'static str> {
+    match channels {
+        1 => Some("gray"),
+        3 => Some("rgb"),
+        _ => None,
+    }
+}
+
+/// The preprocessing in a text, for an input of so many channels.
+fn preprocessing(text: &str, channels: usize) -> Result<Preprocessing, InfoError> {
+    let json = |source| InfoError::Json { key: PREPROCESSING, source };
+    let Versioned { version: found } = serde_json::from_str(text).map_err(json)?;
+    if found != VERSION {
+        return Err(InfoError::Version { found });
+    }
+    let stated: PreprocessingJson = serde_json::from_str(text).map_err(json)?;
+    if channels_name(channels) != Some(&*stated.channels) {
+        return Err(InfoError::Channels { found: stated.channels, channels });
+    }
+    let fit = Fit::from_name(&stated.fit).ok_or(InfoError::Fit { found: stated.fit })?;
+    Ok(Preprocessing { fit, background: stated.background })
+}
+
+/// Writes labels, normalization and preprocessing into a model's metadata.
 pub fn write(info: &ModelInfo, metadata: &mut BTreeMap<String, String>) {
     let Normalization { mean, std } = info.normalization.clone();
+    if let Some(channels) = channels_name(mean.len()) {
+        write_preprocessing(info.preprocessing, channels, metadata);
+    }
     metadata.insert(LABELS.into(), serde_json::json!(info.labels).to_string());
     metadata.insert(NORMALIZATION.into(), serde_json::json!(NormalizationJson { mean, std }).to_string());
 }
 
-/// Reads labels and normalization for a network with that many input channels and classes. A file
-/// without them gets the labels `0`, `1`, ... and pixels in `0..=1`.
+/// Writes the preprocessing of an input with these channels ([`channels_name`]) into a model's metadata.
+pub fn write_preprocessing(
+    Preprocessing { fit, background }: Preprocessing,
+    channels: &str,
+    metadata: &mut BTreeMap<String, String>,
+) {
+    let json = PreprocessingJson {
+        version: VERSION,
+        channels: channels.to_owned(),
+        fit: fit.name().to_owned(),
+        background,
+    };
+    metadata.insert(PREPROCESSING.into(), serde_json::json!(json).to_string());
+}
+
+/// Reads labels, normalization and preprocessing for a network with that many input channels and classes. A
+/// file without them gets the labels `0`, `1`, ..., pixels in `0..=1` and the whole of each picture.
 ///
 /// # Errors
 /// When the metadata is there but malformed, or does not fit the network.
@@ -133,7 +207,11 @@ pub fn read(
             return Err(InfoError::Normalization { mean, std });
         }
     }
-    Ok(ModelInfo { labels, normalization: Normalization { mean, std } })
+    let preprocessing = match entry(metadata, PREPROCESSING)? {
+        Some(text) => preprocessing(text, channels)?,
+        None => Preprocessing::default(),
+    };
+    Ok(ModelInfo { labels, normalization: Normalization { mean, std }, preprocessing })
 }
 
 #[cfg(test)]
@@ -142,7 +220,8 @@ mod tests {
 
     fn info() -> ModelInfo {
         let normalization = Normalization { mean: vec![0.1, 0.2, 0.3], std: vec![0.5, 1.0, 2.0] };
-        ModelInfo { labels: vec!["cat \"x\"".into(), "dög".into()], normalization }
+        let preprocessing = Preprocessing { fit: Fit::Letterbox, background: [1, 2, 250] };
+        ModelInfo { labels: vec!["cat \"x\"".into(), "dög".into()], normalization, preprocessing }
     }
 
     #[test]
@@ -157,6 +236,30 @@ mod tests {
         let info = read(&BTreeMap::new(), 1, 2).unwrap();
         assert_eq!(info.labels, ["0", "1"]);
         assert_eq!(info.normalization, Normalization { mean: vec![0.0], std: vec![1.0] });
+        assert_eq!(info.preprocessing, Preprocessing::default());
+    }
+
+    #[test]
+    fn preprocessing_that_cannot_be_followed_is_named() {
+        let read = |text: &str| {
+            let metadata = BTreeMap::from([(PREPROCESSING.to_owned(), text.to_owned())]);
+            read(&metadata, 3, 2).map(|info| info.preprocessing).map_err(|error| error.to_string())
+        };
+        let whole =
+            r#"{"version": 1, "channels": "rgb", "fit": "middle", "background": [0, 0, 0], "later": true}"#;
+        assert_eq!(read(whole), Ok(Preprocessing { fit: Fit::Middle, background: [0; 3] }));
+        for (text, says) in [
+            (r#"{"version": 2, "warp": "fisheye"}"#, "version 2"),
+            (
+                &whole.replace("middle", "fisheye"),
+                "unknown fit `fisheye`; known are whole, middle, letterbox",
+            ),
+            (&whole.replace("rgb", "gray"), "says `gray`, but the network's input has 3 channel(s)"),
+            ("{}", "goldcrest.preprocessing"),
+        ] {
+            let message = read(text).unwrap_err();
+            assert!(message.contains(says), "{text}: {message}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use alloc::{boxed::Box, string::String, vec::Vec};
 
 use super::rounding::WeightRange;
+use goldcrest_engine::picture::Preprocessing;
 use goldcrest_engine::requantize::Multiplier;
 use goldcrest_engine::shape::{Shape, Window};
 
@@ -268,6 +269,8 @@ pub struct ModelInfo {
     pub labels: Vec<String>,
     /// How pixels become the network's input.
     pub normalization: Normalization,
+    /// How pictures of any size and colour become pixels.
+    pub preprocessing: Preprocessing,
 }
 
 /// `input[c] = (pixel[c] / 255 - mean[c]) / std[c]`, one pair per channel.

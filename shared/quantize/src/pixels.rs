@@ -68,7 +68,7 @@ mod tests {
             output: TensorId(1),
         };
         let normalization = Normalization { mean: vec![mean, 0.4], std: vec![std, 0.2] };
-        (graph, ModelInfo { labels: vec!["only".into()], normalization })
+        (graph, ModelInfo { labels: vec!["only".into()], normalization, preprocessing: Default::default() })
     }
 
     fn output(graph: &FloatGraph, info: &ModelInfo, pixels: [u8; 4]) -> f64 {

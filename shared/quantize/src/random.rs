@@ -207,7 +207,10 @@ impl Builder {
         let channels = self.shape(self.graph.input).channels;
         let labels = (0..self.shape(output).channels).map(|class| format!("class {class}")).collect();
         let normalization = Normalization { mean: vec![0.5; channels], std: vec![0.5; channels] };
-        QuantizedModel { graph: self.graph, info: ModelInfo { labels, normalization } }
+        QuantizedModel {
+            graph: self.graph,
+            info: ModelInfo { labels, normalization, preprocessing: Default::default() },
+        }
     }
 }
 

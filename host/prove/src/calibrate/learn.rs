@@ -231,7 +231,7 @@ fn alone(graph: &QuantizedGraph, node: &Node<QuantizedOp>, conv: &QuantizedConv)
     ];
     let graph = Graph { name: name("alone"), tensors, nodes, input: TensorId(0), output: TensorId(2) };
     let normalization = Normalization { mean: vec![0.0; channels], std: vec![1.0; channels] };
-    QuantizedModel { graph, info: ModelInfo { labels, normalization } }
+    QuantizedModel { graph, info: ModelInfo { labels, normalization, preprocessing: Default::default() } }
 }
 
 /// Positions of a plane to look at in an image: all of them, or as many drawn at random.

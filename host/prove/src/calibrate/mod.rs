@@ -22,8 +22,8 @@ pub use auto::{Budget, FourBits, Trial};
 pub use float::{FloatNetwork, normalize};
 pub use parts::Parts;
 pub use pipeline::{
-    Layer, PipelineError, Quantized, choose_int4, choose_settings, given_outcome, quantize_model,
-    take_over_model,
+    Layer, PipelineError, Quantized, choose_int4, choose_settings, given_outcome, quantize_judged,
+    quantize_model, take_over_model,
 };
 pub use settings::Settings;
 pub use source::{Outcome, Source};

@@ -78,10 +78,25 @@ pub fn quantize_model(
     settings: &Settings,
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Quantized, PipelineError> {
+    quantize_judged(model, images, &images.head(NOISE_IMAGES), settings, done)
+}
+
+/// Quantizes as [`quantize_model`] does and measures the noise on other images than calibration sees.
+///
+/// # Errors
+/// As [`quantize_model`].
+pub fn quantize_judged(
+    model: &Model,
+    images: &Split,
+    judges: &Split,
+    settings: &Settings,
+    done: &(dyn Fn(usize) + Sync),
+) -> Result<Quantized, PipelineError> {
     let (graph, info) = float_model(model)?;
     check_images(&graph, images)?;
+    check_images(&graph, judges)?;
     let source = Source::calibrate(graph, info, images.clone(), done)?;
-    finish(source.quantize(settings)?, &images.head(NOISE_IMAGES))
+    finish(source.quantize(settings)?, judges)
 }
 
 /// The settings that do best on the images held out, tried from `start` on: all trials, best first.

@@ -81,7 +81,10 @@ impl Builder {
         let mean = (128.0 + f32::from(input.info.zero_point)) / 255.0;
         let normalization = Normalization { mean: vec![mean; channels], std: vec![1.0; channels] };
         let labels = (0..output.shape.channels).map(|class| class.to_string()).collect();
-        QuantizedModel { graph: self.graph, info: ModelInfo { labels, normalization } }
+        QuantizedModel {
+            graph: self.graph,
+            info: ModelInfo { labels, normalization, preprocessing: Default::default() },
+        }
     }
 }
 

@@ -208,7 +208,11 @@ impl Learner<'_, '_> {
     /// Writes the trained model.
     pub fn export(&self, path: PathBuf) -> Result<PathBuf, TrainError> {
         let Job { model, prepared, dataset, normalization, .. } = &self.job;
-        let description = ModelInfo { labels: dataset.classes.clone(), normalization: normalization.clone() };
+        let description = ModelInfo {
+            labels: dataset.classes.clone(),
+            normalization: normalization.clone(),
+            preprocessing: dataset.preprocessing,
+        };
         let mut trained = export::trained(model, &self.session.state()?, &description);
         if let Some(prepared) = prepared {
             trained = prepared.settled(&trained);

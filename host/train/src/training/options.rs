@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use goldcrest_data::Normalization;
+use goldcrest_data::{Asked, Normalization};
 use goldcrest_models::RECIPES;
 use goldcrest_onnx::import::image_input;
 use goldcrest_onnx::{Dimension, Model, info};
@@ -23,6 +23,14 @@ macro_rules! options {
         #[serde(rename_all = "kebab-case", deny_unknown_fields)]
         pub struct Options {
             $($(#[doc = $help])+ pub $name: Option<$type>,)+
+            /// Rows and columns of the images, as in `32x32`.
+            pub resize: Option<String>,
+            /// What of a picture becomes the image: `whole`, `middle` or `letterbox`.
+            pub fit: Option<String>,
+            /// `rgb` or `gray`.
+            pub channels: Option<String>,
+            /// The colour below transparent pixels, as `#ffffff`.
+            pub background: Option<String>,
             /// What a sweep varies.
             #[serde(skip_serializing)]
             pub search: Option<Space>,
@@ -33,6 +41,10 @@ macro_rules! options {
             pub fn or(self, others: Self) -> Self {
                 Self {
                     $($name: self.$name.or(others.$name),)+
+                    resize: self.resize.or(others.resize),
+                    fit: self.fit.or(others.fit),
+                    channels: self.channels.or(others.channels),
+                    background: self.background.or(others.background),
                     search: self.search.or(others.search),
                 }
             }
@@ -48,7 +60,7 @@ macro_rules! options {
             $($name: $type,)+
         }
 
-        /// Every option: a key of recipe files, and a flag of the same name.
+        /// Every option that is both a key of recipe files and a flag of the same name.
         pub static KEYS: &[Key] = &[$(Key {
             field: stringify!($name),
             help: &[$($help),+],
@@ -127,6 +139,29 @@ impl Options {
         toml::from_str(&text).map_err(|source| RecipeError::Parse { path: path.to_owned(), source })
     }
 
+    /// What the options ask of the images.
+    ///
+    /// # Errors
+    /// A text that is no value of its key.
+    pub fn pictures(&self) -> Result<Asked, RecipeError> {
+        let mut asked = Asked::default();
+        let texts = [&self.resize, &self.fit, &self.channels, &self.background];
+        for (key, text) in Asked::KEYS.into_iter().zip(texts) {
+            if let Some(text) = text {
+                let range = |expected| RecipeError::Range { key, found: format!("`{text}`"), expected };
+                asked.set(key, text).map_err(range)?;
+            }
+        }
+        Ok(asked)
+    }
+
+    /// The options with these wishes for the images in place of their own.
+    #[must_use]
+    pub fn with_pictures(self, asked: &Asked) -> Self {
+        let [resize, fit, channels, background] = Asked::KEYS.map(|key| asked.get(key));
+        Self { resize, fit, channels, background, ..self }
+    }
+
     /// What a trained model says of itself: the normalization of its images.
     pub fn of_model(model: &Model) -> Self {
         let Ok(input) = image_input(model) else { return Self::default() };
@@ -167,6 +202,7 @@ impl Options {
             });
         }
         let distills = self.teacher.is_some();
+        let pictures = self.pictures()?;
         let values = self.values();
         let distillation = distills.then_some(Distillation {
             teacher: values.teacher,
@@ -196,6 +232,7 @@ impl Options {
             ema: values.ema,
             distillation,
             qat: values.qat,
+            pictures,
             seed: values.seed,
         };
         recipe.check()?;

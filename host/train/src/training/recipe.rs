@@ -11,7 +11,7 @@ pub use super::key::Key;
 pub use super::options::{KEYS, Options};
 use super::schedule::{Schedule, Shape};
 use crate::autodiff;
-use goldcrest_data::{AugmentRecipe, Normalization};
+use goldcrest_data::{Asked, AugmentRecipe, Normalization};
 use goldcrest_models::RECIPES;
 
 /// How gradients become steps.
@@ -70,6 +70,8 @@ pub struct Recipe {
     pub distillation: Option<Distillation>,
     /// Computes what the int8 model will.
     pub qat: bool,
+    /// What becomes of the pictures.
+    pub pictures: Asked,
     pub seed: u64,
 }
 
@@ -181,7 +183,7 @@ impl Recipe {
 
     /// The recipe as options, all given: what is saved in the run.
     pub fn options(&self) -> Options {
-        Options {
+        let options = Options {
             epochs: Some(self.epochs),
             batch: Some(self.batch),
             learning_rate: Some(self.learning_rate),
@@ -206,9 +208,12 @@ impl Recipe {
             distill_weight: self.distillation.as_ref().map(|distillation| distillation.weight),
             temperature: self.distillation.as_ref().map(|distillation| distillation.temperature),
             qat: Some(self.qat),
-            search: None,
             seed: Some(self.seed),
-        }
+            ..Options::default()
+        };
+        let rule = self.pictures.preprocessing();
+        let (fit, background) = (Some(rule.fit), Some(rule.background));
+        options.with_pictures(&Asked { fit, background, ..self.pictures })
     }
 
     /// The recipe as TOML.
@@ -317,6 +322,8 @@ mod tests {
             ("temperature = 2.0", "teacher"),
             ("teacher = \"t.onnx\"\ntemperature = 0.0", "temperature"),
             ("teacher = \"t.onnx\"\ndistill-weight = 1.5", "distill-weight"),
+            ("fit = \"fisheye\"", "whole, middle or letterbox"),
+            ("resize = \"big\"", "resize"),
         ] {
             let error = read(text).unwrap().resolve().unwrap_err().to_string();
             assert!(error.contains(key), "{text}: {error}");

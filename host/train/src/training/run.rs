@@ -53,8 +53,10 @@ pub const RECIPE: &str = "recipe.toml";
 const METRICS: &str = "metrics.jsonl";
 /// The state after the last step that was saved, in the run's folder.
 pub const CHECKPOINT: &str = "checkpoint";
-const MODEL: &str = "model.onnx";
-const BEST: &str = "best.onnx";
+/// The trained float model, in the run's folder.
+pub const MODEL: &str = "model.onnx";
+/// The float model of the best epoch, in the run's folder.
+pub const BEST: &str = "best.onnx";
 const ARTIFACTS: &str = "artifacts";
 const CONFUSION: &str = "confusion.jsonl";
 const EVENTS: &str = "tensorboard";

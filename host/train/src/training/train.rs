@@ -154,7 +154,11 @@ fn prepare(
     if run.resumes {
         return Ok(Prepared::of(Model::read(&path)?).map_err(Box::new)?);
     }
-    let info = ModelInfo { labels: dataset.classes.clone(), normalization: normalization.clone() };
+    let info = ModelInfo {
+        labels: dataset.classes.clone(),
+        normalization: normalization.clone(),
+        preprocessing: dataset.preprocessing,
+    };
     let prepared = Prepared::new(model, images, &info, seed).map_err(Box::new)?;
     write_atomically(&path, &prepared.file.encode()).map_err(write_error(path))?;
     Ok(prepared)

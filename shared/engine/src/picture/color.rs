@@ -13,9 +13,26 @@ pub const fn gray([red, green, blue]: [u8; 3]) -> u8 {
     ((sum + 128) >> 8) as u8
 }
 
+/// A pixel with transparency (RGBA) over a background: `(alpha * value + (255 - alpha) * background + 127) /
+/// 255` for each colour, so that what is opaque and what is transparent stay as they are.
+pub const fn over([red, green, blue, alpha]: [u8; 4], background: [u8; 3]) -> [u8; 3] {
+    const fn mixed(value: u8, alpha: u8, below: u8) -> u8 {
+        let sum = alpha as u32 * value as u32 + (255 - alpha) as u32 * below as u32;
+        ((sum + 127) / 255) as u8
+    }
+    [mixed(red, alpha, background[0]), mixed(green, alpha, background[1]), mixed(blue, alpha, background[2])]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn transparency_shows_the_background() {
+        assert_eq!(over([0, 10, 20, 0], [255, 128, 0]), [255, 128, 0]);
+        assert_eq!(over([0, 10, 20, 255], [255, 128, 0]), [0, 10, 20]);
+        assert_eq!(over([0, 0, 255, 128], [255; 3]), [127, 127, 255]);
+    }
 
     #[test]
     fn the_ends_of_the_scale_stay_the_ends() {

@@ -1,0 +1,246 @@
+//! What a model says of its pictures and classes, and what the user says in its place.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use goldcrest_data::Asked;
+use goldcrest_engine::image::Image;
+use goldcrest_engine::picture::Preprocessing;
+use goldcrest_engine::shape::Shape;
+use goldcrest_onnx::import::image_input;
+use goldcrest_onnx::{Dimension, Model, info, int8};
+use goldcrest_quantize::graph::Normalization;
+use serde_json::{Value, json};
+
+use super::Usage;
+use super::data::PictureArgs;
+
+/// What a model says of its pictures and classes.
+#[derive(Clone, Debug)]
+pub struct ModelSide {
+    /// The file, for messages.
+    pub place: String,
+    /// Height, width, channels.
+    pub input: Shape,
+    /// The names of its classes, where it has some.
+    pub labels: Option<Vec<String>>,
+    /// How pictures become its input.
+    pub preprocessing: Preprocessing,
+    /// Whether the file says so.
+    pub states_preprocessing: bool,
+}
+
+impl ModelSide {
+    /// What an ONNX file says, float or int8.
+    ///
+    /// # Errors
+    /// Where the input is not an image or the metadata is damaged.
+    pub fn of_onnx(path: &Path, model: &Model) -> anyhow::Result<Self> {
+        let place = path.display().to_string();
+        let has = |key| model.metadata.contains_key(key);
+        let (input, described) = if has(int8::QUANTIZATION) {
+            let model = int8::read(model).with_context(|| place.clone())?;
+            (model.graph.tensor(model.graph.input).shape, Some(model.info))
+        } else {
+            let input = image_input(model).with_context(|| place.clone())?.shape;
+            let read = |classes| info::read(&model.metadata, input.channels, classes);
+            (input, classes(model).map(read).transpose().with_context(|| place.clone())?)
+        };
+        let preprocessing = described.as_ref().map_or_else(Preprocessing::default, |info| info.preprocessing);
+        let labels = described.map(|info| info.labels).filter(|_| has(info::LABELS));
+        Ok(Self { place, input, labels, preprocessing, states_preprocessing: has(info::PREPROCESSING) })
+    }
+
+    /// What a device image says: its input and its classes.
+    pub fn of_image(path: &Path, image: &Image) -> Self {
+        let labels: Vec<String> = image.labels().map(str::to_string).collect();
+        Self {
+            place: path.display().to_string(),
+            input: image.input_shape(),
+            labels: labels.iter().any(|label| !label.is_empty()).then_some(labels),
+            preprocessing: Preprocessing::default(),
+            states_preprocessing: false,
+        }
+    }
+
+    /// What the model asks of images.
+    pub fn asked(&self) -> Asked {
+        let Shape { height, width, channels } = self.input;
+        let stated = self.states_preprocessing.then_some(self.preprocessing);
+        Asked {
+            resize: Some([height, width]),
+            channels: matches!(channels, 1 | 3).then_some(channels),
+            fit: stated.map(|rule| rule.fit),
+            background: stated.map(|rule| rule.background),
+        }
+    }
+}
+
+/// Classes of a model, where its output says how many.
+pub fn classes(model: &Model) -> Option<usize> {
+    match model.graph.outputs.first()?.shape.as_deref()?.last()? {
+        Dimension::Fixed(classes) => usize::try_from(*classes).ok().filter(|&classes| classes > 0),
+        Dimension::Named(_) => None,
+    }
+}
+
+/// What another tool's model leaves out.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "For a model that does not say")]
+pub struct StatedArgs {
+    /// Mean that is subtracted per channel, of pixels in 0..1; one value stands for all channels
+    #[arg(long, value_delimiter = ',', requires = "std", conflicts_with = "normalization")]
+    pub mean: Vec<f32>,
+    /// Standard deviation that is divided by per channel
+    #[arg(long, value_delimiter = ',', requires = "mean")]
+    pub std: Vec<f32>,
+    /// Mean and standard deviation by name
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub normalization: Option<Preset>,
+    /// Names of the classes in the order of the outputs: a text file with one a line
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+}
+
+impl StatedArgs {
+    /// Only what a model does not say itself.
+    pub fn left_out_by(&self, model: &Model) -> Self {
+        let mut stated = self.clone();
+        if model.metadata.contains_key(info::NORMALIZATION) {
+            stated = Self { labels: stated.labels, ..Self::default() };
+        }
+        if model.metadata.contains_key(info::LABELS) {
+            stated.labels = None;
+        }
+        stated
+    }
+}
+
+/// Normalizations by name.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Preset {
+    /// Mean 0.485, 0.456, 0.406 and deviation 0.229, 0.224, 0.225, as torchvision's models
+    Imagenet,
+    /// Pixels from -1 to 1: mean and deviation 0.5
+    Half,
+    /// Pixels from 0 to 1: mean 0, deviation 1
+    Unit,
+    /// Pixels from 0 to 255, as Keras models that scale them themselves: mean 0, deviation 1/255
+    Keras,
+}
+
+impl Preset {
+    fn values(self) -> [Vec<f32>; 2] {
+        match self {
+            Self::Imagenet => [vec![0.485, 0.456, 0.406], vec![0.229, 0.224, 0.225]],
+            Self::Half => [vec![0.5], vec![0.5]],
+            Self::Unit => [vec![0.0], vec![1.0]],
+            Self::Keras => [vec![0.0], vec![1.0 / 255.0]],
+        }
+    }
+}
+
+/// What a command had to assume of a model, as JSON: empty where the file or the flags say all.
+pub type Assumed = serde_json::Map<String, Value>;
+
+/// Reads a model and completes what it says by what the user states; what neither says is assumed, aloud.
+///
+/// # Errors
+/// Where the file cannot be read, and where flags contradict it.
+pub fn read(path: &Path, stated: &StatedArgs, pictures: &PictureArgs) -> anyhow::Result<(Model, Assumed)> {
+    let mut model = Model::read(path)?;
+    let place = path.display().to_string();
+    let mut assumed = Assumed::new();
+    // The reader of the graph explains what is wrong with another input.
+    let Ok(input) = image_input(&model).map(|input| input.shape) else { return Ok((model, assumed)) };
+    let spread = |flag: &str, values: Vec<f32>| match values.len() {
+        1 => Ok(vec![values[0]; input.channels]),
+        count if count == input.channels => Ok(values),
+        count => Err(Usage(format!(
+            "{flag} has {count} values, but {place} takes images of {} channel(s); give one value, or one \
+             per channel",
+            input.channels
+        ))),
+    };
+    let values = match stated.normalization {
+        Some(preset) => Some(preset.values()),
+        None if !stated.mean.is_empty() => Some([stated.mean.clone(), stated.std.clone()]),
+        None => None,
+    };
+    let has_own = |key: &str| model.metadata.contains_key(key);
+    let (says_normalization, says_labels) = (has_own(info::NORMALIZATION), has_own(info::LABELS));
+    let own = classes(&model).map(|classes| info::read(&model.metadata, input.channels, classes));
+    let own = own.transpose().with_context(|| place.clone())?;
+    if let Some([mean, std]) = values {
+        let (mean, std) = (spread("--mean", mean)?, spread("--std", std)?);
+        if std.iter().chain(&mean).any(|value| !value.is_finite()) || std.iter().any(|&std| std <= 0.0) {
+            return Err(Usage("--std must be above 0, and both must be finite".into()).into());
+        }
+        let stated = Normalization { mean, std };
+        if let Some(own) = own.as_ref().filter(|own| says_normalization && own.normalization != stated) {
+            let Normalization { mean, std } = &own.normalization;
+            return Err(Usage(format!(
+                "{place} says mean {mean:?} and std {std:?}, the flags mean {:?} and std {:?}; leave the \
+                 flags out",
+                stated.mean, stated.std
+            ))
+            .into());
+        }
+        let text = json!({ "mean": stated.mean, "std": stated.std }).to_string();
+        model.metadata.insert(info::NORMALIZATION.into(), text);
+    } else if !says_normalization {
+        eprintln!(
+            "warning: {place} does not say how its pixels are normalized; assumed: mean 0, std 1 (pixels \
+             from 0 to 1). \
+             State it with --mean and --std, or --normalization"
+        );
+        assumed.insert("normalization".into(), json!({ "mean": [0.0], "std": [1.0] }));
+    }
+    if let Some(file) = &stated.labels {
+        let labels = label_file(file)?;
+        if let Some(own) = own.as_ref().filter(|own| says_labels && own.labels != labels) {
+            return Err(Usage(format!(
+                "{place} has the classes {}, {} has {}; leave --labels out",
+                own.labels.join(", "),
+                file.display(),
+                labels.join(", ")
+            ))
+            .into());
+        }
+        if let Some(classes) = classes(&model).filter(|&classes| classes != labels.len()) {
+            let found = labels.len();
+            return Err(Usage(format!(
+                "{} has {found} names, {place} has {classes} classes",
+                file.display()
+            ))
+            .into());
+        }
+        model.metadata.insert(info::LABELS.into(), json!(labels).to_string());
+    } else if !says_labels {
+        eprintln!(
+            "warning: {place} does not name its classes; assumed: those of the data, in their order. State \
+             them with --labels FILE"
+        );
+        assumed.insert("labels".into(), json!("by position"));
+    }
+    if let Some(channels) = info::channels_name(input.channels)
+        && !model.metadata.contains_key(info::PREPROCESSING)
+    {
+        let asked = pictures.asked();
+        if asked.fit.is_some() || asked.background.is_some() {
+            info::write_preprocessing(asked.preprocessing(), channels, &mut model.metadata);
+        }
+    }
+    Ok((model, assumed))
+}
+
+/// One name a line; empty lines at the end do not count.
+fn label_file(path: &Path) -> anyhow::Result<Vec<String>> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{}: cannot read the names", path.display()))?;
+    let labels: Vec<String> = text.trim_end().lines().map(|line| line.trim().to_owned()).collect();
+    match labels.iter().any(String::is_empty) {
+        true => Err(Usage(format!("{}: an empty line; write one name a line", path.display())).into()),
+        false => Ok(labels),
+    }
+}
