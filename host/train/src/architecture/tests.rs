@@ -19,7 +19,7 @@ fn every_built_in_builds_and_survives_its_file() {
     for (name, _) in ARCHITECTURES {
         let model = load(name).unwrap().build(CIFAR, 7, 1).unwrap();
         assert_eq!(Model::decode(&model.encode()).unwrap(), model, "{name}");
-        assert_eq!(model.graph.name, name);
+        assert_eq!(model.graph.name, *name);
         assert_eq!(model.graph.outputs[0], goldcrest_onnx::ValueInfo::float("logits", &[-1, 7]));
     }
 }
