@@ -200,15 +200,14 @@ impl Slot {
             dataset.train.pixels(),
             dataset.test.pixels(),
         ];
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut file = goldcrest_files::Draft::new(&self.file)?;
         let mut crc = Crc::new();
         for part in parts {
             crc.update(part);
             file.write_all(part)?;
         }
         file.write_all(&crc.sum().to_le_bytes())?;
-        file.persist(&self.file)?;
-        Ok(())
+        file.commit()
     }
 }
 
