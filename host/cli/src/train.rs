@@ -123,7 +123,7 @@ pub(super) fn existing(resume: bool, overwrite: bool) -> Existing {
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     // Cheap checks first: nobody waits for the images to be decoded to hear of a typing error.
     let network = network(&args.network)?;
-    let recipe = recipe(args, &network).map_err(usage)?;
+    let recipe = recipe(args, &network)?;
     if recipe.qat && !matches!(network, Network::Model { .. }) {
         let advice = "train it first, then fine-tune its model.onnx";
         return Err(Usage(format!(
@@ -157,16 +157,15 @@ pub(super) fn usage(error: impl std::error::Error) -> Usage {
     Usage(error.to_string())
 }
 
-fn recipe(args: &Args, network: &Network) -> Result<Recipe, training::recipe::RecipeError> {
+fn recipe(args: &Args, network: &Network) -> anyhow::Result<Recipe> {
     let mut options = args.recipe_args.options.clone();
     if let Some(path) = &args.recipe {
-        options = options.or(Options::read(path)?);
+        options = options.or(Options::read(path).map_err(usage)?);
     }
-    let saved = args.out.join(training::run::RECIPE);
-    if args.resume && saved.is_file() {
-        options = options.or(Options::read(&saved)?);
+    if args.resume {
+        options = options.or(training::manifest::recipe(&args.out).map_err(usage)?);
     }
-    options.or(network.options()).resolve()
+    Ok(options.or(network.options()).resolve().map_err(usage)?)
 }
 
 /// What is to be trained.
