@@ -97,6 +97,38 @@ mod tests {
     }
 
     #[test]
+    fn a_workspace_that_this_program_does_not_come_from_is_not_built() {
+        // The current folder belongs to the whole process: a child looks from another one.
+        const INSIDE: &str = "GOLDCREST_TEST_ROOT";
+        if env::var_os(INSIDE).is_some() {
+            println!("root: {}", root().unwrap().display());
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for (file, text) in [("firmware/Cargo.toml", ""), ("shared/engine/src/lib.rs", "")] {
+            let file = folder.path().join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        let test = "sources::tests::a_workspace_that_this_program_does_not_come_from_is_not_built";
+        let run = |root: Option<&Path>| {
+            let mut command = std::process::Command::new(env::current_exe().unwrap());
+            command.args(["--exact", test, "--nocapture"]).current_dir(folder.path()).env(INSIDE, "1");
+            match root {
+                Some(root) => command.env("GOLDCREST_ROOT", root),
+                None => command.env_remove("GOLDCREST_ROOT"),
+            };
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let compiled = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+        assert!(run(None).contains(&format!("root: {}\n", compiled.display())), "{}", run(None));
+        let given = run(Some(folder.path()));
+        assert!(given.contains(&format!("root: {}\n", folder.path().display())), "{given}");
+    }
+
+    #[test]
     fn a_cache_that_cannot_be_written_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let message = unpacked(file.path()).unwrap_err().to_string();
