@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-crates=(engine link quantize onnx data board prove models train)
+crates=(files engine link quantize onnx data board prove models train)
 
 # The board crate's package holds the firmware's sources, which its build script archives.
 cargo build --release --quiet --package goldcrest-board

@@ -236,7 +236,7 @@ fn torture(rate: i64, resets: i64, requests: u64, patience: Patience) -> Tally {
 
 fn patience(attempts: u32) -> Patience {
     let second = Duration::from_secs(1);
-    Patience { boot: 60 * second, answer: second, inference: second, attempts }
+    Patience { boot: 60 * second, answer: second, inference: second, attempts, ..Patience::default() }
 }
 
 #[test]

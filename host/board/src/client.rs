@@ -21,6 +21,7 @@ use goldcrest_link::message::{Info, ModelInfo, Refusal, Report, Request, Respons
 use goldcrest_link::{CRC, Pieces, VERSION};
 use pace::Pace;
 pub use transport::Transport;
+pub(crate) use transport::write_within;
 
 /// How long to wait for a board, and how often to ask again.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,23 @@ pub struct Patience {
     pub inference: Duration,
     /// Transmissions of one request before the board counts as lost.
     pub attempts: u32,
+    /// From an image's or a new model's first byte to its result, whatever the board says in between.
+    pub work: Duration,
+    /// What [`work`](Self::work) grows by for each byte of the image or model.
+    pub byte: Duration,
+}
+
+impl Patience {
+    /// Longest time for a question that the board answers at once.
+    fn quick(&self) -> Duration {
+        self.answer.saturating_mul(self.attempts)
+    }
+
+    /// Longest time for a block of bytes and what the board does with it.
+    fn work(&self, bytes: usize) -> Duration {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.work.saturating_add(self.byte.saturating_mul(bytes)).max(self.inference)
+    }
 }
 
 impl Default for Patience {
@@ -42,6 +60,8 @@ impl Default for Patience {
             answer: Duration::from_secs(2),
             inference: Duration::from_secs(60),
             attempts: 8,
+            work: Duration::from_secs(120),
+            byte: Duration::from_millis(2),
         }
     }
 }
@@ -57,6 +77,8 @@ pub struct Client<T> {
     run: Pace,
     /// Names images and updates; counts on.
     transfer: u32,
+    /// Logits of the board's model, once the board has said so.
+    classes: Option<usize>,
 }
 
 /// A classification.
@@ -81,6 +103,7 @@ impl<T: Transport> Client<T> {
         // A board that is starting loses bytes, so hellos are short and many.
         let pause = Duration::from_millis(100);
         let attempts = (patience.boot.as_millis() / pause.as_millis()).max(1) as u32;
+        conversation.begin(patience.boot);
         let (version, frame_bytes, ahead_bytes) =
             conversation.ask(&hello, &mut Pace::new(pause), attempts, |response| match *response {
                 Response::Hello { version, frame_bytes, ahead_bytes } => {
@@ -94,7 +117,7 @@ impl<T: Transport> Client<T> {
         let delivery = Delivery::new(frame_bytes, ahead_bytes, Pace::new(patience.answer));
         let (quick, run) = (Pace::new(patience.answer), Pace::new(patience.inference));
         let transfer = rand::random();
-        Ok(Self { conversation, patience, delivery, quick, run, transfer })
+        Ok(Self { conversation, patience, delivery, quick, run, transfer, classes: None })
     }
 
     fn next_transfer(&mut self) -> u32 {
@@ -110,10 +133,14 @@ impl<T: Transport> Client<T> {
     /// What the board says of itself.
     pub fn info(&mut self) -> Result<BoardInfo, LinkError> {
         let attempts = self.patience.attempts;
-        self.conversation.ask(&Request::Info, &mut self.quick, attempts, |response| match response {
-            Response::Info(info) => Outcome::Done(BoardInfo::from(info)),
-            _ => Outcome::Unexpected,
-        })
+        self.conversation.begin(self.patience.quick());
+        let info =
+            self.conversation.ask(&Request::Info, &mut self.quick, attempts, |response| match response {
+                Response::Info(info) => Outcome::Done(BoardInfo::from(info)),
+                _ => Outcome::Unexpected,
+            })?;
+        self.classes = info.model.ok().map(|model| model.classes.into());
+        Ok(info)
     }
 
     /// Classifies an image: u8 pixels, HWC.
@@ -142,6 +169,7 @@ impl<T: Transport> Client<T> {
                 Some(transfer) => transfer,
                 None => {
                     let transfer = self.next_transfer();
+                    self.conversation.begin(self.patience.work(pixels.len()));
                     self.load(transfer, pixels)?;
                     transfer
                 }
@@ -150,6 +178,7 @@ impl<T: Transport> Client<T> {
             let mut requests =
                 vec![Request::Run { transfer, crc: CRC.checksum(pixels), report: Report::Answer }];
             requests.extend(next.map(|pixels| Request::Load { transfer: after, offset: 0, pixels }));
+            self.conversation.begin(self.patience.work(pixels.len()));
             let mut answer = None;
             let asked = self.conversation.ask_all(&requests, &mut self.run, |response| {
                 answer = classification(response, transfer).or(answer.take());
@@ -158,7 +187,7 @@ impl<T: Transport> Client<T> {
             });
             match (asked, answer) {
                 (Err(error), _) if !error.is_worth_a_reload() => return Err(error),
-                (_, Some(answer)) => each(answer),
+                (_, Some(answer)) => each(possible(answer, self.classes)?),
                 (_, None) => {
                     loaded = None;
                     each(self.infer(pixels)?);
@@ -175,12 +204,14 @@ impl<T: Transport> Client<T> {
             let &Response::Layer { layer, offset, length, values } = response else {
                 return Outcome::Unexpected;
             };
-            if offset == 0 {
-                layers.push((layer.into(), Vec::with_capacity(length.min(1 << 20) as usize)));
+            let layer = usize::from(layer);
+            // Layers come in their order, so they are no more than their numbers.
+            if offset == 0 && layers.last().is_none_or(|(last, _)| *last < layer) {
+                layers.push((layer, Vec::new()));
             }
             // A piece that was lost makes a gap here, or too few parts at the end.
             match layers.last_mut() {
-                Some((last, output)) if *last == usize::from(layer) && output.len() == offset as usize => {
+                Some((last, output)) if *last == layer && output.len() == offset as usize => {
                     output.extend(values.iter());
                     let whole = output.len() <= length as usize;
                     if whole { Outcome::More } else { Outcome::Gap }
@@ -192,11 +223,15 @@ impl<T: Transport> Client<T> {
 
     /// Classifies an image and returns every layer's time too: index of the layer, ticks.
     pub fn profile(&mut self, pixels: &[u8]) -> Result<(Classification, Vec<(usize, u64)>), LinkError> {
-        self.run(pixels, Report::Profile, &mut Vec::new, &mut |layers, response| {
+        self.run(pixels, Report::Profile, &mut Vec::<(usize, u64)>::new, &mut |layers, response| {
             let &Response::LayerTicks { layer, ticks } = response else {
                 return Outcome::Unexpected;
             };
-            layers.push((usize::from(layer), ticks));
+            let layer = usize::from(layer);
+            if layers.last().is_some_and(|(last, _)| *last >= layer) {
+                return Outcome::Gap;
+            }
+            layers.push((layer, ticks));
             Outcome::More
         })
     }
@@ -205,9 +240,10 @@ impl<T: Transport> Client<T> {
     pub fn last_words(&mut self) -> Result<Option<String>, LinkError> {
         let attempts = self.patience.attempts;
         let ask = &Request::LastWords;
+        self.conversation.begin(self.patience.quick());
         self.conversation.ask(ask, &mut self.quick, attempts, |response| match *response {
             Response::LastWords { message } => {
-                Outcome::Done(Some(message.to_string()).filter(|message| !message.is_empty()))
+                Outcome::Done(Some(printable(message)).filter(|message| !message.is_empty()))
             }
             _ => Outcome::Unexpected,
         })
@@ -216,8 +252,11 @@ impl<T: Transport> Client<T> {
     /// Runs the model's golden vectors on the board: how many there are, how many failed.
     pub fn self_test(&mut self) -> Result<(usize, usize), LinkError> {
         let attempts = self.patience.attempts;
+        self.conversation.begin(self.patience.work(0));
         self.conversation.ask(&Request::SelfTest, &mut self.run, attempts, |response| match *response {
-            Response::SelfTest { vectors, failed } => Outcome::Done((vectors.into(), failed.into())),
+            Response::SelfTest { vectors, failed } if failed <= vectors => {
+                Outcome::Done((vectors.into(), failed.into()))
+            }
             _ => Outcome::Unexpected,
         })
     }
@@ -235,7 +274,11 @@ impl<T: Transport> Client<T> {
         let attempts = self.patience.attempts;
         let crc = CRC.checksum(pixels);
         let mut last = LinkError::Gap;
-        for _ in 0..attempts {
+        self.conversation.begin(self.patience.work(pixels.len()));
+        for attempt in 0..attempts {
+            if attempt > 0 && self.conversation.is_over() {
+                break;
+            }
             let transfer = self.next_transfer();
             self.load(transfer, pixels)?;
             let (mut collected, mut collected_parts) = (start(), 0);
@@ -263,7 +306,7 @@ impl<T: Transport> Client<T> {
                     },
                 });
             match answer {
-                Ok(answer) => return Ok((answer, collected)),
+                Ok(answer) => return Ok((possible(answer, self.classes)?, collected)),
                 Err(error) if error.is_worth_a_reload() => last = error,
                 Err(error) => return Err(error),
             }
@@ -307,6 +350,42 @@ fn classification(response: &Response, transfer: u32) -> Option<Classification> 
     }
 }
 
+/// The answer, when a model can give it: of as many classes as the board says its model has, the first largest.
+fn possible(answer: Classification, classes: Option<usize>) -> Result<Classification, LinkError> {
+    let problem = match (&answer.logits, classes) {
+        (logits, Some(classes)) if logits.len() != classes => {
+            format!("{} logits of {classes} classes", logits.len())
+        }
+        (logits, _) => {
+            let largest = logits.iter().max();
+            match logits.iter().position(|logit| Some(logit) == largest) {
+                Some(first) if first == answer.class => return Ok(answer),
+                Some(first) => {
+                    format!("class {}, but the first largest logit is that of {first}", answer.class)
+                }
+                None => "no logits".to_string(),
+            }
+        }
+    };
+    Err(LinkError::Impossible { problem })
+}
+
+/// A board's text as it may be shown: what a terminal would act on is written as an escape.
+fn printable(text: &str) -> String {
+    let acts = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\t'))
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match acts(c) {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
+}
+
 /// What the board has of an image, as its answer to a [`Request::Load`] says.
 fn pieces_of(response: &Response, transfer: u32) -> Option<Pieces> {
     match *response {
@@ -343,8 +422,8 @@ pub struct BoardInfo {
 impl From<&Info<'_>> for BoardInfo {
     fn from(info: &Info<'_>) -> Self {
         Self {
-            board: info.board.to_string(),
-            firmware: info.firmware.to_string(),
+            board: printable(info.board),
+            firmware: printable(info.firmware),
             ticks_per_second: info.ticks_per_second,
             firmware_bytes: info.firmware_bytes,
             slot_bytes: info.slot_bytes,

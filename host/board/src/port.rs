@@ -3,14 +3,14 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use serial2::SerialPort;
 
-use super::client::{Patience, Transport};
+use super::client::{Patience, Transport, write_within};
 
 /// Where a board is, in the words of the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +100,25 @@ fn names(ports: &[String]) -> String {
 
 /// How long a write may take: a board that reads nothing is gone.
 const WRITE: Duration = Duration::from_secs(10);
+/// How long a socket on the network may take to answer.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Connects to the first address of a host that answers.
+fn connect(address: &str) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "no such host");
+    for address in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, CONNECT) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Time of `bytes` at a speed: ten bits each.
+fn line_time(bytes: usize, baud: u32) -> Duration {
+    Duration::from_secs(10).saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX)) / baud.max(1)
+}
 
 impl Port {
     /// Opens the port; `baud` counts for serial ports only: 8 bits, no parity, 1 stop bit.
@@ -112,10 +131,11 @@ impl Port {
                     port.set_write_timeout(WRITE)?;
                     Ok(port)
                 });
-                Ok(Line(Kind::Serial(open.map_err(|error| serial_error(path, error))?)))
+                let port = open.map_err(|error| serial_error(path, error))?;
+                Ok(Line(Kind::Serial { port, baud }))
             }
             Self::Tcp(address) => {
-                let stream = TcpStream::connect(address).map_err(socket)?;
+                let stream = connect(address).map_err(socket)?;
                 let ready = stream.set_nodelay(true).and_then(|()| stream.set_write_timeout(Some(WRITE)));
                 ready.map_err(socket)?;
                 Ok(Line(Kind::Tcp(stream)))
@@ -135,10 +155,12 @@ impl Port {
     pub fn patience(&self, baud: u32) -> Patience {
         let standard = Patience { boot: Duration::from_secs(6), ..Patience::default() };
         match self {
-            // A frame of 4,096 bytes, ten bits each.
-            Self::Serial(_) => {
-                Patience { answer: standard.answer + Duration::from_secs(40_960) / baud.max(1), ..standard }
-            }
+            // A frame of 4,096 bytes; and blocks as slow as a line is that loses most of them.
+            Self::Serial(_) => Patience {
+                answer: standard.answer + line_time(4096, baud),
+                byte: standard.byte.max(line_time(20, baud)),
+                ..standard
+            },
             _ => standard,
         }
     }
@@ -180,7 +202,10 @@ fn group_of(path: &str) -> String {
 pub struct Line(Kind);
 
 enum Kind {
-    Serial(SerialPort),
+    Serial {
+        port: SerialPort,
+        baud: u32,
+    },
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(std::os::unix::net::UnixStream),
@@ -189,7 +214,9 @@ enum Kind {
 impl Transport for Line {
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.0 {
-            Kind::Serial(port) => port.write_all(bytes),
+            Kind::Serial { port, baud } => {
+                write_within(&*port, bytes, WRITE + 2 * line_time(bytes.len(), *baud))
+            }
             Kind::Tcp(stream) => stream.send(bytes),
             #[cfg(unix)]
             Kind::Unix(stream) => stream.send(bytes),
@@ -198,7 +225,7 @@ impl Transport for Line {
 
     fn receive(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
         match &mut self.0 {
-            Kind::Serial(port) => {
+            Kind::Serial { port, .. } => {
                 port.set_read_timeout(timeout)?;
                 port.read(buffer)
             }

@@ -41,20 +41,12 @@ pub fn root() -> Result<PathBuf, SourcesError> {
     }
     match Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().find(|path| is_root(path)) {
         Some(checkout) => Ok(checkout.to_path_buf()),
-        None => unpacked(&cache().ok_or(SourcesError::NoCacheFolder)?),
+        None => unpacked(&goldcrest_files::cache_folder().ok_or(SourcesError::NoCacheFolder)?),
     }
 }
 
 fn is_root(path: &Path) -> bool {
     path.join("firmware/Cargo.toml").is_file() && path.join("shared/engine/src").is_dir()
-}
-
-/// `$GOLDCREST_CACHE`, else `goldcrest` in the user's cache folder.
-fn cache() -> Option<PathBuf> {
-    match env::var_os("GOLDCREST_CACHE") {
-        Some(path) if !path.is_empty() => Some(path.into()),
-        _ => Some(dirs::cache_dir()?.join("goldcrest")),
-    }
 }
 
 /// The sources unpacked under their content's name, once.
@@ -94,6 +86,38 @@ mod tests {
         assert_eq!(unpacked(cache.path()).unwrap(), folder);
         assert!(folder.join("mark").is_file());
         assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_workspace_that_this_program_does_not_come_from_is_not_built() {
+        // The current folder belongs to the whole process: a child looks from another one.
+        const INSIDE: &str = "GOLDCREST_TEST_ROOT";
+        if env::var_os(INSIDE).is_some() {
+            println!("root: {}", root().unwrap().display());
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for (file, text) in [("firmware/Cargo.toml", ""), ("shared/engine/src/lib.rs", "")] {
+            let file = folder.path().join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        let test = "sources::tests::a_workspace_that_this_program_does_not_come_from_is_not_built";
+        let run = |root: Option<&Path>| {
+            let mut command = std::process::Command::new(env::current_exe().unwrap());
+            command.args(["--exact", test, "--nocapture"]).current_dir(folder.path()).env(INSIDE, "1");
+            match root {
+                Some(root) => command.env("GOLDCREST_ROOT", root),
+                None => command.env_remove("GOLDCREST_ROOT"),
+            };
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let compiled = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+        assert!(run(None).contains(&format!("root: {}\n", compiled.display())), "{}", run(None));
+        let given = run(Some(folder.path()));
+        assert!(given.contains(&format!("root: {}\n", folder.path().display())), "{given}");
     }
 
     #[test]

@@ -12,9 +12,9 @@ use goldcrest_board::fit::{Fit, Size};
 use goldcrest_board::payload::Payload;
 use goldcrest_board::{BOARDS, Board, qemu, table};
 use goldcrest_engine::kernels::Family;
+use goldcrest_files::write as write_atomically;
 use goldcrest_onnx::{Model, int8};
 use goldcrest_quantize::random;
-use goldcrest_train::training::run::write_atomically;
 use serde_json::json;
 
 use super::packing::PackingArgs;

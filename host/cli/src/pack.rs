@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use goldcrest_board::table;
 use goldcrest_engine::kernels::Family;
+use goldcrest_files::write as write_atomically;
 use goldcrest_onnx::{Model, int8};
 use goldcrest_quantize::pack::{Packed, pack};
-use goldcrest_train::training::run::write_atomically;
 use serde_json::json;
 
 use super::packing::PackingArgs;

@@ -170,7 +170,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     quantized.onnx.write(&args.out)?;
     if let Some(path) = &args.save_inputs {
-        std::fs::write(path, inputs(&float_model(&model)?.1.normalization, &images))
+        goldcrest_files::write(path, &inputs(&float_model(&model)?.1.normalization, &images))
             .with_context(|| format!("{}: cannot write", path.display()))?;
     }
     let trial = |trial: &Trial| {

@@ -173,9 +173,8 @@ fn recipe(args: &Args, network: &Network) -> anyhow::Result<Recipe> {
         asked = asked.or(file.pictures().map_err(usage)?);
         options = options.or(file);
     }
-    let saved = args.out.join(training::run::RECIPE);
-    if args.resume && saved.is_file() {
-        let run = Options::read(&saved).map_err(usage)?;
+    if args.resume {
+        let run = training::manifest::recipe(&args.out).map_err(usage)?;
         let place = format!("the run in {}", args.out.display());
         asked = agree("the flags", &asked, &place, &run.pictures().map_err(usage)?)?;
         options = options.or(run);

@@ -11,6 +11,7 @@ use goldcrest_board::firmware;
 use goldcrest_board::payload::Payload;
 use goldcrest_board::table::Board;
 use goldcrest_data::{Dataset, Options as DatasetOptions, Spec, Split};
+use goldcrest_files::write as write_atomically;
 use goldcrest_onnx::Model;
 use goldcrest_prove::calibrate::quantize_model;
 use goldcrest_prove::emulated::evaluate;
@@ -20,7 +21,7 @@ use goldcrest_prove::verify::{Scope, verify_model};
 use goldcrest_quantize::pack::PackOptions;
 use goldcrest_train::architecture;
 use goldcrest_train::training::recipe::Options as RecipeOptions;
-use goldcrest_train::training::run::{Existing, Run, write_atomically};
+use goldcrest_train::training::run::{Existing, Run};
 use goldcrest_train::training::{self, Progress};
 use serde::Serialize;
 

@@ -29,18 +29,6 @@ use sha2::{Digest, Sha256};
 
 use super::{Cache, Dataset, Event, Findings, Options, Split};
 
-/// The environment variable that moves the cache folder.
-pub const CACHE_VARIABLE: &str = "GOLDCREST_CACHE";
-
-/// The folder for what is fetched or made once: `$GOLDCREST_CACHE`, else `goldcrest` in the user's cache folder. `None`
-/// where there is neither.
-pub fn cache_folder() -> Option<PathBuf> {
-    match std::env::var_os(CACHE_VARIABLE) {
-        Some(path) if !path.is_empty() => Some(path.into()),
-        _ => Some(dirs::cache_dir()?.join("goldcrest")),
-    }
-}
-
 /// The last byte counts versions, of this format and of what decoding does.
 const MAGIC: [u8; 8] = *b"gcpixel\x02";
 /// Data sets with fewer bytes of pixels are decoded faster than they are worth keeping.
@@ -76,7 +64,7 @@ impl Slot {
         let folder = match &options.cache {
             Cache::Off => return None,
             Cache::Folder(folder) => folder.clone(),
-            Cache::User => cache_folder()?,
+            Cache::User => goldcrest_files::cache_folder()?,
         };
         let source = source.canonicalize().ok()?;
         let Options { resize, channels, preprocessing, .. } = options;
@@ -206,15 +194,14 @@ impl Slot {
             dataset.train.pixels(),
             dataset.test.pixels(),
         ];
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut file = goldcrest_files::Draft::new(&self.file)?;
         let mut crc = Crc::new();
         for part in parts {
             crc.update(part);
             file.write_all(part)?;
         }
         file.write_all(&crc.sum().to_le_bytes())?;
-        file.persist(&self.file)?;
-        Ok(())
+        file.commit()
     }
 }
 

@@ -52,7 +52,7 @@ pub fn cifar10() -> Remote {
 fn folder(options: &Options) -> Result<PathBuf, DatasetError> {
     let root = match &options.cache {
         Cache::Folder(folder) => folder.clone(),
-        Cache::User | Cache::Off => super::cache_folder().ok_or(DatasetError::NoCacheFolder)?,
+        Cache::User | Cache::Off => goldcrest_files::cache_folder().ok_or(DatasetError::NoCacheFolder)?,
     };
     Ok(root.join("downloads"))
 }

@@ -38,7 +38,6 @@ use rayon::prelude::*;
 pub use asked::{Asked, Conflict};
 pub use augment::{AugmentRecipe, RecipeError};
 pub use batches::{Batch, BatchOptions, Batches};
-pub use cache::{CACHE_VARIABLE, cache_folder};
 pub use error::DatasetError;
 pub use findings::{Findings, is_constant};
 pub use names::NamesError;

@@ -9,6 +9,7 @@ pub mod import;
 pub mod info;
 pub mod int8;
 pub mod model;
+pub mod native;
 pub mod proto;
 pub mod samples;
 pub mod shape_inference;

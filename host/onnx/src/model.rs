@@ -134,9 +134,9 @@ impl Model {
             .map_err(|source| OnnxError::File { path: path.to_owned(), source: Box::new(source) })
     }
 
-    /// Writes the model to a file.
+    /// Writes the model to a file: under its name is always a whole one, the old or the new.
     pub fn write(&self, path: &Path) -> Result<(), OnnxError> {
-        std::fs::write(path, self.encode())
+        goldcrest_files::write(path, &self.encode())
             .map_err(|source| OnnxError::Write { path: path.to_owned(), source })
     }
 }

@@ -33,6 +33,8 @@ pub struct Conversation<T> {
     sequence: u32,
     /// A wait ended with a damaged frame, so answers to older questions may still come.
     stale: bool,
+    /// When what is being done ends, whatever the board says by then.
+    end: Instant,
 }
 
 /// Longest payload a board may send.
@@ -46,8 +48,42 @@ enum Heard<'a> {
     Response(u32, Response<'a>),
     /// A frame that cannot be read.
     Damaged,
-    /// Nothing in time.
+    /// No frame in time.
     Silence,
+}
+
+/// A wait for bytes, which ends however many of them come.
+struct Wait {
+    deadline: Instant,
+    /// When the deadline was first seen to be over. This program may have been elsewhere at the deadline, so
+    /// what has come by then still counts.
+    over: Option<Instant>,
+    /// Bytes that came.
+    bytes: usize,
+}
+
+impl Wait {
+    /// Time to read what is there when the deadline is over.
+    const GRACE: Duration = Duration::from_millis(20);
+    /// The shortest wait for a byte: a look at what is there.
+    const SHORTEST: Duration = Duration::from_millis(1);
+
+    fn until(deadline: Instant) -> Self {
+        Self { deadline, over: None, bytes: 0 }
+    }
+
+    /// How long to wait for the next byte; `None` when the wait is over.
+    fn left(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        let left = self.deadline.saturating_duration_since(now);
+        if left.is_zero() {
+            let over = *self.over.get_or_insert(now);
+            if now.duration_since(over) >= Self::GRACE {
+                return None;
+            }
+        }
+        Some(left.max(Self::SHORTEST))
+    }
 }
 
 impl<T: Transport> Conversation<T> {
@@ -56,7 +92,18 @@ impl<T: Transport> Conversation<T> {
     pub fn new(transport: T) -> Self {
         let decoder = Decoder::new(vec![0; LONGEST_FRAME]);
         let sequence = rand::random::<u32>() % SEQUENCES;
-        Self { transport, decoder, received: Vec::new(), read: 0, sequence, stale: false }
+        let end = Instant::now();
+        Self { transport, decoder, received: Vec::new(), read: 0, sequence, stale: false, end }
+    }
+
+    /// Begins something that takes several questions and may take so long in all.
+    pub fn begin(&mut self, limit: Duration) {
+        self.end = Instant::now() + limit;
+    }
+
+    /// Whether there is no time left for another question.
+    pub fn is_over(&self) -> bool {
+        Instant::now() >= self.end
     }
 
     pub fn transport(&self) -> &T {
@@ -82,14 +129,21 @@ impl<T: Transport> Conversation<T> {
         let frame = frame(sequence, request);
         let start = Instant::now();
         let mut last = LinkError::Silent { attempts, waited: Duration::ZERO };
-        for _ in 0..attempts {
+        for attempt in 1..=attempts {
+            if attempt > 1 && self.is_over() {
+                break;
+            }
             self.settle()?;
             let sent = Instant::now();
             self.transport.send(&frame).map_err(LinkError::Line)?;
             match self.listen(sequence, pace.wait(frame.len()), &mut judge) {
                 Err(LinkError::Silent { .. }) => {
                     pace.silent();
-                    last = LinkError::Silent { attempts, waited: start.elapsed() }
+                    last = LinkError::Silent { attempts: attempt, waited: start.elapsed() }
+                }
+                Err(LinkError::Babble { .. }) => {
+                    pace.silent();
+                    last = LinkError::Babble { waited: start.elapsed() }
                 }
                 Err(error) if error.is_loss() => last = error,
                 other => {
@@ -120,10 +174,10 @@ impl<T: Transport> Conversation<T> {
         self.settle()?;
         let sent = Instant::now();
         self.transport.send(&bytes).map_err(LinkError::Line)?;
-        let deadline = sent + pace.wait(bytes.len());
+        let mut wait = Wait::until(self.end.min(sent + pace.wait(bytes.len())));
         let (mut whole, mut ended) = (0, 0);
         while ended < requests.len() {
-            match self.hear(deadline)? {
+            match self.hear(&mut wait)? {
                 Heard::Silence => {
                     if whole == 0 {
                         pace.silent();
@@ -156,9 +210,12 @@ impl<T: Transport> Conversation<T> {
         timeout: Duration,
         judge: &mut impl FnMut(&Response) -> Outcome<R>,
     ) -> Result<R, LinkError> {
-        let mut deadline = Instant::now() + timeout;
+        let mut wait = Wait::until(self.end.min(Instant::now() + timeout));
         loop {
-            match self.hear(deadline)? {
+            match self.hear(&mut wait)? {
+                Heard::Silence if wait.bytes > Self::REMNANT => {
+                    return Err(LinkError::Babble { waited: timeout });
+                }
                 Heard::Silence => {
                     return Err(LinkError::Silent { attempts: 1, waited: timeout });
                 }
@@ -172,7 +229,8 @@ impl<T: Transport> Conversation<T> {
                 }
                 Heard::Response(_, response) => match judge(&response) {
                     Outcome::Done(answer) => return Ok(answer),
-                    Outcome::More => deadline = Instant::now() + timeout,
+                    // The end of all does not move.
+                    Outcome::More => wait = Wait::until(self.end.min(Instant::now() + timeout)),
                     Outcome::Gap => return Err(LinkError::Gap),
                     Outcome::Unexpected => return Err(LinkError::Unexpected),
                 },
@@ -181,10 +239,10 @@ impl<T: Transport> Conversation<T> {
     }
 
     /// The next frame from the line.
-    fn hear(&mut self, deadline: Instant) -> Result<Heard<'_>, LinkError> {
+    fn hear(&mut self, wait: &mut Wait) -> Result<Heard<'_>, LinkError> {
         // The decoder keeps the frame's bytes, so which frame ended is found first and read afterwards.
         let whole = loop {
-            let Some(byte) = self.next(deadline)? else {
+            let Some(byte) = self.next(wait)? else {
                 return Ok(Heard::Silence);
             };
             match self.decoder.push(byte) {
@@ -204,10 +262,14 @@ impl<T: Transport> Conversation<T> {
         Ok(Heard::Response(sequence, response))
     }
 
-    /// Reads what is on its way from older questions, so that it does not pile up.
+    /// Reads what is on its way from older questions, so that it does not pile up. A line that never falls
+    /// silent is spoken on all the same.
     fn settle(&mut self) -> Result<(), LinkError> {
         if self.stale {
-            while self.next(Instant::now() + Self::QUIET)?.is_some() {}
+            let end = self.end.min(Instant::now() + Self::SETTLING);
+            while Instant::now() < end && self.next(&mut Wait::until(Instant::now() + Self::QUIET))?.is_some()
+            {
+            }
             self.decoder.reset();
             self.stale = false;
         }
@@ -217,18 +279,21 @@ impl<T: Transport> Conversation<T> {
     /// A line that is silent for so long has nothing more on its way.
     const QUIET: Duration = Duration::from_millis(2);
 
-    /// The shortest wait: a look at what is there.
-    const SHORTEST: Duration = Duration::from_millis(1);
+    /// Longest time that older answers are waited for.
+    const SETTLING: Duration = Duration::from_millis(250);
 
-    /// The next byte from the line, or `None` at the deadline.
-    fn next(&mut self, deadline: Instant) -> Result<Option<u8>, LinkError> {
+    /// Bytes that noise, or the rest of an older answer, may leave on a line that is silent otherwise.
+    const REMNANT: usize = 256;
+
+    /// The next byte from the line, or `None` when the wait is over.
+    fn next(&mut self, wait: &mut Wait) -> Result<Option<u8>, LinkError> {
         loop {
             if let Some(&byte) = self.received.get(self.read) {
                 self.read += 1;
+                wait.bytes += 1;
                 return Ok(Some(byte));
             }
-            // What is there counts as come in time, even if this program was elsewhere at the deadline.
-            let left = deadline.saturating_duration_since(Instant::now()).max(Self::SHORTEST);
+            let Some(left) = wait.left() else { return Ok(None) };
             self.received.resize(4096, 0);
             self.read = 0;
             let received = self.transport.receive(&mut self.received, left);

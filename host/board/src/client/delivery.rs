@@ -22,6 +22,11 @@ pub struct Delivery {
     pace: Pace,
 }
 
+/// How far a block is: bytes without a gap, then granules behind it.
+fn progress(pieces: Pieces) -> (usize, u32) {
+    (pieces.received(), pieces.ahead().count_ones())
+}
+
 /// Bytes of a frame beside the piece: sequence number, variant, block, total, offset and length as varints,
 /// CRC, COBS, zeros.
 const OVERHEAD: usize = 5 + 1 + 5 + 5 + 5 + 3 + 4;
@@ -39,7 +44,8 @@ impl Delivery {
     }
 
     /// Brings a block; `request` makes the request with the piece at an offset, `pieces` reads its answer.
-    /// Gives up after `attempts` rounds in a row that brought nothing.
+    /// Gives up after `attempts` rounds in a row that brought nothing, or when the board has lost what it had
+    /// as often.
     pub fn bring<'b, T: Transport>(
         &mut self,
         line: &mut Conversation<T>,
@@ -49,21 +55,24 @@ impl Delivery {
         pieces: impl Fn(&Response) -> Option<Pieces>,
     ) -> Result<(), LinkError> {
         let mut known = Pieces::new();
-        let mut failures = 0;
+        let (mut failures, mut losses) = (0, 0);
         while known.received() < block.len() {
             let round = self.round(known, block.len());
             let requests: Vec<_> = round
                 .iter()
                 .map(|&(offset, length)| request(offset as u32, &block[offset..offset + length]))
                 .collect();
-            let before = known;
+            let before = progress(known);
             let whole = line.ask_all(&requests, &mut self.pace, |response| {
                 known = pieces(response).unwrap_or(known);
             })?;
             self.adapt(requests.len(), whole);
-            failures = if known == before { failures + 1 } else { 0 };
-            if failures >= attempts {
-                return Err(LinkError::Lost { attempts });
+            failures = if progress(known) > before { 0 } else { failures + 1 };
+            // A board that was reset begins again; one that counts back and forth would do so for ever.
+            losses += u32::from(progress(known) < before);
+            let whole = known.received() >= block.len();
+            if !whole && (failures >= attempts || losses >= attempts || line.is_over()) {
+                return Err(LinkError::Lost { attempts: failures.max(losses).max(1) });
             }
         }
         Ok(())

@@ -23,6 +23,15 @@ pub enum LinkError {
         /// Time waited in all.
         waited: Duration,
     },
+    /// Bytes came, and no answer among them.
+    #[error(
+        "the line brought bytes for {} ms, but no answer: is it the board's port, at the line's speed?",
+        waited.as_millis()
+    )]
+    Babble {
+        /// Time waited in all.
+        waited: Duration,
+    },
     /// All answers were damaged on the way.
     #[error("the board's answers arrive damaged only: is the line's speed right?")]
     Damaged,
@@ -62,6 +71,14 @@ pub enum LinkError {
     /// Pieces of a report were lost, every time.
     #[error("parts of the board's report were lost every time; the line is too noisy for reports")]
     Gap,
+    /// An answer that its model cannot give.
+    #[error(
+        "the board gave an answer that its model cannot give ({problem}); is it a board with this firmware?"
+    )]
+    Impossible {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// An answer to another question.
     #[error("the board answered a request with a response of another kind; is its firmware of this version?")]
     Unexpected,
@@ -70,7 +87,13 @@ pub enum LinkError {
 impl LinkError {
     /// Whether a frame was lost or damaged on the way, so that sending again may help.
     pub(super) fn is_loss(&self) -> bool {
-        matches!(self, LinkError::Silent { .. } | LinkError::Damaged | LinkError::Refused(Refusal::Damaged))
+        matches!(
+            self,
+            LinkError::Silent { .. }
+                | LinkError::Babble { .. }
+                | LinkError::Damaged
+                | LinkError::Refused(Refusal::Damaged)
+        )
     }
 
     /// Whether loading the image once more may help.

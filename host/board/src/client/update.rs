@@ -13,7 +13,11 @@ impl<T: Transport> Client<T> {
         let attempts = self.patience.attempts;
         let crc = CRC.checksum(image);
         let mut last = LinkError::Lost { attempts };
-        for _ in 0..attempts {
+        self.conversation.begin(self.patience.work(image.len()));
+        for attempt in 0..attempts {
+            if attempt > 0 && self.conversation.is_over() {
+                break;
+            }
             let update = self.next_transfer();
             let total = image.len() as u32;
             self.delivery.bring(

@@ -237,7 +237,7 @@ impl Plan {
     /// Names the file that could not be written.
     pub fn make_files(&self) -> Result<(), FlashError> {
         for (file, bytes) in &self.files {
-            fs::write(file, bytes).map_err(|error| self.problem(file, error.to_string()))?;
+            goldcrest_files::write(file, bytes).map_err(|error| self.problem(file, error.to_string()))?;
         }
         Ok(())
     }

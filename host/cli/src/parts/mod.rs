@@ -64,10 +64,14 @@ impl Part {
     }
 }
 
+/// A folder in which nobody leaves programs: Python runs the modules of the current folder.
+const NOWHERE: &str = std::path::MAIN_SEPARATOR_STR;
+
 /// Runs a program and returns the first line it printed, or why it could not.
 fn first_line(program: &str, arguments: &[&str]) -> Result<String, String> {
     let output = std::process::Command::new(program)
         .args(arguments)
+        .current_dir(NOWHERE)
         .stdin(std::process::Stdio::null())
         .output()
         .map_err(|error| format!("{program}: {error}"))?;
@@ -115,6 +119,11 @@ mod tests {
     fn without_fix_nothing_is_installed() {
         let finding = STUBBORN.examine(false, &mut |_| panic!("nothing to say"));
         assert_eq!(finding.hint.as_deref(), Some("type this"));
+    }
+
+    #[test]
+    fn programs_run_where_nobody_leaves_modules() {
+        assert_eq!(first_line("pwd", &[]).unwrap(), NOWHERE);
     }
 
     #[test]

@@ -13,8 +13,19 @@ fn wanted() -> BTreeSet<&'static str> {
     BOARDS.iter().map(|board| board.target).collect()
 }
 
+/// A program of Rust's, for the toolchain of the firmware's sources. A `rust-toolchain.toml` in the current folder
+/// could name a program of its own.
+fn rust(program: &str) -> Command {
+    let mut command = Command::new(program);
+    match goldcrest_board::sources::root() {
+        Ok(root) => command.current_dir(root),
+        Err(_) => command.current_dir(super::NOWHERE),
+    };
+    command
+}
+
 fn missing() -> Result<Vec<&'static str>, String> {
-    let output = Command::new("rustc").args(["--print", "sysroot"]).output().map_err(|error| {
+    let output = rust("rustc").args(["--print", "sysroot"]).output().map_err(|error| {
         format!("rustc cannot be run ({error}); install Rust with rustup, see https://rustup.rs")
     })?;
     let sysroot = std::path::PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
@@ -32,7 +43,7 @@ fn check() -> Check {
 }
 
 fn fix() -> Result<(), String> {
-    let status = Command::new("rustup").args(["target", "add"]).args(missing()?).status();
+    let status = rust("rustup").args(["target", "add"]).args(missing()?).status();
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("rustup target add: {status}")),

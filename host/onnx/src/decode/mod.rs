@@ -69,6 +69,10 @@ impl Graph {
                 (2, Content::Bytes(name)) => graph.name = lossy(name.to_vec()),
                 (5, Content::Bytes(tensor)) => {
                     let (name, tensor) = tensor::decode(tensor)?;
+                    if graph.initializers.contains_key(&name) {
+                        let problem = "the file holds it a second time".to_owned();
+                        return Err(OnnxError::Tensor { name, problem });
+                    }
                     graph.initializers.insert(name, tensor);
                 }
                 (11, Content::Bytes(input)) => graph.inputs.push(ValueInfo::decode(input)?),

@@ -47,11 +47,18 @@ pub fn window_of(node: &Node, kernel: Option<[usize; 2]>) -> Result<Window, Stri
         (Some(kernel), _) | (None, Some(kernel)) => kernel,
         (None, None) => return Err("kernel_shape is missing".into()),
     };
+    if kernel.contains(&0) {
+        return Err(format!("kernel_shape = {kernel:?} holds a zero"));
+    }
     let pads = list("pads", 4)?.unwrap_or_else(|| vec![0; 4]);
+    let (stride, dilation) = (pair("strides")?.unwrap_or([1, 1]), pair("dilations")?.unwrap_or([1, 1]));
+    if stride.contains(&0) || dilation.contains(&0) {
+        return Err(format!("strides = {stride:?} and dilations = {dilation:?} must be 1 or more"));
+    }
     Ok(Window {
         kernel,
-        stride: pair("strides")?.unwrap_or([1, 1]),
-        dilation: pair("dilations")?.unwrap_or([1, 1]),
+        stride,
+        dilation,
         padding: Padding { top: pads[0], left: pads[1], bottom: pads[2], right: pads[3] },
     })
 }
@@ -85,7 +92,23 @@ pub(super) fn conv_transpose(site: &Site<'_>) -> Result<Vec<TensorType>, ShapeEr
     let ([height, width], Some(made)) = (extent(site, x)?, w.fixed(1)) else {
         return Err(site.fail("the number of output channels is not fixed"));
     };
+    if let (Some(channels), Some(taken)) = (x.fixed(1), w.fixed(0))
+        && (channels != taken || taken % groups != 0)
+    {
+        return Err(site.fail(format!("input {x} and weights {w} in {groups} group(s) do not fit")));
+    }
+    if site.has_input(2) && site.input(2)?.shape != [Fixed((made * groups) as i64)] {
+        let found = site.input(2)?;
+        return Err(site.fail(format!("bias is {found}, but there are {made} x {groups} channels")));
+    }
+    if site.node.attributes.contains_key("output_shape") {
+        return Err(site.fail("output_shape is not supported; export the model with explicit pads"));
+    }
     let extra = site.node.ints("output_padding").unwrap_or(&[0, 0]);
+    let room = |axis: usize| window.stride[axis].max(window.dilation[axis]) as i64;
+    if extra.len() != 2 || (0..2).any(|axis| !(0..room(axis)).contains(&extra[axis])) {
+        return Err(site.fail(format!("output_padding = {extra:?} does not fit the stride")));
+    }
     let pad = window.padding;
     let size = |axis: usize, size: usize, padding: usize| {
         let reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1;

@@ -5,6 +5,7 @@ use goldcrest_engine::shape::Shape;
 use goldcrest_onnx::import::{ImageInput, ImportError, image_input};
 use goldcrest_onnx::info::{self, InfoError};
 use goldcrest_onnx::int8::{self, Int8Error};
+use goldcrest_onnx::native::{self, NativeError};
 use goldcrest_onnx::{Dimension, Model};
 use goldcrest_quantize::graph::{ModelInfo, QuantizedModel};
 use ort::session::builder::GraphOptimizationLevel;
@@ -32,6 +33,15 @@ pub enum EvaluateError {
     /// Labels or normalization are malformed.
     #[error(transparent)]
     Info(#[from] InfoError),
+    /// The model is not given to native code.
+    #[error(transparent)]
+    Native(#[from] NativeError),
+    /// An answer that says nothing.
+    #[error("the logits of image {image} are not numbers (NaN or infinite): the model's weights are no good")]
+    NotNumbers {
+        /// Index among the images.
+        image: usize,
+    },
     /// The model cannot be run.
     #[error(transparent)]
     Runner(#[from] RunnerError),
@@ -97,6 +107,10 @@ pub fn logits(
         let end = images.len().min(start + CHUNK);
         let pictures: Vec<&[u8]> = (start..end).map(|index| images.image(index)).collect();
         let logits = classifier.logits(&pictures)?;
+        if let Some(place) = logits.iter().position(|logit| !logit.is_finite()) {
+            let image = start + place / (logits.len() / pictures.len()).max(1);
+            return Err(EvaluateError::NotNumbers { image });
+        }
         done(end - start);
         Ok(logits)
     });
@@ -143,6 +157,7 @@ impl FloatClassifier {
     /// # Errors
     /// When it is none, or ONNX Runtime is missing.
     pub fn load(model: &Model) -> Result<Self, EvaluateError> {
+        native::admit(model)?;
         let input = image_input(model)?;
         let Some(output) = model.graph.outputs.first() else {
             return Err(EvaluateError::Output(String::new()));

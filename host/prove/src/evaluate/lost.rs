@@ -1,5 +1,6 @@
 //! The images that a model loses against another, as files to look at.
 
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use goldcrest_data::Split;
@@ -45,7 +46,10 @@ pub fn save(
         let file = format!("{index:05}-{}-not-{}.png", name(images.label(index)), name(answers[index]));
         let path = folder.join(file);
         let (width, height) = (shape.width as u32, shape.height as u32);
-        image::save_buffer_with_format(&path, images.image(index), width, height, color, ImageFormat::Png)
+        let mut png = Cursor::new(Vec::new());
+        let format = ImageFormat::Png;
+        image::write_buffer_with_format(&mut png, images.image(index), width, height, color, format)
+            .and_then(|()| Ok(goldcrest_files::write(&path, png.get_ref())?))
             .map_err(|source| SaveError::Write { path, source })?;
     }
     Ok(())

@@ -80,7 +80,7 @@ static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 
 /// The folder for what is fetched once.
 fn cache_dir() -> Result<PathBuf, RuntimeError> {
-    goldcrest_data::cache_folder().ok_or(RuntimeError::NoCacheFolder)
+    goldcrest_files::cache_folder().ok_or(RuntimeError::NoCacheFolder)
 }
 
 /// Finds the ONNX Runtime that [`load`] would load, without loading it.

@@ -1,7 +1,7 @@
 //! The Python wheel that holds ONNX Runtime's training build: downloaded by pip, checked against
 //! its hash, unpacked and prepared in the cache folder.
 
-use std::io::{Cursor, Read, Write};
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -109,9 +109,16 @@ impl Package {
     }
 
     fn download(&self, folder: &Path, pip: &[&[&str]]) -> Result<(), RuntimeError> {
+        // pip runs in the new, empty folder: Python takes modules from the current one, such as a `pip` of its own.
+        let folder = &folder.canonicalize().map_err(|source| RuntimeError::File {
+            path: folder.to_owned(),
+            action: "cannot find",
+            source,
+        })?;
         for command in pip {
             let (program, leading) = (command[0], &command[1..]);
             let answers = Command::new(program)
+                .current_dir(folder)
                 .args(leading)
                 .arg("--version")
                 .output()
@@ -121,7 +128,8 @@ impl Package {
             }
             // The version and platform are the wheel's, not this Python's: any pip will do.
             let mut call = Command::new(program);
-            call.args(leading)
+            call.current_dir(folder)
+                .args(leading)
                 .args(["download", "--no-deps", "--only-binary=:all:", "--python-version", "3.11"])
                 .args(PLATFORMS.iter().flat_map(|platform| ["--platform", platform]))
                 .args(["--disable-pip-version-check", "--quiet", "--dest"])
@@ -248,17 +256,17 @@ fn only_wheel(folder: &Path) -> Result<PathBuf, RuntimeError> {
 
 /// Writes a file so that under its name there is always a whole one.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), RuntimeError> {
-    let failed = |source| RuntimeError::File { path: path.to_owned(), action: "cannot write", source };
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    goldcrest_files::write(path, bytes).map_err(|source| RuntimeError::File {
+        path: path.to_owned(),
+        action: "cannot write",
+        source,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     fn zipped(name: &str, bytes: &[u8]) -> Vec<u8> {

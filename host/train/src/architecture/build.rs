@@ -15,7 +15,11 @@ use super::{Architecture, ArchitectureError};
 /// Blocks inside blocks inside blocks: deeper is a block that uses itself.
 const DEEPEST: usize = 16;
 /// More parameters than this are a mistake in the description.
-const MOST_PARAMETERS: usize = 1 << 28;
+const MOST_PARAMETERS: usize = 1 << 26;
+/// So are more layers, blocks and their repetitions counted.
+const MOST_LAYERS: usize = 1 << 12;
+/// And longer names, which grow with every block inside a block.
+const LONGEST_NAME: usize = 1 << 10;
 
 /// What is wrong with a layer.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +57,14 @@ pub enum LayerError {
     /// Too many parameters.
     #[error("the network would have more than {MOST_PARAMETERS} parameters")]
     Large,
+    /// Too many layers.
+    #[error(
+        "the network would have more than {MOST_LAYERS} layers; do blocks repeat blocks that repeat blocks?"
+    )]
+    Layers,
+    /// Too long a name.
+    #[error("its name would be longer than {LONGEST_NAME} bytes; give blocks shorter names")]
+    Name,
 }
 
 /// Values of `$channels`, `$stride`, `$kernel`, `$classes`.
@@ -82,6 +94,7 @@ pub(super) fn build(
         weights: Weights::new(description.initialization, seed),
         counters: BTreeMap::new(),
         parameters: 0,
+        layers: 0,
     };
     builder.layers(&description.layers, "", &Variables::from([("classes", classes)]), 0)?;
 
@@ -112,6 +125,8 @@ struct Builder<'a> {
     /// How many layers of each kind there are under each prefix, for names.
     counters: BTreeMap<String, usize>,
     parameters: usize,
+    /// Layers so far, blocks and their repetitions counted.
+    layers: usize,
 }
 
 impl Builder<'_> {
@@ -123,12 +138,19 @@ impl Builder<'_> {
         depth: usize,
     ) -> Result<(), ArchitectureError> {
         for layer in layers {
+            self.layers += 1;
             let at = |builder: &Self, name: String, problem: LayerError| ArchitectureError::Layer {
                 origin: builder.architecture.origin.clone(),
                 line: builder.architecture.line(layer.span().start),
                 layer: name,
                 problem: Box::new(problem),
             };
+            if self.layers > MOST_LAYERS {
+                return Err(at(self, format!("{prefix}{}", kind(layer.get_ref())), LayerError::Layers));
+            }
+            if prefix.len() > LONGEST_NAME {
+                return Err(at(self, kind(layer.get_ref()).to_owned(), LayerError::Name));
+            }
             let layer_name = |builder: &mut Self, kind: &str| {
                 let count = builder.counters.entry(format!("{prefix}{kind}")).or_default();
                 *count += 1;
@@ -156,6 +178,11 @@ impl Builder<'_> {
                     let (mut inner, repeat) =
                         block_variables(block, variables).map_err(|error| problem(self, error))?;
                     for _ in 0..repeat {
+                        // Of blocks without a layer, too.
+                        self.layers += 1;
+                        if self.layers > MOST_LAYERS {
+                            return Err(problem(self, LayerError::Layers));
+                        }
                         let name = layer_name(self, &block.name);
                         self.layers(&definition.layers, &format!("{name}."), &inner, depth + 1)?;
                         inner.insert("stride", 1);
@@ -298,11 +325,8 @@ impl Builder<'_> {
         outputs: usize,
         bias: bool,
     ) -> Result<Vec<String>, LayerError> {
-        let count = shape.iter().fold(1usize, |product, &size| product.saturating_mul(size));
-        self.parameters = self.parameters.saturating_add(count);
-        if self.parameters > MOST_PARAMETERS {
-            return Err(LayerError::Large);
-        }
+        self.spend(shape.iter().fold(1usize, |product, &size| product.saturating_mul(size)))?;
+        self.spend(outputs)?;
         let weights = self.weights.weights(shape, fan_in);
         let mut names = vec![self.constant(&format!("{name}.weight"), weights)];
         if bias {
@@ -310,6 +334,12 @@ impl Builder<'_> {
             names.push(self.constant(&format!("{name}.bias"), bias));
         }
         Ok(names)
+    }
+
+    /// Counts parameters before they are made.
+    fn spend(&mut self, parameters: usize) -> Result<(), LayerError> {
+        self.parameters = self.parameters.saturating_add(parameters);
+        if self.parameters > MOST_PARAMETERS { Err(LayerError::Large) } else { Ok(()) }
     }
 
     fn pool(&mut self, op: &str, pool: &Pool, name: &str, variables: &Variables) -> Result<(), LayerError> {
@@ -328,6 +358,7 @@ impl Builder<'_> {
 
     fn batch_norm(&mut self, name: &str) -> Result<(), LayerError> {
         let channels = self.channels()?;
+        self.spend(4 * channels)?;
         let mut inputs = vec![self.value.clone()];
         for (part, value) in [("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)] {
             inputs.push(

@@ -97,6 +97,22 @@ fn mistakes_are_named() {
         let error = layers(text);
         assert!(error.contains(part), "{text}: {error}");
     }
+    // Blocks of blocks of blocks: 1.4 kB that would be more layers than any memory holds.
+    for inside in ["\"relu\"", "{ conv = { channels = 4096, kernel = 9, padding = 4 } }", ""] {
+        let mut text = "name = \"x\"\nlayers = [{ block = { name = \"b0\", repeat = 65536 } }]\n".to_string();
+        for depth in 0..14 {
+            let inner = format!("{{ block = {{ name = \"b{}\", repeat = 65536 }} }}", depth + 1);
+            text += &format!("[blocks.b{depth}]\nlayers = [{inner}]\n");
+        }
+        text += &format!("[blocks.b14]\nlayers = [{inside}]\n");
+        let error = error(&text);
+        assert!(error.contains("more than"), "{inside}: {error}");
+    }
+    let name = "b".repeat(900);
+    let nested = format!(
+        "name = \"x\"\nlayers = [{{ block = {{ name = \"{name}\" }} }}]\n[blocks.{name}]\nlayers = [{{ block = {{ name = \"{name}\" }} }}]\n"
+    );
+    assert!(error(&nested).contains("shorter names"));
     let recursion = "name = \"x\"\nlayers = [{ block = { name = \"b\" } }]\n[blocks.b]\nlayers = [{ block = { name = \"b\" } }]\n";
     assert!(error(recursion).contains("nested more than"));
     assert!(load("alexnet").unwrap_err().to_string().contains("built in are lenet5, resnet8"));

@@ -50,6 +50,8 @@ pub struct Subject {
     pub network: String,
     /// Training images without the validation images, and those.
     pub images: [usize; 2],
+    /// SHA-256 of both.
+    pub data_sha256: String,
 }
 
 /// Why a journal cannot be used.
@@ -87,7 +89,7 @@ impl Journal {
         let journal = Self { path: path.to_owned() };
         let line =
             serde_json::to_string(subject).map_err(|error| journal.failed("cannot write")(error.into()))?;
-        crate::training::run::write_atomically(path, format!("{line}\n").as_bytes())
+        goldcrest_files::write(path, format!("{line}\n").as_bytes())
             .map_err(journal.failed("cannot write"))?;
         Ok(journal)
     }
@@ -111,6 +113,7 @@ impl Journal {
             ("recipe", first.recipe != subject.recipe),
             ("network", first.network != subject.network),
             ("number of images", first.images != subject.images),
+            ("data set", first.data_sha256 != subject.data_sha256),
         ];
         if let Some((what, _)) = differences.into_iter().find(|(_, differs)| *differs) {
             return Err(JournalError::Other { path: path.to_owned(), what });
@@ -124,8 +127,7 @@ impl Journal {
         for trial in &trials {
             kept += &(serde_json::to_string(trial).unwrap_or_default() + "\n");
         }
-        crate::training::run::write_atomically(path, kept.as_bytes())
-            .map_err(journal.failed("cannot write"))?;
+        goldcrest_files::write(path, kept.as_bytes()).map_err(journal.failed("cannot write"))?;
         Ok((journal, trials))
     }
 
@@ -158,7 +160,12 @@ mod tests {
     fn finished_trials_come_back_and_half_a_line_does_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sweep.jsonl");
-        let subject = Subject { recipe: "epochs = 1".into(), network: "lenet5".into(), images: [90, 10] };
+        let subject = Subject {
+            recipe: "epochs = 1".into(),
+            network: "lenet5".into(),
+            images: [90, 10],
+            data_sha256: "12ab".into(),
+        };
         let space: Space =
             toml::from_str("batch = { low = 8, high = 16 }\nmomentum = { low = 0.1, high = 0.9 }").unwrap();
         assert!(matches!(Journal::resume(&path, &subject, &space), Err(JournalError::Nothing { .. })));
@@ -181,6 +188,9 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), whole);
         journal.append(&trial).unwrap();
         assert_eq!(Journal::resume(&path, &subject, &space).unwrap().1.len(), 2);
+        let other = Subject { data_sha256: "34cd".into(), ..subject.clone() };
+        let error = Journal::resume(&path, &other, &space).unwrap_err().to_string();
+        assert!(error.contains("another data set"), "{error}");
         let other = Subject { network: "dscnn".into(), ..subject };
         let error = Journal::resume(&path, &other, &space).unwrap_err().to_string();
         assert!(error.contains("another network"), "{error}");

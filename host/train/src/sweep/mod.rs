@@ -18,10 +18,12 @@ pub use space::Space;
 
 use self::journal::{Journal, Subject};
 use self::sampler::Sampler;
+use crate::training::manifest;
 use crate::training::recipe::{Options, Recipe, RecipeError};
-use crate::training::run::{Existing, RunError, write_atomically};
+use crate::training::run::{Existing, RunError};
 use crate::training::{self, Progress, Run, Setup, TrainError};
 use goldcrest_data::Dataset;
+use goldcrest_files::FolderLock;
 use goldcrest_onnx::Model;
 
 /// Share of the training images that are set aside where the recipe does not say.
@@ -135,12 +137,12 @@ pub fn sweep(
     if test.is_empty() || train.is_empty() {
         return Err(SweepError::NoValidation { images: dataset.train.len(), share });
     }
-    let images = [train.len(), test.len()];
+    let (images, data_sha256) = ([train.len(), test.len()], manifest::data_sum([&train, &test]));
     // Trials see the validation images as their test images, and never the real ones.
     let dataset = Dataset { train, test, ..dataset.clone() };
 
-    let subject = Subject { recipe: text, network, images };
-    let (journal, mut trials) = open(out, existing, &subject, &space)?;
+    let subject = Subject { recipe: text, network, images, data_sha256 };
+    let (journal, mut trials, _lock) = open(out, existing, &subject, &space)?;
     let mut sampler = Sampler::new(&space, base.seed);
     trials.iter().for_each(|trial| sampler.tell(&trial.drawn, cost(trial)));
     let best_recipe = out.join(BEST);
@@ -162,7 +164,7 @@ pub fn sweep(
         trials.push(trial);
         if let Some(best) = best(&trials) {
             let recipe = with(&options, &best.parameters)?;
-            write_atomically(&best_recipe, recipe.to_toml().as_bytes())
+            goldcrest_files::write(&best_recipe, recipe.to_toml().as_bytes())
                 .map_err(|source| SweepError::Write { path: best_recipe.clone(), source })?;
         }
     }
@@ -175,10 +177,16 @@ fn open(
     existing: Existing,
     subject: &Subject,
     space: &Space,
-) -> Result<(Journal, Vec<Trial>), SweepError> {
+) -> Result<(Journal, Vec<Trial>, FolderLock), SweepError> {
     let path = out.join(JOURNAL);
+    let lock = || FolderLock::take(out).map_err(RunError::from);
     match existing {
-        Existing::Resume => return Ok(Journal::resume(&path, subject, space)?),
+        Existing::Resume if !path.exists() => return Err(JournalError::Nothing { path }.into()),
+        Existing::Resume => {
+            let lock = lock()?;
+            let (journal, trials) = Journal::resume(&path, subject, space)?;
+            return Ok((journal, trials, lock));
+        }
         Existing::Refuse if path.exists() => {
             return Err(JournalError::Exists { path: out.to_owned() }.into());
         }
@@ -189,11 +197,13 @@ fn open(
         let path = out.to_owned();
         move |source| JournalError::File { path, action, source }
     };
+    std::fs::create_dir_all(out).map_err(failed("cannot create the sweep's folder"))?;
+    let lock = lock()?;
     if path.exists() && trials.exists() {
         std::fs::remove_dir_all(&trials).map_err(failed("cannot remove the old trials"))?;
     }
     std::fs::create_dir_all(&trials).map_err(failed("cannot create the sweep's folder"))?;
-    Ok((Journal::begin(&path, subject)?, Vec::new()))
+    Ok((Journal::begin(&path, subject)?, Vec::new(), lock))
 }
 
 /// The lower, the better.

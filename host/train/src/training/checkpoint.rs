@@ -4,6 +4,9 @@
 //! Schema: `ort_training_checkpoint.fbs` and `ort.fbs` of ONNX Runtime 1.19. The optimizer groups
 //! stay empty: all optimizer state lives in frozen parameters (see [`super::optimizer`]), so that one
 //! file holds the whole training state.
+//!
+//! A run's file has a trailer behind the flatbuffer, which readers of the flatbuffer do not look at: [`MARK`] and
+//! the SHA-256 of all bytes before it. A file in which any bit is another one is not taken.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,11 +15,18 @@ use flatbuffers::{
     FlatBufferBuilder, Follow, ForwardsUOffset, InvalidFlatbuffer, Table, TableFinishedWIPOffset, VOffsetT,
     Vector, Verifiable, Verifier, WIPOffset,
 };
+use goldcrest_files::DRAFT;
 use goldcrest_onnx::Tensor;
 use goldcrest_onnx::proto::data_type;
+use sha2::{Digest, Sha256};
 
 const IDENTIFIER: &str = "ODTC";
 const VERSION: i32 = 2;
+
+/// Begins the trailer.
+const MARK: &[u8; 8] = b"GCSHA256";
+/// Bytes of a SHA-256.
+const SUM: usize = 32;
 
 /// Offsets into a table's vtable: 4 for the schema's first field, then steps of 2.
 mod field {
@@ -76,7 +86,9 @@ pub enum CheckpointError {
     #[error("{path}: cannot write the checkpoint: {source}; the one before is untouched")]
     Write { path: PathBuf, source: std::io::Error },
     /// The bytes are no checkpoint.
-    #[error("{path}: not a training checkpoint, or a damaged one: {problem}")]
+    #[error(
+        "{path}: not a training checkpoint, or a damaged one: {problem}; where there is a checkpoint.previous beside it, --resume goes on from there once this file is removed"
+    )]
     Damaged { path: PathBuf, problem: String },
     /// A parameter is not of floats.
     #[error("parameter `{name}` is not a float tensor")]
@@ -101,14 +113,23 @@ impl State {
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
         let bytes =
             std::fs::read(path).map_err(|source| CheckpointError::Read { path: path.to_owned(), source })?;
-        Self::decode(&bytes).map_err(|problem| CheckpointError::Damaged { path: path.to_owned(), problem })
+        checked(&bytes)
+            .and_then(Self::decode)
+            .map_err(|problem| CheckpointError::Damaged { path: path.to_owned(), problem })
     }
 
-    /// Writes a checkpoint's file. The file under `path` is always a whole one: the old or the new.
-    pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
-        let bytes = self.encode()?;
-        super::run::write_atomically(path, &bytes)
-            .map_err(|source| CheckpointError::Write { path: path.to_owned(), source })
+    /// Writes a checkpoint's file, and keeps the one before under `previous`. The file under `path` is always a whole
+    /// one: the old or the new.
+    pub fn write(&self, path: &Path, previous: &Path) -> Result<(), CheckpointError> {
+        let mut bytes = self.encode()?;
+        let sum = Sha256::digest(&bytes);
+        bytes.extend(MARK);
+        bytes.extend(sum);
+        let replace = || {
+            keep(path, previous)?;
+            goldcrest_files::write(path, &bytes)
+        };
+        replace().map_err(|source| CheckpointError::Write { path: path.to_owned(), source })
     }
 
     /// The flatbuffer's bytes.
@@ -199,6 +220,41 @@ impl State {
             properties,
         })
     }
+}
+
+/// The bytes before a trailer that is right.
+fn checked(bytes: &[u8]) -> Result<&[u8], String> {
+    let trailer = bytes.len().checked_sub(MARK.len() + SUM);
+    let (content, trailer) = bytes.split_at(trailer.ok_or(format!("{} bytes are too few", bytes.len()))?);
+    let (mark, sum) = trailer.split_at(MARK.len());
+    if mark != MARK {
+        return Err("no checksum at its end".to_string());
+    }
+    if Sha256::digest(content).as_slice() != sum {
+        return Err("its SHA-256 is not the one at its end".to_string());
+    }
+    Ok(content)
+}
+
+/// Gives the file under `path` the name `previous` too, in one move.
+fn keep(path: &Path, previous: &Path) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let second = folder.join(format!("{DRAFT}previous"));
+    let linked =
+        std::fs::remove_file(&second).or_else(absent).and_then(|()| std::fs::hard_link(path, &second));
+    match linked {
+        // A rename between two names of one file leaves both.
+        Ok(()) => {
+            std::fs::rename(&second, previous).and_then(|()| std::fs::remove_file(&second).or_else(absent))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        // A file system without links gets a copy.
+        Err(_) => goldcrest_files::write(previous, &std::fs::read(path)?),
+    }
+}
+
+fn absent(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 fn table<'b>(
@@ -371,18 +427,40 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_file_is_an_error_that_names_it() {
-        let bytes = sample().encode().unwrap();
+    fn a_file_with_any_bit_changed_or_cut_off_is_an_error_that_names_it() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("checkpoint");
-        for length in 0..bytes.len() {
-            std::fs::write(&path, &bytes[..length]).unwrap();
-            // The tail may be padding or data that no table refers to; then the state is whole.
-            match State::read(&path) {
-                Ok(state) => assert_eq!(state, sample(), "{length} bytes"),
-                Err(error) => assert!(error.to_string().contains("checkpoint: not a training"), "{error}"),
-            }
+        let (path, previous) = (folder.path().join("checkpoint"), folder.path().join("checkpoint.previous"));
+        sample().write(&path, &previous).unwrap();
+        assert_eq!(State::read(&path).unwrap(), sample());
+        assert!(!previous.exists());
+        let bytes = std::fs::read(&path).unwrap();
+        let refused = |bytes: &[u8], what: String| {
+            std::fs::write(&path, bytes).unwrap();
+            let error = State::read(&path).expect_err(&what).to_string();
+            assert!(error.contains("checkpoint: not a training"), "{what}: {error}");
+        };
+        (0..bytes.len()).for_each(|length| refused(&bytes[..length], format!("{length} bytes")));
+        for bit in 0..8 * bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            refused(&flipped, format!("bit {bit}"));
         }
+    }
+
+    #[test]
+    fn the_last_two_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, previous) = (folder.path().join("checkpoint"), folder.path().join("checkpoint.previous"));
+        let state = |epoch| {
+            let properties = BTreeMap::from([("epoch".to_string(), Property::Int(epoch))]);
+            State { properties, ..sample() }
+        };
+        for epoch in 1..=3 {
+            state(epoch).write(&path, &previous).unwrap();
+        }
+        assert_eq!(State::read(&path).unwrap(), state(3));
+        assert_eq!(State::read(&previous).unwrap(), state(2));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]

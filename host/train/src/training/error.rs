@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use goldcrest_engine::shape::Shape;
 use goldcrest_onnx::OnnxError;
 use goldcrest_onnx::info::InfoError;
+use goldcrest_onnx::native::NativeError;
 
 use super::checkpoint::CheckpointError;
+use super::manifest::ManifestError;
 use super::quantization_aware::QatError;
 use super::recipe::RecipeError;
 use super::run::RunError;
@@ -21,6 +23,9 @@ pub enum TrainError {
     /// The network cannot be differentiated.
     #[error(transparent)]
     Autodiff(#[from] AutodiffError),
+    /// The network is not given to native code.
+    #[error(transparent)]
+    Native(#[from] NativeError),
     /// ONNX Runtime refused.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -45,6 +50,9 @@ pub enum TrainError {
     /// The run's folder.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// What the run is about.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
     /// The checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -73,6 +81,11 @@ pub enum TrainError {
          try a lower one (--learning-rate {lower}) or a warm-up (--warmup 1)"
     )]
     Diverged { loss: f32, step: usize, epoch: usize, learning_rate: f32, lower: f32 },
+    /// The batch cannot change within an epoch.
+    #[error(
+        "the run stopped within an epoch of batches of {began} images; resume it with --batch {began}, or with {now} after the epoch's end"
+    )]
+    Batch { began: usize, now: usize },
     /// The checkpoint is of another network.
     #[error("{path}: the checkpoint is of another network or recipe: {problem}")]
     OtherNetwork { path: PathBuf, problem: String },

@@ -1,15 +1,16 @@
 //! Whether a network fits a data set.
 
 use goldcrest_data::Dataset;
-use goldcrest_onnx::{Data, Dimension, Model};
+use goldcrest_onnx::{Data, Dimension, Model, native};
 
 use super::error::TrainError;
 
 /// Checks that a network's input and output fit the images and classes of a data set.
 ///
 /// # Errors
-/// [`TrainError::Empty`], [`TrainError::Integers`], [`TrainError::Shape`], [`TrainError::Classes`].
+/// [`TrainError::Native`], [`TrainError::Empty`], [`TrainError::Integers`], [`TrainError::Shape`], [`TrainError::Classes`].
 pub fn check(model: &Model, dataset: &Dataset) -> Result<(), TrainError> {
+    native::admit(model)?;
     let integers = |name: &String| {
         let weights = model.graph.initializers.get(name);
         weights.is_some_and(|weights| {

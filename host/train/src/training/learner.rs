@@ -15,7 +15,7 @@ use super::position::{Position, Sums};
 use super::processor_time;
 use super::quantization_aware::Prepared;
 use super::recipe::Recipe;
-use super::run::{Run, write_atomically};
+use super::run::Run;
 use super::session::{Feed, Lessons, Session};
 use super::teacher::Teacher;
 use super::tensorboard::Events;
@@ -200,7 +200,7 @@ impl Learner<'_, '_> {
     pub fn save(&mut self) -> Result<(), TrainError> {
         let mut state = self.session.state()?;
         state.properties = self.position.properties();
-        state.write(&self.job.run.checkpoint())?;
+        state.write(&self.job.run.checkpoint(), &self.job.run.previous_checkpoint())?;
         self.saved = Instant::now();
         Ok(())
     }
@@ -217,7 +217,7 @@ impl Learner<'_, '_> {
         if let Some(prepared) = prepared {
             trained = prepared.settled(&trained);
         }
-        write_atomically(&path, &trained.encode()).map_err(write_error(path.clone()))?;
+        goldcrest_files::write(&path, &trained.encode()).map_err(write_error(path.clone()))?;
         Ok(path)
     }
 }

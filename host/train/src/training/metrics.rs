@@ -129,7 +129,7 @@ pub fn truncate<L: Line>(path: &Path, last: usize) -> std::io::Result<Vec<L>> {
         text += &serde_json::to_string(line)?;
         text.push('\n');
     }
-    super::run::write_atomically(path, text.as_bytes())?;
+    goldcrest_files::write(path, text.as_bytes())?;
     Ok(lines)
 }
 

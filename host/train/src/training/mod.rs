@@ -9,6 +9,7 @@ pub mod export;
 mod fit;
 mod key;
 mod learner;
+pub mod manifest;
 pub mod metrics;
 pub mod optimizer;
 mod options;

@@ -115,7 +115,7 @@ impl Recipe {
         ) -> Result<(), RecipeError> {
             if fits { Ok(()) } else { Err(RecipeError::Range { key, found: format!("{value:?}"), expected }) }
         }
-        within("epochs", &self.epochs, "1 or more", self.epochs > 0)?;
+        within("epochs", &self.epochs, "1 to 1000000", (1..=1_000_000).contains(&self.epochs))?;
         within("batch", &self.batch, "1 to 65536", (1..=65536).contains(&self.batch))?;
         let rate = self.learning_rate;
         within("learning-rate", &rate, "a number above 0", rate > 0.0 && rate.is_finite())?;

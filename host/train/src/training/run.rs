@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use goldcrest_files::{DRAFT, FolderLock, LOCK, LockError};
+
 /// What to do with a folder that already holds a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Existing {
@@ -30,6 +32,9 @@ pub enum RunError {
     /// The folder cannot be made or written.
     #[error("{path}: {action}: {source}; pass another --out or free some space")]
     Unwritable { path: PathBuf, action: &'static str, source: std::io::Error },
+    /// Another process has the folder.
+    #[error(transparent)]
+    Locked(#[from] LockError),
     /// There is nothing to resume.
     #[error(
         "{path} holds no checkpoint to resume; pass --overwrite in place of --resume to start the run anew"
@@ -37,10 +42,11 @@ pub enum RunError {
     NoCheckpoint { path: PathBuf },
 }
 
-/// A run's folder that was checked to be writable.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A run's folder that was checked to be writable, and that no other process has while this value lives.
+#[derive(Debug)]
 pub struct Run {
     path: PathBuf,
+    _lock: FolderLock,
     /// The run goes on after its last checkpoint.
     pub resumes: bool,
 }
@@ -57,33 +63,37 @@ pub const CHECKPOINT: &str = "checkpoint";
 pub const MODEL: &str = "model.onnx";
 /// The float model of the best epoch, in the run's folder.
 pub const BEST: &str = "best.onnx";
+/// The state before that.
+const PREVIOUS: &str = "checkpoint.previous";
+/// What the run trains on, by what recipe.
+pub(super) const MANIFEST: &str = "manifest.json";
 const ARTIFACTS: &str = "artifacts";
 const CONFUSION: &str = "confusion.jsonl";
 const EVENTS: &str = "tensorboard";
 const PREPARED: &str = "prepared.onnx";
-const FILES: [&str; 9] = [RECIPE, METRICS, CONFUSION, CHECKPOINT, MODEL, BEST, PREPARED, ARTIFACTS, EVENTS];
-/// Begins the names of files that are being written; a killed process leaves them behind.
-const DRAFT: &str = ".goldcrest-";
+const FILES: [&str; 11] =
+    [RECIPE, METRICS, CONFUSION, CHECKPOINT, PREVIOUS, MANIFEST, MODEL, BEST, PREPARED, ARTIFACTS, EVENTS];
 
 impl Run {
-    /// Makes or opens the folder and proves that it can be written.
+    /// Makes or opens the folder, takes it for this process, and proves that it can be written.
     pub fn open(path: &Path, existing: Existing) -> Result<Self, RunError> {
         let failed = |action| move |source| RunError::Unwritable { path: path.to_owned(), action, source };
         std::fs::create_dir_all(path).map_err(failed("cannot create the run's folder"))?;
+        let lock = FolderLock::take(path)?;
         let mut found = Vec::new();
         for entry in std::fs::read_dir(path).map_err(failed("cannot list the run's folder"))? {
             let entry = entry.map_err(failed("cannot list the run's folder"))?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.starts_with(DRAFT) {
                 remove(&entry.path()).map_err(failed("cannot remove what a killed run left behind"))?;
-            } else {
+            } else if name != LOCK {
                 found.push(name);
             }
         }
-        let run = Self { path: path.to_owned(), resumes: existing == Existing::Resume };
+        let run = Self { path: path.to_owned(), _lock: lock, resumes: existing == Existing::Resume };
         let holds_run = found.iter().any(|name| FILES.contains(&name.as_str()));
         match existing {
-            Existing::Resume if !run.checkpoint().is_file() => {
+            Existing::Resume if !run.checkpoint().is_file() && !run.previous_checkpoint().is_file() => {
                 return Err(RunError::NoCheckpoint { path: path.to_owned() });
             }
             Existing::Refuse if holds_run => return Err(RunError::Exists { path: path.to_owned() }),
@@ -131,6 +141,16 @@ impl Run {
     /// The state after the last step that was saved.
     pub fn checkpoint(&self) -> PathBuf {
         self.path.join(CHECKPOINT)
+    }
+
+    /// The state that was saved before that one.
+    pub fn previous_checkpoint(&self) -> PathBuf {
+        self.path.join(PREVIOUS)
+    }
+
+    /// What the run trains on, by what recipe.
+    pub fn manifest(&self) -> PathBuf {
+        self.path.join(MANIFEST)
     }
 
     /// The trained float model.
@@ -195,21 +215,6 @@ fn remove(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Writes a file so that under its name there is always a whole one, even after a power cut.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(DRAFT);
-    #[cfg(unix)]
-    // As any other new file, not private as a temporary one.
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,18 +223,23 @@ mod tests {
     fn an_existing_run_is_kept_unless_told_otherwise() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("runs/a");
-        let run = Run::open(&path, Existing::Refuse).unwrap();
+        drop(Run::open(&path, Existing::Refuse).unwrap());
         std::fs::write(path.join(".goldcrest-x1y2z3"), "half a file").unwrap();
         assert!(matches!(Run::open(&path, Existing::Resume), Err(RunError::NoCheckpoint { .. })));
         assert!(!path.join(".goldcrest-x1y2z3").exists());
+        let run = Run::open(&path, Existing::Refuse).unwrap();
         std::fs::write(run.metrics(), "{}").unwrap();
+        let held = Run::open(&path, Existing::Replace).unwrap_err().to_string();
+        assert!(held.contains("in use by process") && run.metrics().exists(), "{held}");
+        let (metrics, checkpoint) = (run.metrics(), run.checkpoint());
+        drop(run);
         let error = Run::open(&path, Existing::Refuse).unwrap_err().to_string();
         assert!(error.contains("--resume") && error.contains("--overwrite"), "{error}");
-        std::fs::write(run.checkpoint(), "state").unwrap();
+        std::fs::write(checkpoint, "state").unwrap();
         assert!(Run::open(&path, Existing::Resume).unwrap().resumes);
-        assert!(run.metrics().exists());
+        assert!(metrics.exists());
         Run::open(&path, Existing::Replace).unwrap();
-        assert!(!run.metrics().exists());
+        assert!(!metrics.exists());
     }
 
     #[test]

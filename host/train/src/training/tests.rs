@@ -137,7 +137,72 @@ fn a_checkpoint_of_another_network_is_refused() {
     let other = network(&dataset, "dscnn");
     let (run, stop) = (Run::open(&path, Existing::Resume).unwrap(), AtomicBool::new(false));
     let error = train(&other, &dataset, &recipe, &run, &Setup::default(), &stop, &mut |_| ()).unwrap_err();
-    assert!(matches!(error, TrainError::OtherNetwork { .. }), "{error}");
+    assert!(error.to_string().contains("the run began with the network"), "{error}");
+}
+
+#[test]
+fn a_run_goes_on_with_what_it_began_with_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let options = Options { epochs: Some(2), validate: Some(0.2), ..Options::default() };
+    let began = recipe(options.clone());
+    run(&path, Existing::Refuse, &began, 1).unwrap();
+    let dataset = dataset();
+    let resume = |dataset: &Dataset, recipe: &Recipe| {
+        let (run, stop) = (Run::open(&path, Existing::Resume).unwrap(), AtomicBool::new(true));
+        let model = network(dataset, "lenet5");
+        let outcome = train(&model, dataset, recipe, &run, &Setup::default(), &stop, &mut |_| ());
+        outcome.map(drop).map_err(|error| error.to_string())
+    };
+    let refused = |dataset: &Dataset, recipe: &Recipe, says: &str| {
+        let error = resume(dataset, recipe).expect_err(says);
+        assert!(error.contains(says), "{error}");
+    };
+    refused(
+        &Dataset { train: dataset.train.head(150), ..dataset.clone() },
+        &began,
+        "150 training and 50 test",
+    );
+    let mut pixels = dataset.train.pixels().to_vec();
+    pixels[7] ^= 1;
+    let train = goldcrest_data::Split::new(dataset.shape, pixels, dataset.train.labels().to_vec());
+    refused(&Dataset { train, ..dataset.clone() }, &began, "the images ");
+    refused(&dataset, &recipe(Options { validate: Some(0.3), ..options.clone() }), "--validate 0.3");
+    refused(&dataset, &recipe(Options { seed: Some(9), ..options.clone() }), "--seed 9");
+    refused(&dataset, &recipe(Options { batch: Some(7), ..options.clone() }), "--batch 64");
+    resume(&dataset, &recipe(Options { learning_rate: Some(0.001), ..options.clone() })).unwrap();
+
+    // Files of the run that something else wrote.
+    let manifest = path.join("manifest.json");
+    let (text, copy) = (std::fs::read_to_string(&manifest).unwrap(), path.join("recipe.toml"));
+    assert_eq!(super::manifest::recipe(&path).unwrap().learning_rate, Some(0.001));
+    std::fs::remove_file(&copy).unwrap();
+    assert_eq!(super::manifest::recipe(&path).unwrap().learning_rate, Some(0.001));
+    std::fs::write(&copy, "learning-rate = 0.5\n").unwrap();
+    assert!(super::manifest::recipe(&path).unwrap_err().to_string().contains("with flags"));
+    std::fs::write(&manifest, text.replace("0.001", "0.002")).unwrap();
+    refused(&dataset, &began, "SHA-256");
+    std::fs::remove_file(&manifest).unwrap();
+    refused(&dataset, &began, "cannot read what the run was trained on");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused_and_the_one_before_gives_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = recipe(Options { epochs: Some(3), ..Options::default() });
+    let (whole, damaged) = (folder.path().join("whole"), folder.path().join("damaged"));
+    run(&whole, Existing::Refuse, &recipe, usize::MAX).unwrap();
+    run(&damaged, Existing::Refuse, &recipe, 10).unwrap();
+    let checkpoint = damaged.join("checkpoint");
+    let mut bytes = std::fs::read(&checkpoint).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&checkpoint, bytes).unwrap();
+    let error = run(&damaged, Existing::Resume, &recipe, usize::MAX).unwrap_err().to_string();
+    assert!(error.contains("checkpoint.previous") && error.contains("SHA-256"), "{error}");
+    std::fs::remove_file(&checkpoint).unwrap();
+    run(&damaged, Existing::Resume, &recipe, usize::MAX).unwrap();
+    assert_eq!(parameters(&damaged), parameters(&whole));
 }
 
 const DROPPING: &str = r#"

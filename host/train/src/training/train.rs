@@ -13,12 +13,13 @@ use super::checkpoint::State;
 use super::error::{TrainError, write_error};
 use super::fit::check;
 use super::learner::{Job, Learner};
+use super::manifest::{self, Manifest, ManifestError};
 use super::metrics::{self, Confusion, Epoch};
 use super::plain_session::PlainSession;
 use super::position::Position;
 use super::quantization_aware::Prepared;
 use super::recipe::Recipe;
-use super::run::{Run, write_atomically};
+use super::run::Run;
 use super::session::Session;
 use super::setup::Setup;
 use super::teacher::Teacher;
@@ -82,10 +83,19 @@ pub fn train(
         return Err(TrainError::Empty { part: "training" });
     }
     let steps = train.len().div_ceil(recipe.batch);
+    let mut manifest = Manifest::of(model, dataset, recipe)?;
+    let began = match run.resumes {
+        true => Some(Manifest::read(&run.manifest())?),
+        false => None,
+    };
+    if let Some(began) = &began {
+        began.admits(&manifest, &run.manifest())?;
+        manifest.prepared_sha256.clone_from(&began.prepared_sha256);
+    }
     let mut prepared = None;
     let model = match recipe.qat {
         true => {
-            prepared = Some(prepare(model, &train, dataset, &normalization, recipe.seed, run)?);
+            prepared = Some(prepare(model, &train, dataset, &normalization, run, &mut manifest)?);
             let (channels, classes) = (dataset.shape.channels, dataset.classes.len());
             let model = prepared.as_ref().map_or(model, |prepared| &prepared.network);
             normalization = info::read(&model.metadata, channels, classes)?.normalization;
@@ -112,7 +122,14 @@ pub fn train(
         metrics::truncate::<Confusion>(&run.confusion(), position.epochs)
             .map_err(write_error(run.confusion()))?;
     }
-    write_atomically(&run.recipe(), recipe.to_toml().as_bytes()).map_err(write_error(run.recipe()))?;
+    match began {
+        Some(began) if began.batch != recipe.batch && position.step > 0 => {
+            return Err(TrainError::Batch { began: began.batch, now: recipe.batch });
+        }
+        _ => {}
+    }
+    manifest.write(&run.manifest()).map_err(write_error(run.manifest()))?;
+    goldcrest_files::write(&run.recipe(), recipe.to_toml().as_bytes()).map_err(write_error(run.recipe()))?;
     let session = graph.open(state, run, setup)?;
     let events = Events::create(&run.events()).map_err(write_error(run.events()))?;
     let (train, validation, model) = (&train, &validation, graph.forward_model());
@@ -147,20 +164,28 @@ fn prepare(
     images: &Split,
     dataset: &Dataset,
     normalization: &Normalization,
-    seed: u64,
     run: &Run,
+    manifest: &mut Manifest,
 ) -> Result<Prepared, TrainError> {
     let path = run.prepared();
     if run.resumes {
-        return Ok(Prepared::of(Model::read(&path)?).map_err(Box::new)?);
+        let read = |source| ManifestError::Read { path: path.clone(), source };
+        let bytes = std::fs::read(&path).map_err(read)?;
+        if manifest.prepared_sha256.as_ref() != Some(&manifest::sum(&bytes)) {
+            let advice = "pass --overwrite to start the run anew";
+            return Err(ManifestError::Changed { path, advice }.into());
+        }
+        return Ok(Prepared::of(Model::decode(&bytes)?).map_err(Box::new)?);
     }
     let info = ModelInfo {
         labels: dataset.classes.clone(),
         normalization: normalization.clone(),
         preprocessing: dataset.preprocessing,
     };
-    let prepared = Prepared::new(model, images, &info, seed).map_err(Box::new)?;
-    write_atomically(&path, &prepared.file.encode()).map_err(write_error(path))?;
+    let prepared = Prepared::new(model, images, &info, manifest.seed).map_err(Box::new)?;
+    let bytes = prepared.file.encode();
+    goldcrest_files::write(&path, &bytes).map_err(write_error(path))?;
+    manifest.prepared_sha256 = Some(manifest::sum(&bytes));
     Ok(prepared)
 }
 
@@ -207,9 +232,10 @@ fn initial(parameters: &[Parameter]) -> State {
     state
 }
 
-/// The run's checkpoint, when it is of the same network as `fresh`.
+/// The run's checkpoint, when it is of the same network as `fresh`; the one before where the last is not there.
 fn saved(fresh: &State, run: &Run) -> Result<(State, Position), TrainError> {
-    let path = run.checkpoint();
+    let path =
+        Some(run.checkpoint()).filter(|path| path.exists()).unwrap_or_else(|| run.previous_checkpoint());
     let state = State::read(&path)?;
     let other = |problem| TrainError::OtherNetwork { path: path.clone(), problem };
     for (kind, fresh, saved) in
