@@ -1,7 +1,7 @@
 //! Augmentation: random changes of training images that keep their class.
 //!
 //! One file per member of the family, all with the shape of [`Augment`]; a new one is a new file
-//! and a line in [`FAMILY`]. They work on bytes, before normalization. [`Mix`] stands apart: it mixes the finished
+//! and a line in `FAMILY`. They work on bytes, before normalization. [`Mix`] stands apart: it mixes the finished
 //! images of a batch.
 
 mod canvas;
