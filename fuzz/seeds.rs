@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let golden = vec![Random::new(5).pixels(pixels)];
                 let options = PackOptions { family, optimize, golden, ..PackOptions::default() };
                 let name = format!("{network}-{family}-{optimize:?}.gci").to_lowercase();
-                std::fs::write(images.join(name), pack(model, &options)?.bytes)?;
+                std::fs::write(images.join(name), pack(model, &options)?.image.bytes())?;
             }
         }
     }

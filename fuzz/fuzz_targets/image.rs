@@ -5,8 +5,8 @@
 //! record, and some of these then make the record's lengths what its kernel needs, as a forger would.
 #![no_main]
 
-use goldcrest_engine::engine::{Engine, bytes as bytes_of, values_mut};
-use goldcrest_engine::image::{ALIGNMENT, Channel, Image, MAGIC, Record, VERSION, checksum, header_field};
+use goldcrest_engine::engine::Engine;
+use goldcrest_engine::image::{ALIGNMENT, Channel, ImageBuf, MAGIC, Record, VERSION, checksum, header_field};
 use goldcrest_engine::kernels;
 use goldcrest_quantize::random::Random;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
@@ -15,9 +15,7 @@ use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 const ARENA: usize = 1 << 14;
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut words = vec![0u32; bytes.len().div_ceil(4)];
-    values_mut(&mut words).iter_mut().zip(bytes).for_each(|(to, &from)| *to = from as i8);
-    run(&bytes_of(&words)[..bytes.len()]);
+    run(bytes);
     // Behind the envelope: the same bytes with magic, version, length and checksum made right.
     if bytes.len() >= header_field::END {
         let mut image = bytes.to_vec();
@@ -26,13 +24,13 @@ fuzz_target!(|bytes: &[u8]| {
         image[header_field::LENGTH..][..4].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
         let sum = checksum(&image).to_le_bytes();
         image[header_field::CHECKSUM..][..4].copy_from_slice(&sum);
-        values_mut(&mut words).iter_mut().zip(&image).for_each(|(to, &from)| *to = from as i8);
-        run(&bytes_of(&words)[..bytes.len()]);
+        run(&image);
     }
 });
 
 fn run(bytes: &[u8]) {
-    let Ok(image) = Image::new_checked(bytes) else { return };
+    let Ok(image) = ImageBuf::new_checked(bytes) else { return };
+    let image = image.image();
     assert_eq!(image.labels().count(), image.classes());
     if image.arena_bytes() > ARENA {
         return;

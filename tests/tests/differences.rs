@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use goldcrest_engine::image::{Image, checksum, header_field};
+use goldcrest_engine::image::{Image, ImageBuf, checksum, header_field};
 use goldcrest_onnx::int8;
 use goldcrest_quantize::random;
 use goldcrest_tests::{goldcrest_fails, goldcrest_json, text};
@@ -12,7 +12,7 @@ use goldcrest_tests::{goldcrest_fails, goldcrest_json, text};
 /// Changes a device image in one place, and its checksum with it.
 fn damage(path: &Path, change: impl FnOnce(&Image<'_>) -> (usize, u8)) {
     let mut bytes = fs::read(path).unwrap();
-    let (at, bits) = change(&Image::new_checked(&bytes).unwrap());
+    let (at, bits) = change(&ImageBuf::new_checked(&bytes).unwrap().image());
     bytes[at] ^= bits;
     let sum = checksum(&bytes).to_le_bytes();
     bytes[header_field::CHECKSUM..][..4].copy_from_slice(&sum);

@@ -6,7 +6,6 @@ use goldcrest_board::payload::Payload;
 use goldcrest_board::qemu::{self, QemuError};
 use goldcrest_board::{BOARDS, Board, firmware, table};
 use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::Image;
 use goldcrest_quantize::pack::PackOptions;
 use goldcrest_quantize::random::{self, Random};
 
@@ -35,8 +34,8 @@ fn start(board: &'static Board, image: &[u8]) -> Emulator {
 /// Compares every layer of some images on a board and the logits of more, and returns the instructions of
 /// one inference.
 fn compare(board: &'static Board, payload: &Payload, traced: u64, images: u64) -> u64 {
-    let mut emulator = start(board, &payload.bytes);
-    let image = Image::new_checked(&payload.bytes).unwrap();
+    let mut emulator = start(board, payload.image.bytes());
+    let image = payload.image.image();
     let model = emulator.info().model.unwrap();
     assert_eq!(emulator.info().board, board.name);
     assert_eq!((model.crc, model.arena_bytes as usize), (image.crc(), image.arena_bytes()));
@@ -111,7 +110,7 @@ fn a_residual_network_runs_where_it_fits() {
         let golden = vec![Random::new(3).pixels(3072), Random::new(4).pixels(3072)];
         let options = PackOptions { family: board.family, golden, ..PackOptions::default() };
         let payload = Payload::pack(&random::resnet8(1), &options).unwrap();
-        match Size::of(&payload).unwrap().fit(board) {
+        match Size::of(&payload).fit(board) {
             Fit::Fits => ran += usize::from(compare(board, &payload, 1, 2) > 0),
             fit => eprintln!("{:12} skipped: {fit}", board.name),
         }
@@ -122,7 +121,7 @@ fn a_residual_network_runs_where_it_fits() {
 #[test]
 fn a_damaged_model_is_refused_before_any_inference() {
     let board = table::find("mps2-an386").unwrap();
-    let mut image = lenet5(board).bytes;
+    let mut image = lenet5(board).image.bytes().to_vec();
     image[5000] ^= 1;
     let refused = Emulator::start(board, &image, Options::default()).map(|_| ());
     let message = refused.unwrap_err().to_string();
@@ -140,7 +139,7 @@ fn an_image_larger_than_its_slot_is_refused_by_the_host() {
 #[test]
 fn pixels_of_another_size_are_named() {
     let board = table::find("mps2-an386").unwrap();
-    let mut emulator = start(board, &lenet5(board).bytes);
+    let mut emulator = start(board, lenet5(board).image.bytes());
     for size in [3071, 3073, 10_000] {
         let message = emulator.infer(&vec![0; size]).unwrap_err().to_string();
         assert!(message.contains(&size.to_string()) && message.contains("3072"), "{message}");

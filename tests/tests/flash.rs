@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use goldcrest_board::firmware::Firmware;
 use goldcrest_board::payload::Payload;
 use goldcrest_board::table;
-use goldcrest_engine::image::Image;
+use goldcrest_engine::image::ImageBuf;
 use goldcrest_quantize::pack::PackOptions;
 use goldcrest_quantize::random::{self, Random};
 use goldcrest_tests::{binary, text};
@@ -30,7 +30,8 @@ impl Desk {
         let family = table::find(BOARD).unwrap().family;
         let options =
             PackOptions { family, golden: vec![Random::new(3).pixels(3072)], ..PackOptions::default() };
-        fs::write(desk.model(), Payload::pack(&random::lenet5(1), &options).unwrap().bytes).unwrap();
+        let payload = Payload::pack(&random::lenet5(1), &options).unwrap();
+        fs::write(desk.model(), payload.image.bytes()).unwrap();
         fs::create_dir(desk.path("bin")).unwrap();
         desk
     }
@@ -336,7 +337,7 @@ fn wrong_usage_is_named_before_anything_is_written() {
     assert!(desk.asked("probe-rs").is_empty());
 
     let image = fs::read(desk.model()).unwrap();
-    assert!(Image::new_checked(&image).is_ok());
+    assert!(ImageBuf::new_checked(&image).is_ok());
     let output = Command::new(binary())
         .args(["flash", "--board", BOARD])
         .env("PATH", format!("{}:/usr/bin:/bin", PathBuf::from(env!("CARGO")).parent().unwrap().display()))

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::{Image, checksum, header_field};
+use goldcrest_engine::image::{AlignedBytes, Image, checksum, header_field};
 use goldcrest_onnx::import::float_model;
 use goldcrest_onnx::{Attribute, Data, Graph, Model, Node, Tensor, ValueInfo, int8, memory_limit};
 use goldcrest_quantize::pack::{PackOptions, pack};
@@ -209,11 +209,8 @@ fn onnx_files() {
 
 /// Checks the bytes as a device image, and runs it when they are one with a modest arena.
 fn check_and_run(bytes: &[u8]) {
-    let mut words = vec![0u32; bytes.len().div_ceil(4)];
-    let values = goldcrest_engine::engine::values_mut(&mut words);
-    values.iter_mut().zip(bytes).for_each(|(to, &from)| *to = from as i8);
-    let aligned = &goldcrest_engine::engine::bytes(&words)[..bytes.len()];
-    let (checked, allocated) = ALLOCATED.during(|| Image::new_checked(aligned));
+    let aligned = AlignedBytes::from(bytes);
+    let (checked, allocated) = ALLOCATED.during(|| Image::new_checked(&aligned));
     assert_eq!(allocated, Allocated { peak: 0, largest: 0 }, "the check allocates nothing");
     let Ok(image) = checked else { return };
     if image.arena_bytes() < 1 << 16 {
@@ -225,9 +222,10 @@ fn check_and_run(bytes: &[u8]) {
 
 fn device_images() {
     let mut small = random::layers(1, 12);
-    let large = pack(&small, &PackOptions::default()).unwrap().bytes;
+    let packed = |model: &_| pack(model, &PackOptions::default()).unwrap().image.bytes().to_vec();
+    let large = packed(&small);
     to_four_bits(&mut small);
-    let images = [large, pack(&small, &PackOptions::default()).unwrap().bytes];
+    let images = [large, packed(&small)];
     images.iter().for_each(|image| check_and_run(image));
     let changes = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4);
     let strategy = (0..images.len(), changes, any::<bool>(), proptest::option::weighted(0.1, any::<u16>()));

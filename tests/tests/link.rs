@@ -11,7 +11,7 @@ use std::time::Duration;
 use embedded_io::{ErrorType, Read, Write};
 use goldcrest_board::client::{Client, Patience, Transport};
 use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::Image;
+use goldcrest_engine::image::{AlignedBytes, Image};
 use goldcrest_firmware::app::update::NoSlot;
 use goldcrest_firmware::app::{App, Site, Stack, Stopped};
 use goldcrest_firmware::clock::Stopwatch;
@@ -186,10 +186,15 @@ struct Tally {
     errors: usize,
 }
 
+/// A slot with a packed LeNet-5.
+fn packed(options: &PackOptions) -> &'static [u8] {
+    AlignedBytes::from(pack(&random::lenet5(2), options).unwrap().image.bytes()).leak()
+}
+
 fn torture(rate: i64, resets: i64, requests: u64, patience: Patience) -> Tally {
     let golden = vec![Random::new(1).pixels(3072)];
     let options = PackOptions { golden, ..PackOptions::default() };
-    let slot: &'static [u8] = Vec::leak(pack(&random::lenet5(2), &options).unwrap().bytes);
+    let slot = packed(&options);
     let image = Image::new_checked(slot).unwrap();
     let mut arena = vec![0; Engine::words(&image)];
     let mut engine = Engine::new(&image, &mut arena).unwrap();
@@ -247,7 +252,7 @@ fn a_clean_line_needs_one_attempt() {
 
 #[test]
 fn a_stream_of_images_costs_two_hundredths_of_their_bytes() {
-    let slot: &'static [u8] = Vec::leak(pack(&random::lenet5(2), &PackOptions::default()).unwrap().bytes);
+    let slot = packed(&PackOptions::default());
     let image = Image::new_checked(slot).unwrap();
     let mut arena = vec![0; Engine::words(&image)];
     let mut engine = Engine::new(&image, &mut arena).unwrap();

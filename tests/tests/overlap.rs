@@ -59,7 +59,7 @@ fn the_next_image_comes_in_while_the_board_computes() {
     let payload = Payload::pack(&random::resnet8(3), &options).unwrap();
     let options = Options { through: Some(line), ..Options::default() };
     let mut emulator =
-        Emulator::start(board, &payload.bytes, options).unwrap_or_else(|error| panic!("{error}"));
+        Emulator::start(board, payload.image.bytes(), options).unwrap_or_else(|error| panic!("{error}"));
     let images: Vec<_> = (0..4).map(|seed| Random::new(seed).pixels(3072)).collect();
 
     let start = Instant::now();

@@ -10,7 +10,7 @@ use goldcrest_board::payload::Payload;
 use goldcrest_board::table;
 use goldcrest_data::picture::Picture;
 use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::Image;
+use goldcrest_engine::image::ImageBuf;
 use goldcrest_engine::picture::Preprocessing;
 use goldcrest_engine::shape::Shape;
 use goldcrest_quantize::pack::PackOptions;
@@ -41,7 +41,7 @@ impl Drop for Board {
 fn lenet5(seed: u64) -> Vec<u8> {
     let family = table::find(BOARD).unwrap().family;
     let options = PackOptions { family, golden: vec![Random::new(3).pixels(3072)], ..PackOptions::default() };
-    Payload::pack(&random::lenet5(seed), &options).unwrap().bytes
+    Payload::pack(&random::lenet5(seed), &options).unwrap().image.bytes().to_vec()
 }
 
 impl Board {
@@ -104,7 +104,8 @@ impl Board {
 /// The logits of a device image for a picture, by the engine on the host.
 fn expected(model: &Path, picture: &Path) -> Vec<i64> {
     let bytes = std::fs::read(model).unwrap();
-    let image = Image::new_checked(&bytes).unwrap();
+    let image = ImageBuf::new_checked(&bytes).unwrap();
+    let image = image.image();
     let rule = Preprocessing::default();
     let picture = Picture::open(picture, rule.background).unwrap();
     let input = picture.fit(Shape::new(32, 32, 3), &rule).unwrap();
@@ -205,7 +206,7 @@ fn a_new_model_goes_over_the_line_and_runs() {
     let family = table::find(BOARD).unwrap().family;
     let options = PackOptions { family, ..PackOptions::default() };
     let bare = board.folder.path().join("bare.gci");
-    std::fs::write(&bare, Payload::pack(&random::lenet5(3), &options).unwrap().bytes).unwrap();
+    std::fs::write(&bare, Payload::pack(&random::lenet5(3), &options).unwrap().image.bytes()).unwrap();
     goldcrest_fails(
         &["flash", "--board", BOARD, "--model", text(&bare), "--model-only", "--port", &port],
         "golden",

@@ -10,7 +10,7 @@ use goldcrest_board::client::Patience;
 use goldcrest_board::emulator::{Emulator, Options};
 use goldcrest_board::{Board, firmware, table};
 use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::Image;
+use goldcrest_engine::image::ImageBuf;
 use goldcrest_engine::shape::Shape;
 use goldcrest_quantize::pack::{PackOptions, pack};
 use goldcrest_quantize::random::{self, Builder, Random};
@@ -72,22 +72,22 @@ fn start(board: &'static Board, image: &[u8], through: fn(UnixStream) -> io::Res
 }
 
 /// A network that is quick to feed: 768 bytes of picture.
-fn small(seed: u64) -> Vec<u8> {
+fn small(seed: u64) -> ImageBuf {
     let mut net = Builder::new(seed, Shape::new(16, 16, 3), false);
     let input = net.input();
     let output = net.fully_connected(input, 10);
     let options = PackOptions { golden: vec![Random::new(seed).pixels(768)], ..PackOptions::default() };
-    pack(&net.finish(output), &options).unwrap().bytes
+    pack(&net.finish(output), &options).unwrap().image
 }
 
 /// Asks for everything the link knows, over and over; how many requests got their answer.
 fn torture(rate: Rate, through: fn(UnixStream) -> io::Result<UnixStream>, requests: u64) -> u64 {
-    let bytes = small(1);
-    let image = Image::new_checked(&bytes).unwrap();
+    let model = small(1);
+    let image = model.image();
     let mut arena = vec![0; Engine::words(&image)];
     let mut engine = Engine::new(&image, &mut arena).unwrap();
     let start_time = Instant::now();
-    let mut emulator = start(table::find(BOARD).unwrap(), &bytes, through);
+    let mut emulator = start(table::find(BOARD).unwrap(), model.bytes(), through);
     let client = emulator.client();
     let mut answered = 0;
     for seed in 0..requests {
@@ -169,15 +169,15 @@ fn a_byte_in_20_is_hit() {
 #[test]
 fn a_new_model_arrives_over_a_noisy_line() {
     let (old, new) = (small(1), pack_lenet5());
-    let mut emulator = start(table::find(BOARD).unwrap(), &old, noisy::<500, 0>);
+    let mut emulator = start(table::find(BOARD).unwrap(), old.bytes(), noisy::<500, 0>);
     let client = emulator.client();
-    let mut wrong = new.clone();
+    let mut wrong = new.bytes().to_vec();
     wrong[5000] ^= 1;
     let message = client.update(&wrong, &[]).unwrap_err().to_string();
     assert!(message.contains("the old one still does"), "{message}");
     assert_eq!(client.infer(&[7; 768]).unwrap().logits.len(), 10);
-    let image = Image::new_checked(&new).unwrap();
-    assert_eq!(client.update(&new, &[]).unwrap().crc, image.crc());
+    let image = new.image();
+    assert_eq!(client.update(new.bytes(), &[]).unwrap().crc, image.crc());
     let mut arena = vec![0; Engine::words(&image)];
     let mut engine = Engine::new(&image, &mut arena).unwrap();
     let pixels = Random::new(5).pixels(3072);
@@ -186,7 +186,7 @@ fn a_new_model_arrives_over_a_noisy_line() {
     assert_eq!(client.self_test().unwrap(), (1, 0));
 }
 
-fn pack_lenet5() -> Vec<u8> {
+fn pack_lenet5() -> ImageBuf {
     let options = PackOptions { golden: vec![Random::new(2).pixels(3072)], ..PackOptions::default() };
-    pack(&random::lenet5(4), &options).unwrap().bytes
+    pack(&random::lenet5(4), &options).unwrap().image
 }

@@ -1,8 +1,7 @@
 //! The engine as a library: packs an int8 network for two kinds of cores, runs both device images on one picture, and
 //! prints the class. `cargo run --release -p goldcrest-examples --bin engine`
 
-use goldcrest_engine::engine::{Engine, bytes, values_mut};
-use goldcrest_engine::image::Image;
+use goldcrest_engine::engine::Engine;
 use goldcrest_engine::kernels::Family;
 use goldcrest_quantize::pack::{PackOptions, pack};
 use goldcrest_quantize::random;
@@ -24,12 +23,10 @@ fn logits(
     picture: &[u8],
 ) -> anyhow::Result<Vec<i8>> {
     let packed = pack(model, &PackOptions { family, ..PackOptions::default() })?;
-    // A device image is aligned to words; on a device it lies so in flash.
-    let mut words = vec![0; packed.bytes.len().div_ceil(4)];
-    values_mut(&mut words).iter_mut().zip(&packed.bytes).for_each(|(to, &from)| *to = from as i8);
-    let image = Image::new_checked(bytes(&words))?;
+    // On a device the image lies in flash, aligned to words, and is checked there.
+    let image = packed.image.image();
     let mut arena = vec![0; Engine::words(&image)];
-    println!("{family}: {} bytes of flash, {} bytes of arena", packed.bytes.len(), image.arena_bytes());
+    println!("{family}: {} bytes of flash, {} bytes of arena", image.bytes().len(), image.arena_bytes());
     let mut engine = Engine::new(&image, &mut arena)?;
     engine.load_pixels(picture)?;
     Ok(engine.run().to_vec())

@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use embedded_io::ErrorType;
 use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::Image;
+use goldcrest_engine::image::{AlignedBytes, Image, ImageBuf};
 use goldcrest_link::message::{ModelFault, Report};
 use goldcrest_link::{CRC, VERSION, Values};
 use goldcrest_quantize::pack::{PackOptions, pack};
@@ -114,7 +114,11 @@ fn leak<T: Clone>(value: &[T]) -> &'static mut [T] {
 
 fn lenet5() -> Vec<u8> {
     let golden = vec![Random::new(1).pixels(3072)];
-    pack(&random::lenet5(1), &PackOptions { golden, ..PackOptions::default() }).unwrap().bytes
+    pack(&random::lenet5(1), &PackOptions { golden, ..PackOptions::default() })
+        .unwrap()
+        .image
+        .bytes()
+        .to_vec()
 }
 
 impl Bench {
@@ -123,7 +127,7 @@ impl Bench {
     }
 
     fn with_stack(slot: &[u8], arena_words: usize, stack: Gauge) -> Self {
-        let slot: &'static [u8] = leak(slot);
+        let slot: &'static [u8] = AlignedBytes::from(slot).leak();
         let site = Site {
             board: "bench",
             slot,
@@ -346,7 +350,7 @@ fn a_missing_damaged_or_too_large_model_is_named() {
     damaged[2000] ^= 1;
     let mut future = image.clone();
     future[goldcrest_engine::image::header_field::VERSION] = 9;
-    let needed = Image::new_checked(leak(&image)).unwrap().arena_bytes() as u32;
+    let needed = ImageBuf::new_checked(&image).unwrap().image().arena_bytes() as u32;
     for (slot, words, fault) in [
         (vec![0xff; 8192], 4000, ModelFault::Absent),
         (damaged, 4000, ModelFault::Damaged),

@@ -1,7 +1,5 @@
 //! Whether a model fits a board.
 
-use goldcrest_engine::image::{Image, ImageError};
-
 use super::payload::Payload;
 use super::table::Board;
 
@@ -27,9 +25,9 @@ pub enum Fit {
 
 impl Size {
     /// What a device image takes.
-    pub fn of(payload: &Payload) -> Result<Self, ImageError> {
-        let image = Image::new_checked(&payload.bytes)?;
-        Ok(Self { image_bytes: payload.bytes.len() as u64, arena_bytes: image.arena_bytes() as u64 })
+    pub fn of(payload: &Payload) -> Self {
+        let image = payload.image.image();
+        Self { image_bytes: image.bytes().len() as u64, arena_bytes: image.arena_bytes() as u64 }
     }
 
     /// Whether it fits beside the application with every kernel. The board itself has the last word: its linker knows

@@ -93,7 +93,7 @@ pub fn run(
     let io = |what| move |error| InferenceError::Io { what, error };
     let folder = tempfile::Builder::new().prefix("goldcrest-").tempdir().map_err(io("a temporary folder"))?;
     let image = folder.path().join("model.elf");
-    std::fs::write(&image, segment::elf(firmware.slot_start as u32, &payload.bytes))
+    std::fs::write(&image, segment::elf(firmware.slot_start as u32, payload.image.bytes()))
         .map_err(io("writing the device image"))?;
     let said = finish(board, qemu::start_alone(board, &firmware, &image, None)?)?;
     let stack_bytes = said.lines().find_map(|line| u32::from_str_radix(line.trim(), 16).ok());
@@ -106,7 +106,7 @@ pub fn run(
     finish(board, qemu::start_alone(board, &firmware, &image, Some(&option))?)?;
     let problem = |problem: String| InferenceError::Plugin { plugin: plugin.to_path_buf(), problem };
     let text = std::fs::read_to_string(&counts).map_err(|error| problem(error.to_string()))?;
-    let vectors = u64::from(payload.golden().max(1));
+    let vectors = payload.golden().max(1) as u64;
     let sections = sections(&text, payload.layers.len(), vectors).map_err(problem)?;
     Ok(Inference { code_bytes, stack_bytes, sections })
 }

@@ -1,6 +1,6 @@
 //! A device image and what people want to know of its layers.
 
-use goldcrest_engine::image::{self, Channel, Image, ImageError, Record};
+use goldcrest_engine::image::{self, Channel, ImageBuf, ImageError, Record};
 use goldcrest_engine::kernels;
 use goldcrest_engine::shape::Window;
 use goldcrest_quantize::graph::QuantizedModel;
@@ -10,7 +10,7 @@ use goldcrest_quantize::pack::{PackError, PackOptions, pack};
 #[derive(Clone, Debug)]
 pub struct Payload {
     /// The device image.
-    pub bytes: Vec<u8>,
+    pub image: ImageBuf,
     /// Its layers, in order.
     pub layers: Vec<Layer>,
 }
@@ -50,8 +50,7 @@ impl Payload {
     /// Packs an int8 model.
     pub fn pack(model: &QuantizedModel, options: &PackOptions) -> Result<Self, PackError> {
         let packed = pack(model, options)?;
-        let image = Image::new_checked(&packed.bytes)?;
-        let layers = packed.layers.into_iter().zip(image.layers());
+        let layers = packed.layers.into_iter().zip(packed.image.image().layers());
         let layers = layers
             .map(|(layer, image::Layer { record, .. })| Layer {
                 name: layer.name,
@@ -63,18 +62,17 @@ impl Payload {
                 scratch_bytes: layer.scratch_bytes,
             })
             .collect();
-        Ok(Self { bytes: packed.bytes, layers })
+        Ok(Self { image: packed.image, layers })
     }
 
     /// Golden vectors in the device image.
-    pub fn golden(&self) -> u16 {
-        let at = image::header_field::GOLDEN_COUNT;
-        self.bytes.get(at..at + 2).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_le_bytes)
+    pub fn golden(&self) -> usize {
+        self.image.image().golden().count()
     }
 
     /// Takes a device image as it is.
-    pub fn from_image(bytes: Vec<u8>) -> Result<Self, ImageError> {
-        let image = Image::new_checked(&bytes)?;
+    pub fn from_image(bytes: &[u8]) -> Result<Self, ImageError> {
+        let image = ImageBuf::new_checked(bytes)?;
         let layer = |(index, layer): (usize, image::Layer<'_>)| {
             let kernel = kernels::find(layer.record.kernel).map_or("unknown", |kernel| kernel.name);
             Layer {
@@ -87,7 +85,7 @@ impl Payload {
                 scratch_bytes: layer.record.scratch.1,
             }
         };
-        let layers = image.layers().enumerate().map(layer).collect();
-        Ok(Self { bytes, layers })
+        let layers = image.image().layers().enumerate().map(layer).collect();
+        Ok(Self { image, layers })
     }
 }

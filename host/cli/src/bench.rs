@@ -76,7 +76,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     for board in boards(&args.boards)? {
         for subject in &subjects {
             let options = args.packing.options(board.family);
-            match Size::of(&Payload::pack(&subject.model, &options)?)?.fit(board) {
+            match Size::of(&Payload::pack(&subject.model, &options)?).fit(board) {
                 Fit::Fits => {
                     eprintln!("{} on {}", subject.name, board.name);
                     let measured = match measure(board, subject, &scope(board)) {

@@ -65,7 +65,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         let fit = match &args.model {
             Some(path) => Some({
                 let options = PackOptions { family: board.family, ..PackOptions::default() };
-                Size::of(&goldcrest_prove::device_image::open(path, &options)?)?.fit(board)
+                Size::of(&goldcrest_prove::device_image::open(path, &options)?).fit(board)
             }),
             None => None,
         };

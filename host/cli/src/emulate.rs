@@ -64,7 +64,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let firmware = firmware::build_as(board, &recipe).map_err(|error| usage(error.into()))?;
     let log: Listener = if args.log { |line| eprintln!("{line}") } else { |_| () };
     let options = Options { log, ..Options::default() };
-    let mut emulator = Emulator::boot(board, firmware, &payload.bytes, options).map_err(usage)?;
+    let mut emulator = Emulator::boot(board, firmware, payload.image.bytes(), options).map_err(usage)?;
     let bar = progress::images("emulate", images.len());
     let evaluation = evaluate(&mut emulator, &payload, &images, args.profile, &mut || bar.inc(1));
     bar.finish_and_clear();

@@ -12,7 +12,6 @@ use goldcrest_board::flash::{self, Contents, FlashError, Plan};
 use goldcrest_board::payload::Payload;
 use goldcrest_board::port::Port;
 use goldcrest_board::{Board, placement, table};
-use goldcrest_engine::image::Image;
 use goldcrest_quantize::pack::PackOptions;
 use goldcrest_quantize::random::Random;
 use serde_json::json;
@@ -93,7 +92,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let firmware = firmware::build_as(board, &recipe).map_err(build_error)?;
     let placement = placement::check(board, &firmware)?;
     let segments = if args.model_only { &[][..] } else { &placement.segments[..] };
-    let image = payload.as_ref().map(|payload| &payload.bytes[..]);
+    let image = payload.as_ref().map(|payload| payload.image.bytes());
     let contents = Contents::new(board, &firmware, segments, image).map_err(flash_error)?;
     let (with_firmware, verify_only) = (!args.model_only, args.verify_only);
     let order = Order { board, method, firmware: &firmware, contents: &contents, with_firmware, verify_only };
@@ -117,15 +116,14 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
 fn payload(path: &Path, board: &Board, packing: &PackingArgs) -> anyhow::Result<Payload> {
     let options = packing.options(board.family);
     let payload = goldcrest_prove::device_image::open(path, &options)?;
-    let fit = Size::of(&payload)?.fit(board);
+    let fit = Size::of(&payload).fit(board);
     if fit != Fit::Fits {
         anyhow::bail!("{}: {fit} for {}; try --optimize ram or flash", path.display(), board.name);
     }
     if payload.golden() > 0 {
         return Ok(payload);
     }
-    let pixels = Image::new_checked(&payload.bytes)?.input_shape().len();
-    let golden = self_test(pixels);
+    let golden = self_test(payload.image.image().input_shape().len());
     Ok(goldcrest_prove::device_image::open(path, &PackOptions { golden, ..options })?)
 }
 
@@ -161,8 +159,8 @@ fn over_the_link(
         return Err(Usage(format!("{port} is a {found}, not a {asked}; pass --board {found}")).into());
     }
     let start = Instant::now();
-    eprintln!("sending {} bytes to {}", payload.bytes.len(), board.name);
-    let model = client.update(&payload.bytes, &signature).with_context(|| port.to_string())?;
+    eprintln!("sending {} bytes to {}", payload.image.bytes().len(), board.name);
+    let model = client.update(payload.image.bytes(), &signature).with_context(|| port.to_string())?;
     let seconds = start.elapsed().as_secs_f64();
     let json = json!({
         "board": board.name,

@@ -11,7 +11,6 @@ use goldcrest_board::port::{Line, Port, PortError};
 use goldcrest_board::table;
 use goldcrest_data::picture::Picture;
 use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::Image;
 use goldcrest_engine::kernels::Family;
 use goldcrest_engine::shape::Shape;
 use goldcrest_link::ModelInfo;
@@ -135,7 +134,7 @@ fn is_image(path: &Path) -> bool {
 pub(super) fn model_side(path: &Path) -> anyhow::Result<ModelSide> {
     if is_image(path) {
         let payload = goldcrest_prove::device_image::open(path, &PackOptions::default())?;
-        return Ok(ModelSide::of_image(path, &Image::new_checked(&payload.bytes)?));
+        return Ok(ModelSide::of_image(path, &payload.image.image()));
     }
     ModelSide::of_onnx(path, &Model::read(path)?)
 }
@@ -145,7 +144,7 @@ pub(super) fn model_side(path: &Path) -> anyhow::Result<ModelSide> {
 fn payload(path: &Path, family: Option<Family>, crc: u32) -> anyhow::Result<Payload> {
     let usual = PackOptions { family: family.unwrap_or_default(), ..PackOptions::default() };
     let first = goldcrest_prove::device_image::open(path, &usual)?;
-    if is_image(path) || Image::new_checked(&first.bytes)?.crc() == crc {
+    if is_image(path) || first.image.image().crc() == crc {
         return Ok(first);
     }
     let model = int8::read(&Model::read(path)?).with_context(|| path.display().to_string())?;
@@ -159,7 +158,7 @@ fn payload(path: &Path, family: Option<Family>, crc: u32) -> anyhow::Result<Payl
                     let options =
                         PackOptions { family, optimize, winograd, golden, ..PackOptions::default() };
                     let payload = Payload::pack(&model, &options)?;
-                    if Image::new_checked(&payload.bytes)?.crc() == crc {
+                    if payload.image.image().crc() == crc {
                         return Ok(payload);
                     }
                 }
@@ -182,7 +181,7 @@ impl HostModel {
     fn open(path: &Path, info: &BoardInfo, on_board: &ModelInfo, insist: bool) -> anyhow::Result<Self> {
         let family = table::find(&info.board).ok().map(|board| board.family);
         let payload = payload(path, family, on_board.crc)?;
-        let image = Image::new_checked(&payload.bytes)?;
+        let image = payload.image.image();
         let [height, width, channels] = on_board.input.map(usize::from);
         let (found, expected) = (image.input_shape(), Shape::new(height, width, channels));
         if (found, image.classes()) != (expected, on_board.classes.into()) {
@@ -228,7 +227,7 @@ impl HostModel {
 
     /// Logits of the board that are not the engine's on the host.
     fn mismatches(&self, inputs: &[Vec<u8>], answers: &[Classification]) -> anyhow::Result<usize> {
-        let image = Image::new_checked(&self.payload.bytes)?;
+        let image = self.payload.image.image();
         let mut arena = vec![0; Engine::words(&image)];
         let mut differing = 0;
         for (input, answer) in inputs.iter().zip(answers) {

@@ -45,7 +45,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let model = int8::read(&Model::read(&args.model)?).with_context(place)?;
     let options = args.packing.options(family);
     let packed = pack(&model, &options).with_context(place)?;
-    write_atomically(&args.out, &packed.bytes).with_context(|| args.out.display().to_string())?;
+    write_atomically(&args.out, packed.image.bytes()).with_context(|| args.out.display().to_string())?;
     output.print(&to_json(&packed), || to_text(&packed));
     Ok(ExitCode::SUCCESS)
 }
@@ -64,7 +64,7 @@ fn to_json(packed: &Packed) -> serde_json::Value {
         })
     });
     json!({
-        "image_bytes": packed.bytes.len(),
+        "image_bytes": packed.image.bytes().len(),
         "weight_bytes": packed.weight_bytes,
         "arena_bytes": packed.arena_bytes,
         "arena_lower_bound": packed.arena_lower_bound,
@@ -91,7 +91,7 @@ fn to_text(packed: &Packed) -> String {
     }
     format!(
         "{layers}\n{memory}\nflash: image {} bytes, weights {} of them; RAM: arena {} bytes, at least {}\n",
-        packed.bytes.len(),
+        packed.image.bytes().len(),
         packed.weight_bytes,
         packed.arena_bytes,
         packed.arena_lower_bound

@@ -172,13 +172,14 @@ pub fn run(options: &Options, stop: &AtomicBool, observer: &mut dyn Observer) ->
     let packing = PackOptions { family: options.board.family, golden, ..PackOptions::default() };
     let payload = Payload::pack(&quantized.model, &packing)?;
     let file = options.out.join("model.gci");
-    write_atomically(&file, &payload.bytes).with_context(|| file.display().to_string())?;
+    write_atomically(&file, payload.image.bytes()).with_context(|| file.display().to_string())?;
     seconds.insert("pack", started.elapsed().as_secs_f64());
 
     let started = Instant::now();
     observer.stage(&format!("emulate: {} images on {}", images.len(), options.board.name));
     let firmware = firmware::build(options.board)?;
-    let mut emulator = Emulator::boot(options.board, firmware, &payload.bytes, emulator::Options::default())?;
+    let mut emulator =
+        Emulator::boot(options.board, firmware, payload.image.bytes(), emulator::Options::default())?;
     let done = observer.images(images.len());
     let emulated = evaluate(&mut emulator, &payload, &images, false, &mut || done(1))?;
     drop(done);

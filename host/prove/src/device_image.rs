@@ -48,7 +48,7 @@ pub fn open(path: &Path, options: &PackOptions) -> Result<Payload, PayloadError>
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gci")) {
         let bytes = std::fs::read(path);
         let bytes = bytes.map_err(|error| PayloadError::Read { path: path.to_path_buf(), error })?;
-        return Payload::from_image(bytes)
+        return Payload::from_image(&bytes)
             .map_err(|error| PayloadError::Image { path: path.to_path_buf(), error });
     }
     let model = int8::read(&Model::read(path)?);

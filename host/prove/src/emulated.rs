@@ -7,7 +7,6 @@ use goldcrest_board::emulator::{Emulator, EmulatorError};
 use goldcrest_board::payload::Payload;
 use goldcrest_data::Split;
 use goldcrest_engine::engine::{Engine, WrongPixelCount};
-use goldcrest_engine::image::{Image, ImageError};
 use serde::Serialize;
 
 /// What came out. Serialized, it is the object that `goldcrest emulate --json` prints.
@@ -71,9 +70,6 @@ pub enum EvaluateError {
     /// The board.
     #[error(transparent)]
     Emulator(#[from] EmulatorError),
-    /// The device image.
-    #[error("the device image: {0}")]
-    Image(#[from] ImageError),
     /// Images of another size than the model's input.
     #[error("{0}; pass --resize")]
     Pixels(#[from] WrongPixelCount),
@@ -101,7 +97,7 @@ pub fn evaluate(
         return Err(EvaluateError::NoImages);
     }
     let start = Instant::now();
-    let image = Image::new_checked(&payload.bytes)?;
+    let image = payload.image.image();
     let mut arena = vec![0; Engine::words(&image)];
     let mut engine = Engine::new(&image, &mut arena).expect("an arena of the words it asked for");
     let (_, self_test_failures) = emulator.self_test()?;
@@ -119,7 +115,7 @@ pub fn evaluate(
     }
     let layers = if profile { profiled(emulator, payload, images.image(0))? } else { Vec::new() };
     let info = emulator.fresh_info()?;
-    let (firmware_bytes, image_bytes) = (emulator.firmware().flash_bytes, payload.bytes.len() as u64);
+    let (firmware_bytes, image_bytes) = (emulator.firmware().flash_bytes, payload.image.bytes().len() as u64);
     let count = images.len() as u64;
     Ok(Evaluation {
         board: info.board,

@@ -3,6 +3,9 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
 pub mod engine;
 pub mod image;
 pub mod kernels;

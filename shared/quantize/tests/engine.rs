@@ -2,8 +2,7 @@
 
 use proptest::prelude::*;
 
-use goldcrest_engine::engine::{ArenaTooSmall, Engine, WrongPixelCount, bytes, values_mut};
-use goldcrest_engine::image::Image;
+use goldcrest_engine::engine::{ArenaTooSmall, Engine, WrongPixelCount};
 use goldcrest_engine::kernels::{self};
 use goldcrest_engine::shape::{Padding, Shape, Window};
 use goldcrest_quantize::graph::QuantizedModel;
@@ -25,9 +24,7 @@ fn compare(model: &QuantizedModel, seed: u64) {
         let golden = vec![random.pixels(pixels), vec![0; pixels], vec![255; pixels]];
         let options = PackOptions { family, optimize, golden, winograd, ..PackOptions::default() };
         let packed = pack(model, &options).unwrap();
-        let mut words = vec![0u32; packed.bytes.len().div_ceil(4)];
-        values_mut(&mut words).iter_mut().zip(&packed.bytes).for_each(|(to, &from)| *to = from as i8);
-        let image = Image::new_checked(bytes(&words)).unwrap();
+        let image = packed.image.image();
         let mut arena = vec![0x5a5a_5a5a; Engine::words(&image)];
         let mut engine = Engine::new(&image, &mut arena).unwrap();
         for (picture, logits) in image.golden() {
@@ -206,7 +203,7 @@ fn whole_networks() {
 #[test]
 fn an_arena_too_small_is_refused() {
     let packed = pack(&random::lenet5(1), &PackOptions::default()).unwrap();
-    let image = Image::new_checked(&packed.bytes).unwrap();
+    let image = packed.image.image();
     let mut arena: Vec<u32> = vec![0; Engine::words(&image) - 1];
     let found = arena.len() * 4;
     let error = Engine::new(&image, &mut arena).unwrap_err();
@@ -216,7 +213,7 @@ fn an_arena_too_small_is_refused() {
 #[test]
 fn a_picture_of_another_size_is_refused() {
     let packed = pack(&random::lenet5(1), &PackOptions::default()).unwrap();
-    let image = Image::new_checked(&packed.bytes).unwrap();
+    let image = packed.image.image();
     let mut arena = vec![0; Engine::words(&image)];
     let mut engine = Engine::new(&image, &mut arena).unwrap();
     assert_eq!(engine.load_pixels(&[0; 10]), Err(WrongPixelCount { found: 10, expected: 3072 }));

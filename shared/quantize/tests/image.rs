@@ -3,9 +3,10 @@
 
 use proptest::prelude::*;
 
-use goldcrest_engine::engine::{Engine, bytes, values_mut};
+use goldcrest_engine::engine::Engine;
 use goldcrest_engine::image::{
-    Image, ImageError, LayerError, MAGIC, Record, VERSION, checksum, header_field,
+    ALIGNMENT, AlignedBytes, Image, ImageBuf, ImageError, LayerError, MAGIC, Record, VERSION, checksum,
+    header_field,
 };
 use goldcrest_engine::kernels::Family;
 use goldcrest_engine::shape::{Padding, Shape, Window};
@@ -30,14 +31,17 @@ fn sample(family: Family) -> Vec<u8> {
     let k = net.conv(j, 5, Window::new([1, 1], [1, 1]), 1, None);
     let logits = net.fully_connected(k, 3);
     let golden = vec![Random::new(1).pixels(6 * 5 * 4)];
-    pack(&net.finish(logits), &PackOptions { family, golden, ..PackOptions::default() }).unwrap().bytes
+    pack(&net.finish(logits), &PackOptions { family, golden, ..PackOptions::default() })
+        .unwrap()
+        .image
+        .bytes()
+        .to_vec()
 }
 
 /// Checks bytes and, when they pass, runs them.
 fn check_and_run(image: &[u8], arena_limit: usize) -> Result<(), ImageError> {
-    let mut words = vec![0u32; image.len().div_ceil(4)];
-    values_mut(&mut words).iter_mut().zip(image).for_each(|(to, &from)| *to = from as i8);
-    let image = Image::new_checked(&bytes(&words)[..image.len()])?;
+    let image = ImageBuf::new_checked(image)?;
+    let image = image.image();
     assert!(image.labels().count() == image.classes());
     if image.arena_bytes() <= arena_limit {
         let mut arena = vec![0; Engine::words(&image)];
@@ -102,7 +106,7 @@ proptest! {
 
 #[test]
 fn each_damage_has_its_name() {
-    let good = pack(&lenet5(1), &PackOptions::default()).unwrap().bytes;
+    let good = pack(&lenet5(1), &PackOptions::default()).unwrap().image.bytes().to_vec();
     let damaged = |at: usize, value: u8, repair: bool| {
         let mut image = good.clone();
         image[at] = value;
@@ -126,10 +130,19 @@ fn each_damage_has_its_name() {
 }
 
 #[test]
-fn a_misaligned_image_is_refused() {
-    let image = pack(&lenet5(1), &PackOptions::default()).unwrap().bytes;
-    let mut words = vec![0u32; image.len() / 4 + 2];
-    let moved = &mut values_mut(&mut words)[1..=image.len()];
-    moved.iter_mut().zip(&image).for_each(|(to, &from)| *to = from as i8);
-    assert_eq!(Image::new_checked(&bytes(&words)[1..]).unwrap_err(), ImageError::Misaligned);
+fn a_misaligned_image_is_refused_and_an_owned_one_is_aligned() {
+    let packed = pack(&lenet5(1), &PackOptions::default()).unwrap();
+    let image = packed.image.bytes();
+    for offset in 0..ALIGNMENT {
+        // Behind the image stands what does not belong to it.
+        let moved = AlignedBytes::from(&[&vec![7; offset], image, &[9; 3]].concat()[..]);
+        let moved = &moved[offset..];
+        match offset {
+            0 => assert_eq!(Image::new_checked(moved).unwrap().bytes(), image),
+            _ => assert_eq!(Image::new_checked(moved).unwrap_err(), ImageError::Misaligned),
+        }
+        let owned = ImageBuf::new_checked(moved).unwrap();
+        assert_eq!((owned.bytes(), owned.image().bytes()), (image, image));
+        assert!(owned.bytes().as_ptr().addr().is_multiple_of(ALIGNMENT));
+    }
 }

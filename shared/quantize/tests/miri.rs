@@ -1,19 +1,12 @@
 //! What Miri runs (`make miri`): every kernel of every family once, over small tensors, and damaged images.
 
-use goldcrest_engine::engine::{Engine, bytes, values_mut};
-use goldcrest_engine::image::{Image, header_field};
+use goldcrest_engine::engine::Engine;
+use goldcrest_engine::image::{ImageBuf, header_field};
 use goldcrest_engine::kernels::{self, Family};
 use goldcrest_quantize::graph::QuantizedModel;
 use goldcrest_quantize::pack::{Optimize, PackOptions, Packed, pack};
 use goldcrest_quantize::random::{Random, every_kernel as networks};
 use goldcrest_quantize::reference;
-
-/// The bytes of an image, aligned as an image must be.
-fn aligned(image: &[u8]) -> Vec<u32> {
-    let mut words = vec![0; image.len().div_ceil(4)];
-    values_mut(&mut words).iter_mut().zip(image).for_each(|(to, &from)| *to = from as i8);
-    words
-}
 
 fn packed(model: &QuantizedModel, family: Family, optimize: Optimize) -> Packed {
     let pixels = model.graph.tensor(model.graph.input).shape.len();
@@ -43,8 +36,7 @@ fn every_kernel(family: Family) {
         let all = [Optimize::Speed, Optimize::Flash, Optimize::Ram];
         for &optimize in if cfg!(miri) { &all[..1] } else { &all } {
             let packed = packed(model, family, optimize);
-            let words = aligned(&packed.bytes);
-            let image = Image::new_checked(bytes(&words)).unwrap();
+            let image = packed.image.image();
             let mut arena = vec![0x5a5a_5a5a; Engine::words(&image)];
             let mut engine = Engine::new(&image, &mut arena).unwrap();
             let (picture, logits) = image.golden().next().unwrap();
@@ -78,13 +70,13 @@ fn damaged_images() {
     for index in 0..if cfg!(miri) { 20 } else { 200 } {
         let good = &good[index % good.len()];
         let structure = header_field::END + good.layers.len() * goldcrest_engine::image::Record::BYTES;
-        let mut image = good.bytes.clone();
+        let mut image = good.image.bytes().to_vec();
         let at = random.within(4, structure as i64 - 1) as usize;
         image[at] = random.bits() as u8;
         let sum = goldcrest_engine::image::checksum(&image).to_le_bytes();
         image[header_field::CHECKSUM..][..4].copy_from_slice(&sum);
-        let words = aligned(&image);
-        let Ok(image) = Image::new_checked(bytes(&words)) else { continue };
+        let Ok(image) = ImageBuf::new_checked(&image) else { continue };
+        let image = image.image();
         if image.arena_bytes() < 1 << 16 {
             let mut arena = vec![0; Engine::words(&image)];
             let mut engine = Engine::new(&image, &mut arena).unwrap();

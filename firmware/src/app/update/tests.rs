@@ -8,7 +8,7 @@ use std::vec::Vec;
 use embedded_storage::nor_flash::{
     ErrorType as FlashErrorType, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
-use goldcrest_engine::image::{self, header_field};
+use goldcrest_engine::image::{self, AlignedBytes, ImageBuf, header_field};
 use goldcrest_link::frame::Sink;
 use goldcrest_link::message::{self, ModelFault, Refusal, Request, Response};
 use goldcrest_link::{CRC, Decoder};
@@ -25,7 +25,7 @@ const SLOT: usize = 20 * 4096;
 
 /// A slot whose power is shared with the other's.
 struct Flash {
-    memory: Vec<u8>,
+    memory: AlignedBytes,
     power: Rc<Power>,
 }
 
@@ -161,7 +161,7 @@ impl Board {
     fn new(factory: &[u8]) -> Self {
         let power = Rc::new(Power { left: Cell::new(usize::MAX), random: Cell::new(1) });
         let slot = |image: &[u8]| {
-            let mut memory = vec![0xff; SLOT];
+            let mut memory = AlignedBytes::from(&[0xff; SLOT][..]);
             memory[..image.len()].copy_from_slice(image);
             Flash { memory, power: power.clone() }
         };
@@ -231,7 +231,11 @@ impl Board {
 
 fn packed(seed: u64) -> Vec<u8> {
     let golden = vec![Random::new(seed).pixels(3072)];
-    pack(&random::lenet5(seed), &PackOptions { golden, ..PackOptions::default() }).unwrap().bytes
+    pack(&random::lenet5(seed), &PackOptions { golden, ..PackOptions::default() })
+        .unwrap()
+        .image
+        .bytes()
+        .to_vec()
 }
 
 /// A device image with a changed byte and a right checksum.
@@ -244,7 +248,7 @@ fn changed(image: &[u8], place: usize, value: u8) -> Vec<u8> {
 }
 
 fn name(image: &[u8]) -> u32 {
-    Image::new_checked(image).unwrap().crc()
+    ImageBuf::new_checked(image).unwrap().image().crc()
 }
 
 #[test]
@@ -259,7 +263,7 @@ fn power_may_fail_at_any_moment_of_an_update() {
         if step == 1 {
             board.update(old, CRC.checksum(old), &[]);
         }
-        let start: Vec<Vec<u8>> = board.slots.iter().map(|slot| slot.memory.clone()).collect();
+        let start: Vec<AlignedBytes> = board.slots.iter().map(|slot| slot.memory.clone()).collect();
         assert_eq!(board.model(), name(old));
         board.power.left.set(1_000_000);
         board.update(new, CRC.checksum(new), &[]);
@@ -311,13 +315,15 @@ fn what_must_not_run_is_refused_by_its_name() {
     let large = changed(&changed(&new, header_field::ARENA_BYTES, 0x44), header_field::ARENA_BYTES + 1, 0x1f);
     let refusal = board.refusal(&large, CRC.checksum(&large), &[]);
     assert_eq!(refusal, Refusal::NewModel(ModelFault::Arena { needed }));
-    let (_, logits) = Image::new_checked(&new).unwrap().golden().next().unwrap();
-    let place = logits.as_ptr().addr() - new.as_ptr().addr();
+    let owned = ImageBuf::new_checked(&new).unwrap();
+    let (_, logits) = owned.image().golden().next().unwrap();
+    let place = logits.as_ptr().addr() - owned.bytes().as_ptr().addr();
     let wrong = changed(&new, place, new[place] ^ 1);
     let refusal = board.refusal(&wrong, CRC.checksum(&wrong), &[]);
     assert_eq!(refusal, Refusal::NewSelfTest { vectors: 1, failed: 1 });
-    let untested = pack(&random::lenet5(2), &PackOptions::default()).unwrap().bytes;
-    let refusal = board.refusal(&untested, CRC.checksum(&untested), &[]);
+    let untested = pack(&random::lenet5(2), &PackOptions::default()).unwrap();
+    let untested = untested.image.bytes();
+    let refusal = board.refusal(untested, CRC.checksum(untested), &[]);
     assert_eq!(refusal, Refusal::NewSelfTest { vectors: 0, failed: 0 });
     let huge = vec![0; SLOT];
     let answers =

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use goldcrest_engine::engine::{Engine, WrongPixelCount};
-use goldcrest_engine::image::{Image, ImageError};
 use goldcrest_quantize::graph::QuantizedModel;
 use goldcrest_quantize::pack::{Optimize, PackError, PackOptions};
 use goldcrest_quantize::random::Random;
@@ -110,9 +109,6 @@ pub enum MeasureError {
     /// The program of inference alone.
     #[error(transparent)]
     Inference(#[from] InferenceError),
-    /// The device image.
-    #[error("the device image: {0}")]
-    Image(#[from] ImageError),
     /// The picture.
     #[error(transparent)]
     Pixels(#[from] WrongPixelCount),
@@ -139,9 +135,9 @@ pub fn measure(board: &'static Board, subject: &Subject, scope: &Scope) -> Resul
         Payload::pack(&subject.model, &options).map_err(failed)
     };
     let payload = packed(scope.packing.optimize, vec![pixels.clone()])?;
-    let image = Image::new_checked(&payload.bytes)?;
+    let image = payload.image.image();
     let firmware = firmware::build(board).map_err(EmulatorError::from)?;
-    let mut emulator = Emulator::boot(board, firmware, &payload.bytes, Options::default())?;
+    let mut emulator = Emulator::boot(board, firmware, payload.image.bytes(), Options::default())?;
     let answer = emulator.infer(&pixels)?;
     let mut arena = vec![0; Engine::words(&image)];
     let mut engine = Engine::new(&image, &mut arena).expect("an arena of the words it asked for");
@@ -175,8 +171,7 @@ pub fn measure(board: &'static Board, subject: &Subject, scope: &Scope) -> Resul
             scratch_bytes: layer.scratch_bytes,
         }
     });
-    let arena_bytes =
-        |payload: &Payload| Image::new_checked(&payload.bytes).map(|image| image.arena_bytes() as u64);
+    let arena_bytes = |payload: &Payload| payload.image.image().arena_bytes() as u64;
     Ok(Measurement {
         board: board.name,
         core: board.core,
@@ -185,13 +180,13 @@ pub fn measure(board: &'static Board, subject: &Subject, scope: &Scope) -> Resul
         macs: payload.layers.iter().filter_map(|layer| layer.macs).sum(),
         instructions: answer.instructions,
         cycles: (!sections.is_empty()).then(|| sections.iter().map(|section| section.cycles).sum()),
-        arena_bytes: arena_bytes(&payload)?,
-        least_arena_bytes: arena_bytes(&packed(Optimize::Ram, Vec::new())?)?,
+        arena_bytes: arena_bytes(&payload),
+        least_arena_bytes: arena_bytes(&packed(Optimize::Ram, Vec::new())?),
         stack_bytes,
         inference_stack_bytes: alone.as_ref().map(|alone| alone.stack_bytes.into()),
         code_bytes: alone.as_ref().map(|alone| alone.code_bytes),
         least_code_bytes: small.as_ref().map(|small| small.code_bytes),
-        image_bytes: packed(scope.packing.optimize, Vec::new())?.bytes.len() as u64,
+        image_bytes: packed(scope.packing.optimize, Vec::new())?.image.bytes().len() as u64,
         layers: layers.collect(),
     })
 }

@@ -33,7 +33,7 @@ impl EmulatedBoard {
         options: &PackOptions,
     ) -> Result<Self, StartError> {
         let packed = pack(model, options).map_err(failure)?;
-        let emulator = Emulator::start(board, &packed.bytes, Options::default())?;
+        let emulator = Emulator::start(board, packed.image.bytes(), Options::default())?;
         let graph: &QuantizedGraph = &model.graph;
         Ok(Self {
             emulator: Mutex::new(emulator),

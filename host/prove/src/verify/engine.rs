@@ -1,7 +1,7 @@
 //! Our engine on the host, with the portable kernels: the packed device image, run as a board would.
 
 use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::{Image, ImageError};
+use goldcrest_engine::image::{Image, ImageBuf, ImageError};
 use goldcrest_engine::kernels::Family;
 use goldcrest_quantize::graph::{QuantizedGraph, QuantizedModel};
 use goldcrest_quantize::pack::{PackOptions, Packed, pack};
@@ -31,19 +31,20 @@ impl HostEngine {
     ///
     /// # Errors
     /// When the bytes are no such image.
-    pub fn load(model: &QuantizedModel, options: &PackOptions, bytes: Vec<u8>) -> Result<Self, ForeignImage> {
-        let image = Image::new_checked(&bytes)?;
+    pub fn load(model: &QuantizedModel, options: &PackOptions, bytes: &[u8]) -> Result<Self, ForeignImage> {
+        let foreign = ImageBuf::new_checked(bytes)?;
+        let image = foreign.image();
         let family = Family::ALL.into_iter().find(|family| family.code() == image.family());
         let options = PackOptions { family: family.unwrap_or_default(), ..options.clone() };
         let mut engine = Self::pack_as(model, &options)?;
-        let own = Image::new_checked(&engine.packed.bytes)?;
+        let own = engine.packed.image.image();
         let records = |image: &Image<'_>| image.layers().map(|layer| layer.record).collect::<Vec<_>>();
         let (found, expected) = (records(&image), records(&own));
         if found != expected {
             let same = found.iter().zip(&expected).take_while(|(found, expected)| found == expected).count();
             return Err(ForeignImage::Layer { layer: same });
         }
-        engine.packed.bytes = bytes;
+        engine.packed.image = foreign;
         Ok(engine)
     }
 
@@ -90,7 +91,7 @@ impl Runner for HostEngine {
     }
 
     fn layers(&self, images: &[i8]) -> Result<Vec<Vec<i8>>, RunnerError> {
-        let image = Image::new_checked(&self.packed.bytes).map_err(failure)?;
+        let image = self.packed.image.image();
         let mut arena = vec![0u32; Engine::words(&image)];
         let mut engine = Engine::new(&image, &mut arena).map_err(failure)?;
         let mut layers = vec![Vec::new(); self.count];

@@ -119,7 +119,7 @@ fn start(
 ) -> Result<Vec<Contestant>, VerifyModelError> {
     let packing = |family| PackOptions { family, ..scope.packing.clone() };
     let engine = match &scope.image {
-        Some(bytes) => HostEngine::load(model, &scope.packing, bytes.clone())?,
+        Some(bytes) => HostEngine::load(model, &scope.packing, bytes)?,
         None => HostEngine::pack_as(model, &packing(Family::Portable))?,
     };
     let mut contestants = vec![

@@ -2,8 +2,11 @@
 
 mod arena;
 
+pub use arena::values;
+use arena::values_mut;
 pub(crate) use arena::{Arena, part};
-pub use arena::{bytes, values, values_mut};
+#[cfg(feature = "alloc")]
+pub(crate) use arena::{bytes, bytes_mut};
 
 use crate::image::Image;
 use crate::kernels;

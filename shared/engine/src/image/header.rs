@@ -60,6 +60,12 @@ impl<'a> Image<'a> {
         Ok(image)
     }
 
+    /// The image in bytes that passed the check before, cut to the image's own length.
+    #[cfg(feature = "alloc")]
+    pub(super) fn checked_before(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
     /// The bytes, as long as the header says.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes

@@ -4,12 +4,16 @@
 //! length, shape and arena range once; after it, no accessor here and no kernel can go out of bounds,
 //! so running an image cannot fail.
 
+#[cfg(feature = "alloc")]
+mod buf;
 mod check;
 mod error;
 mod header;
 mod record;
 
 use crate::kernels;
+#[cfg(feature = "alloc")]
+pub use buf::{AlignedBytes, ImageBuf};
 pub use error::{ImageError, LayerError};
 pub use header::Image;
 pub use header::field as header_field;

@@ -1,18 +1,36 @@
 //! Sum of two tensors of one shape. Two channel constants: the multipliers of the inputs.
 
 use super::output::Output;
+#[cfg(feature = "pack")]
+use super::packing::{self, Operator, Packing};
 use super::simd::{pack, unpack};
-use super::{Needs, SMALL};
+use super::{Kernel, Needs, SMALL};
 use crate::engine::Arena;
 use crate::image::{Entry, Record};
 
-pub fn needs(record: &Record) -> Option<Needs> {
+pub static ADD: Kernel = Kernel {
+    id: 6,
+    name: "add",
+    needs,
+    #[cfg(not(goldcrest_mve))]
+    run,
+    #[cfg(goldcrest_mve)]
+    run: super::mve::add::run,
+    #[cfg(feature = "pack")]
+    packing: Packing {
+        suits: |layer| layer.operator == Operator::Add,
+        order: packing::as_given,
+        overlap: packing::value_by_value,
+    },
+};
+
+fn needs(record: &Record) -> Option<Needs> {
     let shape = record.output.shape;
     let same = record.input.shape == shape && record.second.shape == shape;
     same.then_some(Needs { channels: 2, ..Needs::default() })
 }
 
-pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+fn run(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = &entry.layer();
     let record = &layer.record;
     let count = record.output.shape.len();

@@ -2,16 +2,34 @@
 
 use super::dsp::sums;
 use super::output::Output;
+#[cfg(feature = "pack")]
+use super::packing::{self, Operator, Packing};
 use super::simd::{pack, store};
 use super::taps::Taps;
-use super::{Needs, SMALL, window_fits};
+use super::{Kernel, Needs, SMALL, window_fits};
 use crate::engine::{Arena, part};
 use crate::image::{Channel, Entry, Record};
 
 /// Cores without halfword-wise additions are faster one by one.
 const FOUR_AT_ONCE: bool = cfg!(any(goldcrest_dsp, test)) && !SMALL;
 
-pub fn needs(record: &Record) -> Option<Needs> {
+pub static AVERAGE_POOL: Kernel = Kernel {
+    id: 5,
+    name: "average-pool",
+    needs,
+    #[cfg(not(goldcrest_mve))]
+    run,
+    #[cfg(goldcrest_mve)]
+    run: super::mve::average_pool::run,
+    #[cfg(feature = "pack")]
+    packing: Packing {
+        suits: |layer| layer.operator == Operator::AveragePool,
+        order: packing::as_given,
+        overlap: super::taps::pixel_by_pixel,
+    },
+};
+
+fn needs(record: &Record) -> Option<Needs> {
     let same = record.input.shape.channels == record.output.shape.channels;
     (same && window_fits(record)).then_some(Needs { channels: 1, ..Needs::default() })
 }

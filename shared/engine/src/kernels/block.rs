@@ -4,9 +4,13 @@
 //! Weights of `N` output channels stand side by side for each tap, of eight bits or of four ([`int4`](super::int4)).
 #![allow(unsafe_code)]
 
+#[cfg(feature = "pack")]
+use alloc::vec::Vec;
 use core::cell::Cell;
 
 use super::int4;
+#[cfg(feature = "pack")]
+use super::packing::{Constants, LayerSpec};
 
 /// Output channels computed at once.
 pub const CHANNELS: usize = 4;
@@ -44,6 +48,28 @@ pub fn weight_bytes<const BITS: usize>(outputs: usize, taps: u64) -> u64 {
         4 => taps_of(outputs / 2).saturating_add(taps_of(outputs % 2).div_ceil(2)),
         _ => taps_of(outputs),
     }
+}
+
+/// Weights `[group][block of output channels][tap][output channel of the block]`.
+#[cfg(feature = "pack")]
+pub fn order<const BITS: usize>(layer: &LayerSpec<'_>) -> Constants {
+    let (groups, taps) = (layer.record.groups, layer.taps());
+    let outputs = layer.channels.len() / groups;
+    let mut weights = Vec::new();
+    for group in 0..groups {
+        let mut done = 0;
+        while done < outputs {
+            let (first, width) = (group * outputs + done, width(outputs - done));
+            let of_tap = |tap| (first..first + width).map(move |o| layer.of_channel(o)[tap]);
+            let block: Vec<i8> = (0..taps).flat_map(of_tap).collect();
+            match BITS {
+                4 => weights.extend(block.chunks(2).map(int4::pack)),
+                _ => weights.extend(block),
+            }
+            done += width;
+        }
+    }
+    layer.with_weights(weights)
 }
 
 /// Adds `values[pixel][tap] * weights[tap][channel]` over all taps to `sums[pixel][channel]`; the weights of the block, of

@@ -1,19 +1,34 @@
 //! One part of a concatenation along channels: the input becomes the output's channels from
 //! `first_channel` on.
 
-use super::Needs;
+#[cfg(feature = "pack")]
+use super::packing::{self, Operator, Packing};
 use super::rows::copy;
+use super::{Kernel, Needs};
 use crate::engine::{Arena, part};
 use crate::image::{Entry, Record};
 
-pub fn needs(record: &Record) -> Option<Needs> {
+pub static CONCAT: Kernel = Kernel {
+    id: 9,
+    name: "concat",
+    needs,
+    run,
+    #[cfg(feature = "pack")]
+    packing: Packing {
+        suits: |layer| layer.operator == Operator::Concat,
+        order: packing::as_given,
+        overlap: packing::elsewhere,
+    },
+};
+
+fn needs(record: &Record) -> Option<Needs> {
     let (input, output) = (record.input.shape, record.output.shape);
     let fits = (input.height, input.width) == (output.height, output.width)
         && record.first_channel + input.channels <= output.channels;
     fits.then_some(Needs::default())
 }
 
-pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+fn run(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = &entry.layer();
     let record = &layer.record;
     let (shape, pitch) = (record.input.shape, record.output.shape.channels);

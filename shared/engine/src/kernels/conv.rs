@@ -3,12 +3,43 @@
 
 use super::block::{self, PIXELS, accumulate};
 use super::output::Output;
+#[cfg(feature = "pack")]
+use super::packing::Packing;
 use super::rows::{self, Rows};
-use super::{Needs, product, window_fits};
+use super::runs::Runs;
+use super::{Kernel, Needs, product, window_fits};
 use crate::engine::{Arena, part};
 use crate::image::{Entry, Layer, Record};
 
-pub fn needs<const BITS: usize>(record: &Record) -> Option<Needs> {
+/// The kernel for weights of eight bits.
+pub static CONV: Kernel = Kernel {
+    id: 1,
+    name: "conv",
+    needs: needs::<8>,
+    run: run::<8>,
+    #[cfg(feature = "pack")]
+    packing: Packing {
+        suits: |layer| layer.is_convolution(8) && !layer.is_depthwise(),
+        order: block::order::<8>,
+        overlap: rows::row_by_row,
+    },
+};
+
+/// The kernel for weights of four bits.
+pub static INT4_CONV: Kernel = Kernel {
+    id: 12,
+    name: "int4-conv",
+    needs: needs::<4>,
+    run: run::<4>,
+    #[cfg(feature = "pack")]
+    packing: Packing {
+        suits: |layer| layer.is_convolution(4),
+        order: block::order::<4>,
+        overlap: rows::row_by_row,
+    },
+};
+
+fn needs<const BITS: usize>(record: &Record) -> Option<Needs> {
     let (input, output) = (record.input.shape.channels, record.output.shape.channels);
     let depth = input.checked_div(record.groups)?;
     if !window_fits(record) || depth * record.groups != input || !output.is_multiple_of(record.groups) {
@@ -21,7 +52,7 @@ pub fn needs<const BITS: usize>(record: &Record) -> Option<Needs> {
     Some(Needs { weights, channels: output as u64, scratch: rows::scratch_bytes(record) })
 }
 
-pub fn run<const BITS: usize>(entry: &Entry<'_>, arena: Arena<'_>) {
+fn run<const BITS: usize>(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = &entry.layer();
     let record = &layer.record;
     let (input, output) = (record.input.shape, record.output.shape);
@@ -51,16 +82,8 @@ pub fn run<const BITS: usize>(entry: &Entry<'_>, arena: Arena<'_>) {
 struct Pixels<'a, const BITS: usize> {
     layer: &'a Layer<'a>,
     last: Output,
-    /// Kernel rows.
-    height: usize,
-    /// Runs of neighbouring values per row.
-    runs: usize,
-    /// Values per run.
-    length: usize,
-    /// Values from one run to the next.
-    run_step: usize,
-    /// Values from one pixel to the next.
-    pixel_step: usize,
+    /// The values under the window of a group.
+    runs: Runs,
     /// Input channels of a group.
     depth: usize,
     /// Output channels of a group.
@@ -69,21 +92,12 @@ struct Pixels<'a, const BITS: usize> {
 
 impl<'a, const BITS: usize> Pixels<'a, BITS> {
     fn new(layer: &'a Layer<'a>) -> Self {
-        let Record { window, groups, .. } = layer.record;
-        let channels = layer.record.input.shape.channels;
-        let depth = channels.checked_div(groups).unwrap_or(0);
-        let [height, width] = window.kernel;
-        // Without groups and dilation the columns under the window lie side by side.
-        let dense = groups == 1 && window.dilation[1] == 1;
-        let (runs, length) = if dense { (1, width * depth) } else { (width, depth) };
+        let groups = layer.record.groups;
+        let depth = layer.record.input.shape.channels.checked_div(groups).unwrap_or(0);
         Self {
             layer,
             last: Output::new(&layer.record),
-            height,
-            runs,
-            length,
-            run_step: window.dilation[1] * channels,
-            pixel_step: window.stride[1] * channels,
+            runs: Runs::of_group(&layer.record, depth),
             depth,
             outputs: layer.record.output.shape.channels.checked_div(groups).unwrap_or(0),
         }
@@ -94,11 +108,11 @@ impl<'a, const BITS: usize> Pixels<'a, BITS> {
         let mut weights = self.layer.weights;
         let mut channel = 0;
         for group in 0..self.layer.record.groups {
-            let first = x * self.pixel_step + group * self.depth;
+            let first = x * self.runs.pixel_step + group * self.depth;
             let mut left = self.outputs;
             while left > 0 {
                 let width = block::width(left);
-                let taps = self.height * self.runs * self.length;
+                let taps = self.runs.height * self.runs.per_row * self.runs.length;
                 let block = part(weights, 0, block::bytes::<BITS>(width * taps));
                 match width {
                     4 => self.block::<4, P>(rows, first, block, channel, target),
@@ -127,14 +141,15 @@ impl<'a, const BITS: usize> Pixels<'a, BITS> {
             sums.iter_mut().zip(channels).for_each(|(sum, channel)| *sum = channel.bias);
         }
         let mut weight = 0;
-        for tap in 0..self.height {
+        let runs = &self.runs;
+        for tap in 0..runs.height {
             let row = rows.row(tap);
-            for run in 0..self.runs {
-                let start = first + run * self.run_step;
+            for run in 0..runs.per_row {
+                let start = first + run * runs.step;
                 let values =
-                    core::array::from_fn(|pixel| part(row, start + pixel * self.pixel_step, self.length));
+                    core::array::from_fn(|pixel| part(row, start + pixel * runs.pixel_step, runs.length));
                 accumulate::<BITS, N, P>(&mut sums, values, weights, weight);
-                weight += N * self.length;
+                weight += N * runs.length;
             }
         }
         let pitch = self.layer.record.output.shape.channels;

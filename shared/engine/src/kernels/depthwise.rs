@@ -2,12 +2,41 @@
 //! channel]`; with `m` output channels per input channel, output `o` reads input `o / m`.
 
 use super::output::Output;
+#[cfg(feature = "pack")]
+use super::packing::Packing;
 use super::rows::{self, Rows};
-use super::{Needs, product, window_fits};
+use super::{Kernel, Needs, product, window_fits};
 use crate::engine::{Arena, part};
 use crate::image::{Entry, Record};
 
-pub fn needs(record: &Record) -> Option<Needs> {
+pub static DEPTHWISE: Kernel = Kernel {
+    id: 2,
+    name: "depthwise",
+    needs,
+    #[cfg(not(goldcrest_mve))]
+    run,
+    #[cfg(goldcrest_mve)]
+    run: super::mve::depthwise::run,
+    #[cfg(feature = "pack")]
+    packing: Packing {
+        suits: |layer| layer.is_convolution(8) && layer.is_depthwise(),
+        order: pack::order,
+        overlap: rows::row_by_row,
+    },
+};
+
+#[cfg(feature = "pack")]
+mod pack {
+    use crate::kernels::packing::{Constants, LayerSpec};
+
+    /// Weights tap by tap.
+    pub fn order(layer: &LayerSpec<'_>) -> Constants {
+        let of_tap = |tap| (0..layer.channels.len()).map(move |channel| layer.of_channel(channel)[tap]);
+        layer.with_weights((0..layer.taps()).flat_map(of_tap).collect())
+    }
+}
+
+fn needs(record: &Record) -> Option<Needs> {
     let (input, output) = (record.input.shape.channels, record.output.shape.channels);
     if !window_fits(record) || record.groups != input || !output.is_multiple_of(record.groups) {
         return None;

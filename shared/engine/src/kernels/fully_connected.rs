@@ -6,10 +6,40 @@ use core::cell::Cell;
 
 use super::block::{self, accumulate};
 use super::output::Output;
-use super::{Needs, product};
+#[cfg(feature = "pack")]
+use super::packing::{self, Packing};
+use super::{Kernel, Needs, product};
 use crate::engine::{Arena, part};
 use crate::image::{Channel, Entry, Record};
 use crate::shape::Padding;
+
+/// The kernel for weights of eight bits.
+pub static FULLY_CONNECTED: Kernel = Kernel {
+    id: 3,
+    name: "fully-connected",
+    needs: needs::<8>,
+    run: run::<8>,
+    #[cfg(feature = "pack")]
+    packing: Packing {
+        suits: |layer| layer.is_fully_connected(8),
+        order: block::order::<8>,
+        overlap: packing::elsewhere,
+    },
+};
+
+/// The kernel for weights of four bits.
+pub static INT4_FULLY_CONNECTED: Kernel = Kernel {
+    id: 13,
+    name: "int4-fully-connected",
+    needs: needs::<4>,
+    run: run::<4>,
+    #[cfg(feature = "pack")]
+    packing: Packing {
+        suits: |layer| layer.is_fully_connected(4),
+        order: block::order::<4>,
+        overlap: packing::elsewhere,
+    },
+};
 
 pub fn needs<const BITS: usize>(record: &Record) -> Option<Needs> {
     let (input, output) = (record.input.shape, record.output.shape);
@@ -24,7 +54,7 @@ pub fn needs<const BITS: usize>(record: &Record) -> Option<Needs> {
     Some(Needs { weights, channels: output.channels as u64, scratch: 0 })
 }
 
-pub fn run<const BITS: usize>(entry: &Entry<'_>, arena: Arena<'_>) {
+fn run<const BITS: usize>(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = &entry.layer();
     let record = &layer.record;
     let input = arena.values(record.input.offset, record.input.shape.len());

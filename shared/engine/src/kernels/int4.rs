@@ -30,6 +30,12 @@ pub fn accumulate<const N: usize, const P: usize>(
     }
 }
 
+/// One weight or two in a byte.
+#[cfg(feature = "pack")]
+pub fn pack(weights: &[i8]) -> i8 {
+    weights.iter().rev().fold(0, |byte, weight| (byte << 4) | (weight & 0xf))
+}
+
 /// Unpacks weights from the `first` one of a block on.
 fn unpack(block: &[i8], first: usize, weights: &mut [i8]) {
     let mut bytes = block.iter().skip(first / 2);

@@ -1,14 +1,32 @@
 //! Any function of one value. Weights: the outputs for -128, -127, ..., 127.
 
-use super::Needs;
+#[cfg(feature = "pack")]
+use super::packing::{self, Operator, Packing};
+use super::{Kernel, Needs};
 use crate::engine::Arena;
 use crate::image::{Entry, Record};
 
-pub fn needs(record: &Record) -> Option<Needs> {
+pub static LOOKUP: Kernel = Kernel {
+    id: 8,
+    name: "lookup",
+    needs,
+    #[cfg(not(goldcrest_mve))]
+    run,
+    #[cfg(goldcrest_mve)]
+    run: super::mve::lookup::run,
+    #[cfg(feature = "pack")]
+    packing: Packing {
+        suits: |layer| layer.operator == Operator::Lookup,
+        order: packing::as_given,
+        overlap: packing::value_by_value,
+    },
+};
+
+fn needs(record: &Record) -> Option<Needs> {
     (record.input.shape == record.output.shape).then_some(Needs { weights: 256, ..Needs::default() })
 }
 
-pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+fn run(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = &entry.layer();
     let record = &layer.record;
     let input = arena.values(record.input.offset, record.input.shape.len());

@@ -1,20 +1,38 @@
 //! Maximum over a window; padding never wins.
 
+#[cfg(feature = "pack")]
+use super::packing::{self, Operator, Packing};
 use super::simd::{load, max, store};
 use super::taps::Taps;
-use super::{Needs, SMALL, window_fits};
+use super::{Kernel, Needs, SMALL, window_fits};
 use crate::engine::{Arena, part};
 use crate::image::{Entry, Record};
 
 /// Cores without byte-wise instructions are faster one by one.
 const FOUR_AT_ONCE: bool = cfg!(any(goldcrest_dsp, test)) && !SMALL;
 
-pub fn needs(record: &Record) -> Option<Needs> {
+pub static MAX_POOL: Kernel = Kernel {
+    id: 4,
+    name: "max-pool",
+    needs,
+    #[cfg(not(goldcrest_mve))]
+    run,
+    #[cfg(goldcrest_mve)]
+    run: super::mve::max_pool::run,
+    #[cfg(feature = "pack")]
+    packing: Packing {
+        suits: |layer| layer.operator == Operator::MaxPool,
+        order: packing::as_given,
+        overlap: super::taps::pixel_by_pixel,
+    },
+};
+
+fn needs(record: &Record) -> Option<Needs> {
     let same = record.input.shape.channels == record.output.shape.channels;
     (same && window_fits(record)).then_some(Needs::default())
 }
 
-pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+fn run(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = &entry.layer();
     let record = &layer.record;
     let output = record.output.shape;

@@ -1,15 +1,13 @@
 //! The kernels: one file per operator and family, all of one shape, listed in one table.
 //!
-//! A kernel is two functions. `needs` looks at a layer's shapes alone: it says how many weights,
-//! channel constants and scratch bytes the kernel will touch, or that the shapes do not belong to
-//! the operator. `run` computes the layer. The image check compares `needs` with what the image
-//! holds, so `run` never meets a surprise.
+//! A kernel is a [`Kernel`] with two functions for the device. `needs` looks at a layer's shapes alone: it says how
+//! many weights, channel constants and scratch bytes the kernel will touch, or that the shapes do not belong to the
+//! operator. `run` computes the layer. The image check compares `needs` with what the image holds, so `run`
+//! never meets a surprise. With feature `pack` it also holds what the packer must know.
 //!
-//! To add a kernel: a file with `needs` and `run`, a line in [`TABLE`], the order of its weights in
-//! `quantize::pack::weights`, and its distance in `quantize::planner::overlap` when it may write
-//! over its input.
+//! To add a kernel: a file with its value, its `mod` line, and a line in `ALL` below.
 
-#[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`native` has other instructions"))]
+#[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`mve` has other instructions"))]
 mod add;
 mod average_pool;
 mod block;
@@ -19,18 +17,21 @@ mod depthwise;
 mod dsp;
 mod fully_connected;
 mod int4;
-#[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`native` has other instructions"))]
+#[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`mve` has other instructions"))]
 mod lookup;
-#[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`native` has other instructions"))]
+#[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`mve` has other instructions"))]
 mod max_pool;
 mod mul;
 #[cfg(any(goldcrest_mve, not(target_os = "none")))]
 mod mve;
 mod output;
+#[cfg(feature = "pack")]
+pub mod packing;
 mod pad;
 mod pixel_pairs;
 mod rows;
-#[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`native` has other instructions"))]
+mod runs;
+#[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`mve` has other instructions"))]
 mod simd;
 mod taps;
 mod upsample;
@@ -39,9 +40,9 @@ use crate::engine::Arena;
 use crate::image::{Entry, Record};
 
 /// A kernel: what a layer needs and how it runs.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Kernel {
-    /// Its number in device images; never reused for another order of weights.
+    /// Its number in device images: not 0, and never given to another order of weights.
     pub id: u8,
     /// Its name in profiles and memory maps.
     pub name: &'static str,
@@ -49,6 +50,9 @@ pub struct Kernel {
     pub needs: fn(&Record) -> Option<Needs>,
     /// Computes the layer.
     pub(crate) run: fn(&Entry<'_>, Arena<'_>),
+    /// What the packer must know.
+    #[cfg(feature = "pack")]
+    pub packing: packing::Packing,
 }
 
 /// What a kernel touches beside its input and output tensors.
@@ -62,116 +66,61 @@ pub struct Needs {
     pub scratch: u64,
 }
 
-/// Numbers of the kernels in device images.
-#[allow(missing_docs)]
-pub mod id {
-    pub const NONE: u8 = 0;
-    pub const CONV: u8 = 1;
-    pub const DEPTHWISE: u8 = 2;
-    pub const FULLY_CONNECTED: u8 = 3;
-    pub const MAX_POOL: u8 = 4;
-    pub const AVERAGE_POOL: u8 = 5;
-    pub const ADD: u8 = 6;
-    pub const MUL: u8 = 7;
-    pub const LOOKUP: u8 = 8;
-    pub const CONCAT: u8 = 9;
-    pub const PAD: u8 = 10;
-    pub const UPSAMPLE: u8 = 11;
-    pub const INT4_CONV: u8 = 12;
-    pub const INT4_FULLY_CONNECTED: u8 = 13;
-    pub const PIXEL_PAIR_CONV: u8 = 16;
-    pub const DSP_CONV: u8 = 34;
-    pub const DSP_DEPTHWISE: u8 = 35;
-    pub const DSP_WINOGRAD: u8 = 36;
-    pub const DSP_FULLY_CONNECTED: u8 = 37;
-    pub const DSP_SMALL_FULLY_CONNECTED: u8 = 38;
-    pub const DSP_DEPTHWISE_DIRECT: u8 = 39;
-    pub const DSP_INT4_CONV: u8 = 40;
-    pub const DSP_INT4_FULLY_CONNECTED: u8 = 41;
-    pub const MVE_CONV: u8 = 64;
-    pub const MVE_FULLY_CONNECTED: u8 = 65;
-    pub(super) const LAST: u8 = MVE_FULLY_CONNECTED;
-}
-
-/// The kernels that read what the portable ones read, with the instructions of the core.
-#[cfg(not(goldcrest_mve))]
-mod native {
-    pub(super) use super::{add, average_pool, depthwise, lookup, max_pool, mul};
-}
-#[cfg(goldcrest_mve)]
-use mve as native;
-
-/// Every kernel of this build.
-pub static TABLE: &[Kernel] = &[
-    kernel(id::CONV, "conv", conv::needs::<8>, conv::run::<8>),
-    kernel(id::DEPTHWISE, "depthwise", depthwise::needs, native::depthwise::run),
-    kernel(id::FULLY_CONNECTED, "fully-connected", fully_connected::needs::<8>, fully_connected::run::<8>),
-    kernel(id::MAX_POOL, "max-pool", max_pool::needs, native::max_pool::run),
-    kernel(id::AVERAGE_POOL, "average-pool", average_pool::needs, native::average_pool::run),
-    kernel(id::ADD, "add", add::needs, native::add::run),
-    kernel(id::MUL, "mul", mul::needs, native::mul::run),
-    kernel(id::LOOKUP, "lookup", lookup::needs, native::lookup::run),
-    kernel(id::CONCAT, "concat", concat::needs, concat::run),
-    kernel(id::PAD, "pad", pad::needs, pad::run),
-    kernel(id::UPSAMPLE, "upsample", upsample::needs, upsample::run),
-    kernel(id::INT4_CONV, "int4-conv", conv::needs::<4>, conv::run::<4>),
-    kernel(
-        id::INT4_FULLY_CONNECTED,
-        "int4-fully-connected",
-        fully_connected::needs::<4>,
-        fully_connected::run::<4>,
-    ),
-    kernel(id::PIXEL_PAIR_CONV, "pixel-pair-conv", pixel_pairs::conv::needs, pixel_pairs::conv::run),
-    kernel(id::DSP_CONV, "dsp-conv", dsp::conv::needs::<8>, dsp::conv::run::<8>),
-    kernel(id::DSP_WINOGRAD, "dsp-winograd", dsp::winograd::needs, dsp::winograd::run),
-    kernel(id::DSP_DEPTHWISE, "dsp-depthwise", dsp::depthwise::needs, dsp::depthwise::run),
-    kernel(
-        id::DSP_DEPTHWISE_DIRECT,
-        "dsp-depthwise-direct",
-        dsp::depthwise_direct::needs,
-        dsp::depthwise_direct::run,
-    ),
-    kernel(
-        id::DSP_SMALL_FULLY_CONNECTED,
-        "dsp-small-fully-connected",
-        dsp::small_fully_connected::needs,
-        dsp::small_fully_connected::run,
-    ),
-    kernel(
-        id::DSP_FULLY_CONNECTED,
-        "dsp-fully-connected",
-        dsp::fully_connected::needs::<8>,
-        dsp::fully_connected::run::<8>,
-    ),
-    kernel(id::DSP_INT4_CONV, "dsp-int4-conv", dsp::conv::needs::<4>, dsp::conv::run::<4>),
-    kernel(
-        id::DSP_INT4_FULLY_CONNECTED,
-        "dsp-int4-fully-connected",
-        dsp::fully_connected::needs::<4>,
-        dsp::fully_connected::run::<4>,
-    ),
+/// Every kernel. Where several suit a layer, the packer prefers the first, so the faster kernels of an operator stand
+/// before the slower ones.
+const ALL: &[&Kernel] = &[
+    &dsp::fully_connected::DSP_INT4_FULLY_CONNECTED,
+    &dsp::conv::DSP_INT4_CONV,
+    &fully_connected::INT4_FULLY_CONNECTED,
+    &conv::INT4_CONV,
+    &dsp::small_fully_connected::DSP_SMALL_FULLY_CONNECTED,
+    &dsp::fully_connected::DSP_FULLY_CONNECTED,
+    &dsp::winograd::DSP_WINOGRAD,
+    &dsp::conv::DSP_CONV,
+    &dsp::depthwise::DSP_DEPTHWISE,
+    &dsp::depthwise_direct::DSP_DEPTHWISE_DIRECT,
     #[cfg(any(goldcrest_mve, not(target_os = "none")))]
-    kernel(id::MVE_CONV, "mve-conv", mve::conv::needs, mve::conv::run),
+    &mve::fully_connected::MVE_FULLY_CONNECTED,
     #[cfg(any(goldcrest_mve, not(target_os = "none")))]
-    kernel(
-        id::MVE_FULLY_CONNECTED,
-        "mve-fully-connected",
-        mve::fully_connected::needs,
-        mve::fully_connected::run,
-    ),
+    &mve::conv::MVE_CONV,
+    &fully_connected::FULLY_CONNECTED,
+    &pixel_pairs::conv::PIXEL_PAIR_CONV,
+    &depthwise::DEPTHWISE,
+    &conv::CONV,
+    &max_pool::MAX_POOL,
+    &average_pool::AVERAGE_POOL,
+    &add::ADD,
+    &mul::MUL,
+    &lookup::LOOKUP,
+    &concat::CONCAT,
+    &pad::PAD,
+    &upsample::UPSAMPLE,
 ];
 
-/// A kernel, or nothing where [`included`] leaves it out: what no table names, the linker drops.
-const fn kernel(
-    id: u8,
-    name: &'static str,
-    needs: fn(&Record) -> Option<Needs>,
-    run: fn(&Entry<'_>, Arena<'_>),
-) -> Kernel {
-    match included(name) {
-        true => Kernel { id, name, needs, run },
-        false => Kernel { id: id::NONE, name, needs: |_| None, run: |_, _| {} },
+/// Every kernel of this build, in the order in which the packer prefers them. What no table names, the linker drops.
+pub static TABLE: &[Kernel] = &table();
+
+/// Kernels that [`included`] does not leave out.
+const COUNT: usize = {
+    let (mut count, mut at) = (0, 0);
+    while at < ALL.len() {
+        count += included(ALL[at].name) as usize;
+        at += 1;
     }
+    count
+};
+
+const fn table() -> [Kernel; COUNT] {
+    let mut table = [*ALL[0]; COUNT];
+    let (mut count, mut at) = (0, 0);
+    while at < ALL.len() {
+        if included(ALL[at].name) {
+            table[count] = *ALL[at];
+            count += 1;
+        }
+        at += 1;
+    }
+    table
 }
 
 /// Whether this build prefers little code to speed: the environment variable `GOLDCREST_SMALL` was set when it
@@ -206,15 +155,24 @@ const fn is_among(name: &[u8], list: &[u8]) -> bool {
     false
 }
 
+/// The largest number of a kernel.
+const LAST: u8 = {
+    let (mut last, mut at) = (0, 0);
+    while at < ALL.len() {
+        if ALL[at].id > last {
+            last = ALL[at].id;
+        }
+        at += 1;
+    }
+    last
+};
+
 /// Where in [`TABLE`] the kernel with a number stands; beyond its end where this build has none.
-static PLACES: [u8; 1 + id::LAST as usize] = {
-    let mut places = [u8::MAX; 1 + id::LAST as usize];
+static PLACES: [u8; 1 + LAST as usize] = {
+    let mut places = [u8::MAX; 1 + LAST as usize];
     let mut place = 0;
     while place < TABLE.len() {
-        let id = TABLE[place].id;
-        if id != id::NONE {
-            places[id as usize] = place as u8;
-        }
+        places[TABLE[place].id as usize] = place as u8;
         place += 1;
     }
     places
@@ -286,39 +244,6 @@ pub(crate) fn window_fits(record: &Record) -> bool {
     record.window.output(input.height, input.width) == Some([output.height, output.width])
 }
 
-#[cfg(feature = "pack")]
-#[doc(hidden)]
-pub use block::width as block_width;
-#[cfg(feature = "pack")]
-#[doc(hidden)]
-pub use dsp::ACCUMULATOR_LIMIT as DSP_ACCUMULATOR_LIMIT;
-#[cfg(feature = "pack")]
-#[doc(hidden)]
-pub use dsp::HEIGHT as DSP_HEIGHT;
-#[cfg(feature = "pack")]
-#[doc(hidden)]
-pub use dsp::conv::is_flat as dsp_conv_is_flat;
-#[cfg(feature = "pack")]
-#[doc(hidden)]
-pub use dsp::winograd;
-#[cfg(feature = "pack")]
-#[doc(hidden)]
-pub use mve::{BLOCK as MVE_BLOCK, VECTOR as MVE_VECTOR, apart as mve_runs_apart};
-#[cfg(feature = "pack")]
-#[doc(hidden)]
-pub use pixel_pairs::{CHANNELS as PIXEL_PAIR_CHANNELS, TAPS as PIXEL_PAIR_TAPS};
-#[cfg(feature = "pack")]
-#[doc(hidden)]
-pub use rows::loaded_bytes;
-
-/// The first input value that a pool reads for an output position, when it reads any.
-#[cfg(feature = "pack")]
-#[doc(hidden)]
-pub fn first_value(record: &Record, y: usize, x: usize) -> Option<usize> {
-    let taps = taps::Taps::new(record, y, x);
-    (taps.rows > 0 && taps.columns > 0).then_some(taps.first)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,9 +263,16 @@ mod tests {
     #[test]
     fn numbers_and_names_are_unique() {
         for (index, kernel) in TABLE.iter().enumerate() {
-            assert!(kernel.id != id::NONE && find(kernel.id).is_some_and(|found| found.name == kernel.name));
+            assert!(kernel.id != 0 && find(kernel.id).is_some_and(|found| found.name == kernel.name));
             assert!(TABLE[..index].iter().all(|other| other.name != kernel.name));
         }
-        assert!(find(id::NONE).is_none());
+        assert!(find(0).is_none());
+    }
+
+    #[cfg(not(feature = "pack"))]
+    #[test]
+    fn devices_hold_nothing_of_the_packer() {
+        // Number, address and length of the name, two functions.
+        assert_eq!(size_of::<Kernel>(), 5 * size_of::<usize>());
     }
 }

@@ -1,12 +1,30 @@
 //! Product of two tensors; the second may be `1 x 1 x channels`. One channel constant: the
 //! multiplier.
 
-use super::Needs;
 use super::output::Output;
+#[cfg(feature = "pack")]
+use super::packing::{self, Operator, Packing};
+use super::{Kernel, Needs};
 use crate::engine::{Arena, part};
 use crate::image::{Channel, Entry, Record};
 
-pub fn needs(record: &Record) -> Option<Needs> {
+pub static MUL: Kernel = Kernel {
+    id: 7,
+    name: "mul",
+    needs,
+    #[cfg(not(goldcrest_mve))]
+    run,
+    #[cfg(goldcrest_mve)]
+    run: super::mve::mul::run,
+    #[cfg(feature = "pack")]
+    packing: Packing {
+        suits: |layer| layer.operator == Operator::Mul,
+        order: packing::as_given,
+        overlap: packing::value_by_value,
+    },
+};
+
+fn needs(record: &Record) -> Option<Needs> {
     let (shape, second) = (record.output.shape, record.second.shape);
     let single = (second.height, second.width, second.channels) == (1, 1, shape.channels);
     let fits = record.input.shape == shape && (second == shape || single);

@@ -1,11 +1,26 @@
 //! Rows and columns of the zero point around the input.
 
-use super::Needs;
+#[cfg(feature = "pack")]
+use super::packing::{self, Operator, Packing};
 use super::rows::copy;
+use super::{Kernel, Needs};
 use crate::engine::{Arena, part};
 use crate::image::{Entry, Record};
 
-pub fn needs(record: &Record) -> Option<Needs> {
+pub static PAD: Kernel = Kernel {
+    id: 10,
+    name: "pad",
+    needs,
+    run,
+    #[cfg(feature = "pack")]
+    packing: Packing {
+        suits: |layer| layer.operator == Operator::Pad,
+        order: packing::as_given,
+        overlap: packing::elsewhere,
+    },
+};
+
+fn needs(record: &Record) -> Option<Needs> {
     let (input, output, padding) = (record.input.shape, record.output.shape, record.window.padding);
     let fits = output.height == input.height + padding.top + padding.bottom
         && output.width == input.width + padding.left + padding.right
@@ -13,7 +28,7 @@ pub fn needs(record: &Record) -> Option<Needs> {
     fits.then_some(Needs::default())
 }
 
-pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+fn run(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = &entry.layer();
     let record = &layer.record;
     let (shape, output, padding) = (record.input.shape, record.output.shape, record.window.padding);

@@ -53,12 +53,30 @@ pub fn scratch_bytes(record: &Record) -> u64 {
     pitch(record.input.shape, &record.window).saturating_mul(reach(&record.window) as u64)
 }
 
-/// Bytes of the input that are copied before output row `row` is written.
+/// How far an output must start before its input, when its rows are written one after the other and the rows under
+/// their windows were copied before.
 #[cfg(feature = "pack")]
-pub fn loaded_bytes(record: &Record, row: usize) -> usize {
-    let (input, window) = (record.input.shape, &record.window);
-    let rows = (row * window.stride[0] + reach(window)).saturating_sub(window.padding.top);
-    product([rows.min(input.height), input.width, input.channels]) as usize
+pub fn row_by_row(record: &Record, _which: usize) -> Option<i64> {
+    let rows = (0..record.output.shape.height).map(|row| (row, row + 1));
+    Some(distance(record, rows))
+}
+
+/// The distance for a kernel that has copied the rows under the window of an output row (the first of each pair)
+/// when it writes output rows up to another one (the second).
+#[cfg(feature = "pack")]
+pub fn distance(record: &Record, rows: impl Iterator<Item = (usize, usize)>) -> i64 {
+    let (input, output, window) = (record.input.shape, record.output.shape, &record.window);
+    let copied = |row: usize| {
+        let rows = (row * window.stride[0] + reach(window)).saturating_sub(window.padding.top);
+        product([rows.min(input.height), input.width, input.channels]) as usize
+    };
+    let distances = rows.map(|(row, end)| (copied(row), end * output.width * output.channels));
+    // Where all rows are copied before the first is written, anywhere over the input will do.
+    distances
+        .filter(|&(copied, _)| copied < input.len())
+        .map(|(copied, written)| written as i64 - copied as i64)
+        .max()
+        .unwrap_or(-(output.len() as i64))
 }
 
 impl<'a> Rows<'a> {

@@ -18,6 +18,25 @@ pub struct Taps {
     pub first: usize,
 }
 
+/// How far the output of a pool must start before its input, when a value is written after all values under its
+/// window were read, channel by channel.
+#[cfg(feature = "pack")]
+pub fn pixel_by_pixel(record: &Record, _which: usize) -> Option<i64> {
+    let output = record.output.shape;
+    let mut distance = i64::MIN;
+    let mut least = i64::MAX;
+    for pixel in (0..output.height * output.width).rev() {
+        let taps = Taps::new(record, pixel / output.width, pixel % output.width);
+        if taps.rows > 0 && taps.columns > 0 {
+            least = least.min(taps.first as i64);
+        }
+        if least < i64::MAX {
+            distance = distance.max((pixel * output.channels) as i64 - least);
+        }
+    }
+    Some(distance.max(-(output.len() as i64)))
+}
+
 impl Taps {
     /// The taps of output position `(y, x)`.
     #[inline]

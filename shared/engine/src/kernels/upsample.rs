@@ -1,11 +1,26 @@
 //! Every value repeated to 2 x 2.
 
-use super::Needs;
+#[cfg(feature = "pack")]
+use super::packing::{self, Operator, Packing};
 use super::rows::copy;
+use super::{Kernel, Needs};
 use crate::engine::{Arena, part};
 use crate::image::{Entry, Record};
 
-pub fn needs(record: &Record) -> Option<Needs> {
+pub static UPSAMPLE: Kernel = Kernel {
+    id: 11,
+    name: "upsample",
+    needs,
+    run,
+    #[cfg(feature = "pack")]
+    packing: Packing {
+        suits: |layer| layer.operator == Operator::Upsample,
+        order: packing::as_given,
+        overlap: packing::elsewhere,
+    },
+};
+
+fn needs(record: &Record) -> Option<Needs> {
     let (input, output) = (record.input.shape, record.output.shape);
     let fits = output.height == 2 * input.height
         && output.width == 2 * input.width
@@ -13,7 +28,7 @@ pub fn needs(record: &Record) -> Option<Needs> {
     fits.then_some(Needs::default())
 }
 
-pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+fn run(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = &entry.layer();
     let record = &layer.record;
     let (shape, output) = (record.input.shape, record.output.shape);

@@ -1,9 +1,10 @@
 //! The packer: from an int8 model to a device image.
 //!
-//! Each node becomes a layer ([`lower`]) with a kernel of the chosen family and weights in that
-//! kernel's order ([`weights`]); the planner gives every activation its place ([`layout`]); where
-//! budgets forbid the fastest kernels, smaller ones are chosen ([`choose`]); [`write`] lays the bytes
-//! out as `docs/device-image.md` specifies.
+//! Each node becomes a layer ([`lower`]) with a kernel of the chosen family and constants in that kernel's order;
+//! the planner gives every activation its place ([`layout`]); where budgets forbid the fastest kernels, smaller ones
+//! are chosen ([`choose`]); [`write`] lays the bytes out as `docs/device-image.md` specifies.
+//!
+//! What the packer knows of kernels is in their [`packing`](goldcrest_engine::kernels::packing).
 
 mod choose;
 mod error;
@@ -11,7 +12,6 @@ mod layout;
 mod lower;
 #[cfg(test)]
 mod tests;
-mod weights;
 mod write;
 
 use alloc::{string::String, vec, vec::Vec};
@@ -23,9 +23,11 @@ use lower::Step;
 use super::check::check;
 use super::graph::{QuantizedModel, TensorId};
 use super::planner::Block;
-use goldcrest_engine::engine::{self, Engine, values_mut};
-use goldcrest_engine::image::Image;
+use goldcrest_engine::engine::Engine;
+use goldcrest_engine::image::ImageBuf;
 use goldcrest_engine::kernels::Family;
+use goldcrest_engine::kernels::packing::Preferences;
+pub use goldcrest_engine::kernels::packing::{Optimize, Winograd};
 
 /// How to pack.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,34 +46,18 @@ pub struct PackOptions {
     pub winograd: Winograd,
 }
 
-/// Whether convolutions of 3 x 3 may run as Winograd's F(2 x 2, 3 x 3): about half the instructions for
-/// 3.6 times the weights.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Winograd {
-    /// Where the family has the kernel and the budgets allow it, unless flash is to be spared.
-    #[default]
-    Auto,
-    /// Never.
-    Off,
-}
-
-/// What the packer prefers where it has a choice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Optimize {
-    /// Few instructions.
-    #[default]
-    Speed,
-    /// A small arena.
-    Ram,
-    /// Little code and small weights.
-    Flash,
+impl PackOptions {
+    /// What kernels are chosen by.
+    fn preferences(&self) -> Preferences {
+        Preferences { family: self.family, optimize: self.optimize, winograd: self.winograd }
+    }
 }
 
 /// A packed model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Packed {
     /// The device image.
-    pub bytes: Vec<u8>,
+    pub image: ImageBuf,
     /// What is in it, layer by layer; the indices are those of
     /// [`Engine::run_traced`](goldcrest_engine::engine::Engine::run_traced).
     pub layers: Vec<PackedLayer>,
@@ -126,10 +112,10 @@ pub fn pack(model: &QuantizedModel, options: &PackOptions) -> Result<Packed, Pac
     let contents =
         write::Contents { model, family: options.family, steps: &steps, arena_bytes, input, output };
     let golden = expected_logits(&contents.write(&[])?, &options.golden)?;
-    let bytes = contents.write(&golden)?;
+    let image = ImageBuf::new_checked(&contents.write(&golden)?)?;
     let memory = blocks.into_iter().zip(&plan.offsets);
     Ok(Packed {
-        bytes,
+        image,
         weight_bytes: steps.iter().map(Step::constant_bytes).sum(),
         layers: steps.into_iter().map(Step::summary).collect(),
         arena_bytes,
@@ -140,10 +126,8 @@ pub fn pack(model: &QuantizedModel, options: &PackOptions) -> Result<Packed, Pac
 
 /// The logits that the image itself gives for the golden pictures.
 fn expected_logits(bytes: &[u8], pictures: &[Vec<u8>]) -> Result<Vec<(Vec<u8>, Vec<i8>)>, PackError> {
-    // A vector of bytes need not be aligned as an image must be.
-    let mut words = vec![0; bytes.len().div_ceil(4)];
-    values_mut(&mut words).iter_mut().zip(bytes).for_each(|(to, &from)| *to = from as i8);
-    let image = Image::new_checked(engine::bytes(&words))?;
+    let image = ImageBuf::new_checked(bytes)?;
+    let image = image.image();
     let mut arena = vec![0; Engine::words(&image)];
     let mut run = |(index, pixels): (usize, &Vec<u8>)| {
         let mut engine = Engine::new(&image, &mut arena).map_err(|_| PackError::Golden {

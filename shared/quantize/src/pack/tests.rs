@@ -32,9 +32,9 @@ fn a_tight_budget_takes_smaller_kernels() {
     let small = packed(PackOptions { ram_budget: Some(budget), ..dsp.clone() }).unwrap();
     assert!(small.arena_bytes <= budget && kernels(&small) < kernels(&fast) && kernels(&small) > 0);
     // More than the last layer can give.
-    let budget = fast.bytes.len() - 1000;
+    let budget = fast.image.bytes().len() - 1000;
     let small = packed(PackOptions { flash_budget: Some(budget), ..dsp.clone() }).unwrap();
-    assert!(small.bytes.len() <= budget && kernels(&small) < kernels(&fast) && kernels(&small) > 0);
+    assert!(small.image.bytes().len() <= budget && kernels(&small) < kernels(&fast) && kernels(&small) > 0);
     let least = packed(PackOptions { optimize: Optimize::Ram, ..dsp }).unwrap();
     assert!(least.arena_bytes < fast.arena_bytes, "{} bytes of arena", least.arena_bytes);
 }
@@ -85,7 +85,7 @@ fn a_budget_too_small_names_the_layer_and_the_missing_bytes() {
     assert!(
         message.contains(&format!(
             "{} more than the budget of 10000",
-            least(Optimize::Flash).bytes.len() - 10_000
+            least(Optimize::Flash).image.bytes().len() - 10_000
         )),
         "{message}"
     );
@@ -93,7 +93,7 @@ fn a_budget_too_small_names_the_layer_and_the_missing_bytes() {
     assert!(message.contains("`n10`"), "{message}");
     let exact = PackOptions {
         ram_budget: Some(whole.arena_bytes),
-        flash_budget: Some(whole.bytes.len()),
+        flash_budget: Some(whole.image.bytes().len()),
         ..PackOptions::default()
     };
     assert_eq!(packed(exact).unwrap(), whole);

@@ -2,14 +2,11 @@
 //!
 //! Blocks that live at the same time must not share memory, except an input that dies where an
 //! output is born: a kernel that has read enough before it writes may run over its own input, at a
-//! distance that [`overlap`] derives from the order in which the kernel works.
+//! distance that the kernel derives from the order in which it works.
 
-mod overlap;
 mod search;
 
 use alloc::{string::String, vec::Vec};
-
-pub use overlap::distance;
 
 /// One block of arena memory: an activation or the scratch memory of a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]

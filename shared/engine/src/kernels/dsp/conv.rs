@@ -4,8 +4,10 @@
 //! With weights of four bits a word holds four taps of both channels, and the second sum starts at `16 bias b + bias a`.
 
 use super::super::output::Output;
+#[cfg(feature = "pack")]
+use super::super::packing::Packing;
 use super::super::rows::{self, Rows};
-use super::super::{Needs, product, window_fits};
+use super::super::{Kernel, Needs, product, window_fits};
 use super::multiply::{Multiply, pair_bytes};
 use super::patch::Patch;
 use super::tiles::Tiles;
@@ -13,6 +15,71 @@ use super::{HEIGHT, PIXELS, bounds};
 use crate::engine::{Arena, part};
 use crate::image::{Entry, Record, Slot};
 use crate::shape::Padding;
+
+/// The kernel for weights of eight bits.
+pub static DSP_CONV: Kernel = Kernel {
+    id: 34,
+    name: "dsp-conv",
+    needs: needs::<8>,
+    run: run::<8>,
+    #[cfg(feature = "pack")]
+    packing: Packing { suits: pack::suits::<8>, order: pack::order::<8>, overlap: pack::overlap },
+};
+
+/// The kernel for weights of four bits.
+pub static DSP_INT4_CONV: Kernel = Kernel {
+    id: 40,
+    name: "dsp-int4-conv",
+    needs: needs::<4>,
+    run: run::<4>,
+    #[cfg(feature = "pack")]
+    packing: Packing { suits: pack::suits::<4>, order: pack::order::<4>, overlap: pack::overlap },
+};
+
+#[cfg(feature = "pack")]
+mod pack {
+    use alloc::vec::Vec;
+
+    use super::{HEIGHT, is_flat};
+    use crate::image::Record;
+    use crate::kernels::dsp::packing::{self, le_bytes, pair_constants, pairs, run_words};
+    use crate::kernels::packing::{Constants, LayerSpec};
+    use crate::kernels::rows;
+    use crate::kernels::runs::Runs;
+
+    pub fn suits<const BITS: usize>(layer: &LayerSpec<'_>) -> bool {
+        let record = &layer.record;
+        let small =
+            record.window.kernel[0] <= HEIGHT && record.groups == 1 && record.output.shape.channels > 1;
+        packing::is_convolution(layer, BITS) && packing::fits_pairs(layer) && small
+    }
+
+    /// Pairs of channels with their constants.
+    pub fn order<const BITS: usize>(layer: &LayerSpec<'_>) -> Constants {
+        let length = Runs::new(&layer.record).length;
+        let mut weights = Vec::new();
+        for first in pairs(layer.channels.len()) {
+            let [a, b] = pair_constants::<BITS>(layer.channel(first), layer.channel(first + 1));
+            let runs = layer.of_channel(first).chunks(length).zip(layer.of_channel(first + 1).chunks(length));
+            weights.extend(le_bytes([a.bias, b.bias]));
+            weights.extend(runs.flat_map(|(a, b)| run_words::<BITS>(a, b)).flatten());
+            weights.extend(le_bytes([a.multiplier, b.multiplier, packing::rounding(layer)]));
+        }
+        Constants { weights, channels: Vec::new() }
+    }
+
+    /// Where the whole input is like one row, four pixels are read before their outputs are written.
+    pub fn overlap(record: &Record, which: usize) -> Option<i64> {
+        if !is_flat(record) {
+            return rows::row_by_row(record, which);
+        }
+        let (input, output) = (record.input.shape.channels as i64, record.output.shape.channels as i64);
+        let pixels = (record.output.shape.height * record.output.shape.width) as i64;
+        // Behind each four but the last; the greatest distance is behind the first or behind the last of them.
+        let [first, last] = [4, (pixels - 1) / 4 * 4].map(|read| read * (output - input));
+        Some(if pixels <= 4 { -(record.output.shape.len() as i64) } else { first.max(last) })
+    }
+}
 
 /// Bytes for the outputs of a tile where fewer than four pixels are wanted.
 fn staging_bytes(record: &Record) -> u64 {
@@ -30,7 +97,7 @@ fn ring_bytes(record: &Record) -> u64 {
     if is_flat(record) { 0 } else { rows::scratch_bytes(record) }
 }
 
-pub fn needs<const BITS: usize>(record: &Record) -> Option<Needs> {
+fn needs<const BITS: usize>(record: &Record) -> Option<Needs> {
     let outputs = record.output.shape.channels;
     if !window_fits(record) || record.groups != 1 || outputs < 2 || record.window.kernel[0] > HEIGHT {
         return None;
@@ -44,7 +111,7 @@ pub fn needs<const BITS: usize>(record: &Record) -> Option<Needs> {
     })
 }
 
-pub fn run<const BITS: usize>(entry: &Entry<'_>, arena: Arena<'_>) {
+fn run<const BITS: usize>(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = &entry.layer();
     let record = &layer.record;
     let (input, output) = (record.input.shape, record.output.shape);
@@ -99,7 +166,7 @@ fn is_single(record: &Record) -> bool {
 
 /// Whether the whole input is like one row that needs no copy: every four pixels are read before the outputs
 /// of these four are written.
-pub fn is_flat(record: &Record) -> bool {
+fn is_flat(record: &Record) -> bool {
     is_single(record) && record.window.stride == [1, 1]
 }
 

@@ -7,12 +7,67 @@
 use core::cell::Cell;
 
 use super::super::output::Output;
+#[cfg(feature = "pack")]
+use super::super::packing::Packing;
 use super::super::rows::{self, Rows};
-use super::super::{Needs, product, window_fits};
+use super::super::{Kernel, Needs, product, window_fits};
 use super::planes::{CHANNELS, Filler, Planes};
 use super::{HEIGHT, PIXELS, bounds};
 use crate::engine::{Arena, part};
 use crate::image::{Channel, Entry, Layer, Record};
+
+pub static DSP_DEPTHWISE: Kernel = Kernel {
+    id: 35,
+    name: "dsp-depthwise",
+    needs,
+    run,
+    #[cfg(feature = "pack")]
+    packing: Packing { suits: pack::suits, order: pack::order, overlap: rows::row_by_row },
+};
+
+#[cfg(feature = "pack")]
+mod pack {
+    use alloc::vec::Vec;
+
+    use super::CHANNELS;
+    use crate::image::Record;
+    use crate::kernels::dsp::packing::{self, halfwords};
+    use crate::kernels::packing::{Constants, LayerSpec};
+
+    /// Fewest output columns with which planes are faster.
+    const WIDTH: usize = 12;
+
+    /// Columns that several windows share are worth the planes where there are many.
+    pub fn suits(layer: &LayerSpec<'_>) -> bool {
+        let Record { window, output, .. } = &layer.record;
+        let shared = window.stride[1] == 1 && window.dilation[1] == 1 && output.shape.width >= WIDTH;
+        packing::is_depthwise(layer) && shared && !layer.spares_flash()
+    }
+
+    /// Channels in columns and pairs of rows. Of an odd last row the weight stands low for the first two of four
+    /// channels and high for the others.
+    pub fn order(layer: &LayerSpec<'_>) -> Constants {
+        let [height, width] = layer.record.window.kernel;
+        let mut weights = Vec::new();
+        for channel in 0..layer.channels.len() {
+            let taps = layer.of_channel(channel);
+            let tap = |row: usize, column: usize| {
+                if row < height { i16::from(taps[row * width + column]) } else { 0 }
+            };
+            for column in 0..width {
+                for row in (0..height).step_by(2) {
+                    let word = match row + 1 == height && channel % CHANNELS >= 2 {
+                        true => [0, tap(row, column)],
+                        false => [tap(row, column), tap(row + 1, column)],
+                    };
+                    weights.extend(halfwords(word));
+                }
+            }
+            weights.resize(weights.len().next_multiple_of(8), 0);
+        }
+        layer.with_weights(weights)
+    }
+}
 
 /// Words of weights of a channel.
 fn words(record: &Record) -> usize {
@@ -20,7 +75,7 @@ fn words(record: &Record) -> usize {
     (height.div_ceil(2) * width).next_multiple_of(2)
 }
 
-pub fn needs(record: &Record) -> Option<Needs> {
+fn needs(record: &Record) -> Option<Needs> {
     let (input, output) = (record.input.shape.channels, record.output.shape.channels);
     let same = record.groups == input && input == output;
     let near = record.window.dilation[1] == 1 && record.window.stride[1] == 1;
@@ -35,7 +90,7 @@ pub fn needs(record: &Record) -> Option<Needs> {
     })
 }
 
-pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+fn run(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = &entry.layer();
     let record = &layer.record;
     let (input, output) = (record.input.shape, record.output.shape);

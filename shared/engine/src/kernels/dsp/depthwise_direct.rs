@@ -9,11 +9,50 @@ use core::cell::Cell;
 use super::super::output::Output;
 #[cfg(not(goldcrest_dsp))]
 use super::super::output::saturated;
+#[cfg(feature = "pack")]
+use super::super::packing::Packing;
 use super::super::rows::{self, Rows};
-use super::super::{Needs, product, window_fits};
+use super::super::{Kernel, Needs, product, window_fits};
+#[cfg(feature = "pack")]
+use super::packing;
 use super::{HEIGHT, bounds};
 use crate::engine::{Arena, part};
 use crate::image::{Entry, Record};
+
+pub static DSP_DEPTHWISE_DIRECT: Kernel = Kernel {
+    id: 39,
+    name: "dsp-depthwise-direct",
+    needs,
+    run,
+    #[cfg(feature = "pack")]
+    packing: Packing { suits: packing::is_depthwise, order: pack::order, overlap: rows::row_by_row },
+};
+
+#[cfg(feature = "pack")]
+mod pack {
+    use alloc::vec::Vec;
+
+    use super::CHANNELS;
+    use crate::kernels::dsp::packing::{self, halfwords, le_bytes};
+    use crate::kernels::packing::{Constants, LayerSpec};
+
+    /// Fours of channels with their constants.
+    pub fn order(layer: &LayerSpec<'_>) -> Constants {
+        let mut weights = Vec::new();
+        for first in (0..layer.channels.len()).step_by(CHANNELS) {
+            let four = [0, 1, 2, 3].map(|channel| layer.channel(first + channel));
+            weights.extend(le_bytes(four.map(|channel| channel.bias)));
+            for tap in 0..layer.taps() {
+                let weight =
+                    |channel: usize| layer.of_channel(first + channel).get(tap).map_or(0, |&w| w.into());
+                weights.extend(halfwords([0, 2, 1, 3].map(weight)));
+            }
+            weights.extend(le_bytes([packing::rounding(layer)]));
+            weights.extend(le_bytes(four.map(|channel| channel.multiplier)));
+        }
+        Constants { weights, channels: Vec::new() }
+    }
+}
 
 /// Channels that are computed at once.
 const CHANNELS: usize = 4;
@@ -30,7 +69,7 @@ fn staging_bytes(record: &Record) -> u64 {
     if output.channels.is_multiple_of(CHANNELS) { 0 } else { product([output.width, CHANNELS]) }
 }
 
-pub fn needs(record: &Record) -> Option<Needs> {
+fn needs(record: &Record) -> Option<Needs> {
     let (input, output) = (record.input.shape.channels, record.output.shape.channels);
     let same = record.groups == input && input == output;
     if !window_fits(record) || !same || record.window.kernel[0] > HEIGHT || record.wide {
@@ -43,7 +82,7 @@ pub fn needs(record: &Record) -> Option<Needs> {
     })
 }
 
-pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+fn run(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = &entry.layer();
     let record = &layer.record;
     let (input, output) = (record.input.shape, record.output.shape);

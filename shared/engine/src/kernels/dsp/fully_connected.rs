@@ -10,7 +10,9 @@ use core::cell::Cell;
 use super::super::SMALL;
 use super::super::fully_connected as plain;
 use super::super::output::Output;
-use super::super::{Needs, product};
+#[cfg(feature = "pack")]
+use super::super::packing::{Packing, elsewhere};
+use super::super::{Kernel, Needs, product};
 use super::bounds;
 use crate::engine::{Arena, part};
 use crate::image::{Channel, Entry, Record};
@@ -18,7 +20,61 @@ use crate::image::{Channel, Entry, Record};
 /// Pairs of output channels that are computed at once.
 const BLOCK: usize = 4;
 
-pub fn needs<const BITS: usize>(record: &Record) -> Option<Needs> {
+/// The kernel for weights of eight bits.
+pub static DSP_FULLY_CONNECTED: Kernel = Kernel {
+    id: 37,
+    name: "dsp-fully-connected",
+    needs: needs::<8>,
+    run: run::<8>,
+    #[cfg(feature = "pack")]
+    packing: Packing { suits: pack::suits::<8>, order: pack::order::<8>, overlap: elsewhere },
+};
+
+/// The kernel for weights of four bits.
+pub static DSP_INT4_FULLY_CONNECTED: Kernel = Kernel {
+    id: 41,
+    name: "dsp-int4-fully-connected",
+    needs: needs::<4>,
+    run: run::<4>,
+    #[cfg(feature = "pack")]
+    packing: Packing { suits: pack::suits::<4>, order: pack::order::<4>, overlap: elsewhere },
+};
+
+#[cfg(feature = "pack")]
+mod pack {
+    use alloc::vec::Vec;
+
+    use super::BLOCK;
+    use crate::kernels::dsp::packing::{self, pair_constants, run_words};
+    use crate::kernels::packing::{Constants, LayerSpec};
+
+    pub fn suits<const BITS: usize>(layer: &LayerSpec<'_>) -> bool {
+        packing::is_convolution(layer, BITS) && layer.is_fully_connected(BITS) && packing::fits_pairs(layer)
+    }
+
+    /// Blocks of four pairs, then single pairs.
+    pub fn order<const BITS: usize>(layer: &LayerSpec<'_>) -> Constants {
+        let count = layer.channels.len();
+        let (mut first, mut constants) = (0, Constants::default());
+        while first < count.div_ceil(2) {
+            let block = if count - 2 * first >= 2 * BLOCK { BLOCK } else { 1 };
+            let words: Vec<Vec<[i8; 4]>> = (first..first + block)
+                .map(|pair| run_words::<BITS>(layer.of_channel(2 * pair), layer.of_channel(2 * pair + 1)))
+                .collect();
+            for at in 0..words[0].len() {
+                constants.weights.extend(words.iter().flat_map(|pair| pair[at]));
+            }
+            for pair in first..first + block {
+                let [a, b] = [2 * pair, 2 * pair + 1].map(|channel| layer.channel(channel));
+                constants.channels.extend(pair_constants::<BITS>(a, b));
+            }
+            first += block;
+        }
+        constants
+    }
+}
+
+fn needs<const BITS: usize>(record: &Record) -> Option<Needs> {
     plain::needs::<8>(record)?;
     let (inputs, pairs) = (record.input.shape.len(), record.output.shape.channels.div_ceil(2));
     Some(Needs {
@@ -28,7 +84,7 @@ pub fn needs<const BITS: usize>(record: &Record) -> Option<Needs> {
     })
 }
 
-pub fn run<const BITS: usize>(entry: &Entry<'_>, arena: Arena<'_>) {
+fn run<const BITS: usize>(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = &entry.decode();
     let record = &layer.record;
     let quads = record.input.shape.len().div_ceil(4);

@@ -40,6 +40,8 @@ pub mod depthwise;
 pub mod depthwise_direct;
 pub mod fully_connected;
 mod multiply;
+#[cfg(feature = "pack")]
+mod packing;
 #[cfg(not(goldcrest_dsp))]
 mod pair;
 mod patch;
@@ -55,8 +57,4 @@ pub mod winograd;
 const PIXELS: usize = 4;
 
 /// Most rows of a window.
-pub const HEIGHT: usize = 7;
-
-/// Largest magnitude of an accumulator that two channels in one word allow.
-#[cfg(feature = "pack")]
-pub const ACCUMULATOR_LIMIT: i64 = 1 << 23;
+const HEIGHT: usize = 7;

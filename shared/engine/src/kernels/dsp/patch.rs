@@ -9,51 +9,39 @@
 use core::cell::Cell;
 
 use super::super::product;
+use super::super::runs::Runs;
 use super::super::simd::{even, odd};
 use super::PIXELS;
 use crate::engine::part;
 use crate::image::Record;
 
-/// Where the values of a patch stand in the rows under the window.
+/// The patches of a layer in tiles.
 #[derive(Clone, Copy, Debug)]
 pub struct Patch {
-    /// Kernel rows.
-    pub height: usize,
-    /// Runs per row.
-    pub runs: usize,
+    pub runs: Runs,
     /// Groups of four bytes per run.
     pub quads: usize,
-    /// Bytes from one run to the next.
-    pub run_step: usize,
-    /// Bytes from one pixel to the next.
-    pub pixel_step: usize,
     /// Words of a tile.
     #[cfg(goldcrest_dsp)]
     pub words: usize,
 }
 
 impl Patch {
-    /// The patch of a layer without groups.
+    /// The patches of a layer without groups.
     pub fn new(record: &Record) -> Self {
-        let (window, channels) = (&record.window, record.input.shape.channels);
-        let [height, width] = window.kernel;
-        // Without dilation the columns under the window lie side by side.
-        let (runs, length) = if window.dilation[1] == 1 { (1, width * channels) } else { (width, channels) };
-        let quads = length.div_ceil(4);
+        let runs = Runs::new(record);
+        let quads = runs.length.div_ceil(4);
         Self {
-            height,
             runs,
             quads,
             #[cfg(goldcrest_dsp)]
-            words: product([height, runs, quads, 2 * PIXELS]) as usize,
-            run_step: window.dilation[1] * channels,
-            pixel_step: window.stride[1] * channels,
+            words: product([runs.height, runs.per_row, quads, 2 * PIXELS]) as usize,
         }
     }
 
     /// Groups of four values in the whole patch.
     pub fn quads(&self) -> u64 {
-        product([self.height, self.runs, self.quads])
+        product([self.runs.height, self.runs.per_row, self.quads])
     }
 
     /// Scratch bytes of a tile.
@@ -64,11 +52,12 @@ impl Patch {
     /// Fills a tile with the patches of `count` output pixels from `first` on; the words of other pixels keep what
     /// they held.
     pub fn fill(&self, tile: &[Cell<u32>], sources: &[&[Cell<i8>]], first: usize, count: usize) {
+        let Runs { per_row, step, pixel_step, .. } = self.runs;
         let words = 2 * PIXELS * self.quads;
-        let runs = sources.iter().flat_map(|row| (0..self.runs).map(move |run| (row, run)));
+        let runs = sources.iter().flat_map(|row| (0..per_row).map(move |run| (row, run)));
         for ((row, run), target) in runs.zip(tile.chunks_exact(words.max(1))) {
             for pixel in 0..count.min(PIXELS) {
-                let start = (first + pixel) * self.pixel_step + run * self.run_step;
+                let start = (first + pixel) * pixel_step + run * step;
                 widen(part(row, start, 4 * self.quads), target, pixel);
             }
         }

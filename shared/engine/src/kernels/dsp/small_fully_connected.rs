@@ -11,10 +11,55 @@ use super::super::fully_connected as plain;
 use super::super::output::Output;
 #[cfg(not(goldcrest_dsp))]
 use super::super::output::saturated;
-use super::super::{Needs, product};
+#[cfg(feature = "pack")]
+use super::super::packing::{Packing, elsewhere};
+use super::super::{Kernel, Needs, product};
 use super::bounds;
 use crate::engine::Arena;
 use crate::image::{Entry, Record};
+
+pub static DSP_SMALL_FULLY_CONNECTED: Kernel = Kernel {
+    id: 38,
+    name: "dsp-small-fully-connected",
+    needs,
+    run,
+    #[cfg(feature = "pack")]
+    packing: Packing { suits: pack::suits, order: pack::order, overlap: elsewhere },
+};
+
+#[cfg(feature = "pack")]
+mod pack {
+    use alloc::vec::Vec;
+
+    use crate::kernels::dsp::packing::{self, halfwords, le_bytes};
+    use crate::kernels::packing::{Constants, LayerSpec};
+
+    /// Most weights of a layer for which twice the flash is spent on speed. Beyond, what a layer takes whatever its size
+    /// no longer counts.
+    const WEIGHTS: usize = 4096;
+
+    pub fn suits(layer: &LayerSpec<'_>) -> bool {
+        let small = layer.weights.len() <= WEIGHTS && !layer.record.wide;
+        packing::is_convolution(layer, 8) && layer.is_fully_connected(8) && small
+    }
+
+    /// Pairs of outputs with their constants.
+    pub fn order(layer: &LayerSpec<'_>) -> Constants {
+        let mut weights = Vec::new();
+        for first in (0..layer.channels.len()).step_by(2) {
+            let [a, b] = [first, first + 1].map(|output| layer.channel(output));
+            weights.extend(le_bytes([a.bias, b.bias]));
+            for eight in (0..layer.taps()).step_by(8) {
+                for values in [first, first + 1].map(|output| layer.of_channel(output)) {
+                    let value = |at: usize| values.get(eight + at).map_or(0, |&value| i16::from(value));
+                    weights.extend(halfwords([0, 2, 1, 3, 4, 6, 5, 7].map(value)));
+                }
+            }
+            weights.extend(le_bytes([a.multiplier, b.multiplier, packing::rounding(layer)]));
+        }
+        Constants { weights, channels: Vec::new() }
+    }
+}
 
 /// Words of a pair of outputs beside its weights.
 const CONSTANTS: usize = 5;
@@ -26,14 +71,14 @@ fn words(record: &Record) -> usize {
     record.input.shape.len().div_ceil(8).saturating_mul(WORDS)
 }
 
-pub fn needs(record: &Record) -> Option<Needs> {
+fn needs(record: &Record) -> Option<Needs> {
     plain::needs::<8>(record)?;
     let (words, pairs) = (words(record), record.output.shape.channels.div_ceil(2));
     let weights = product([pairs, words.saturating_mul(2).saturating_add(CONSTANTS), 4]);
     (!record.wide).then_some(Needs { weights, channels: 0, scratch: product([words, 4]) })
 }
 
-pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+fn run(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = entry.decode();
     let record = &layer.record;
     let outputs = record.output.shape.channels;

@@ -5,6 +5,8 @@ use core::cell::Cell;
 
 use super::super::rows;
 #[cfg(goldcrest_dsp)]
+use super::super::runs::Runs;
+#[cfg(goldcrest_dsp)]
 use super::HEIGHT;
 use super::PIXELS;
 use super::multiply::Multiply;
@@ -38,7 +40,8 @@ impl<const BITS: usize> Tiles<'_, BITS> {
     #[cfg(goldcrest_dsp)]
     #[inline(never)]
     pub fn row(&self, sources: &[&[Cell<i8>]], row: &[Cell<i8>], width: usize) {
-        let Patch { height, runs, quads, run_step, pixel_step, words } = self.patch;
+        let Patch { runs: Runs { height, per_row: runs, step: run_step, pixel_step, .. }, quads, words } =
+            self.patch;
         let Some(last) = width.checked_sub(PIXELS) else { return };
         if runs == 0 || quads == 0 || height == 0 || sources.len() != height {
             return;

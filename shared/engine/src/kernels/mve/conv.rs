@@ -2,16 +2,45 @@
 //! `[row][column][input channel]`, or in vectors of their own for each run where that takes no more of them;
 //! vectors and the last pair are filled with zeros. Channel constants fill whole blocks of eight.
 
+#[cfg(feature = "pack")]
+use super::super::Family;
+#[cfg(feature = "pack")]
+use super::super::packing::Packing;
 use super::super::rows::{self, Rows};
-use super::super::{Needs, product, window_fits};
+#[cfg(feature = "pack")]
+use super::super::runs::Runs;
+use super::super::{Kernel, Needs, product, window_fits};
 use super::VECTOR;
 use super::dot::{PIXELS, dot};
 use super::finish::{self, Finish};
+#[cfg(feature = "pack")]
+use super::patch::apart;
 use super::patch::{Patch, Tile};
+#[cfg(feature = "pack")]
+use super::vectors::interleaved;
 use crate::engine::{Arena, part};
 use crate::image::{Entry, Record};
 
-pub fn needs(record: &Record) -> Option<Needs> {
+pub static MVE_CONV: Kernel = Kernel {
+    id: 64,
+    name: "mve-conv",
+    needs,
+    run,
+    #[cfg(feature = "pack")]
+    packing: Packing {
+        suits: |layer| {
+            let mve = layer.preferences.family == Family::Mve;
+            mve && layer.is_convolution(8) && layer.record.groups == 1
+        },
+        order: |layer| {
+            let runs = Runs::new(&layer.record);
+            interleaved(layer, 2, if apart(&runs) { runs.length } else { layer.taps() })
+        },
+        overlap: rows::row_by_row,
+    },
+};
+
+fn needs(record: &Record) -> Option<Needs> {
     if !window_fits(record) || record.groups != 1 {
         return None;
     }
@@ -29,7 +58,7 @@ fn scratch(record: &Record, patch: &Patch) -> [u64; 4] {
     [ring, patch.tile_bytes(), patch.gathered_bytes(), sums]
 }
 
-pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+fn run(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = &entry.layer();
     let record = &layer.record;
     let (input, output) = (record.input.shape, record.output.shape);

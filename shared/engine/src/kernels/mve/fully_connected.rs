@@ -4,17 +4,36 @@
 
 use core::cell::Cell;
 
+#[cfg(feature = "pack")]
+use super::super::Family;
 use super::super::fully_connected as plain;
-use super::super::{Needs, product};
+#[cfg(feature = "pack")]
+use super::super::packing::{Packing, elsewhere};
+use super::super::{Kernel, Needs, product};
 use super::VECTOR;
 use super::finish::{self, Finish};
+#[cfg(feature = "pack")]
+use super::vectors::interleaved;
 use crate::engine::Arena;
 use crate::image::{Entry, Record};
 
 /// Outputs computed at once.
 const BLOCK: usize = 4;
 
-pub fn needs(record: &Record) -> Option<Needs> {
+pub static MVE_FULLY_CONNECTED: Kernel = Kernel {
+    id: 65,
+    name: "mve-fully-connected",
+    needs,
+    run,
+    #[cfg(feature = "pack")]
+    packing: Packing {
+        suits: |layer| layer.preferences.family == Family::Mve && layer.is_fully_connected(8),
+        order: |layer| interleaved(layer, BLOCK, layer.taps()),
+        overlap: elsewhere,
+    },
+};
+
+fn needs(record: &Record) -> Option<Needs> {
     plain::needs::<8>(record)?;
     let (blocks, vectors) = blocks_and_vectors(record);
     Some(Needs {
@@ -28,7 +47,7 @@ fn blocks_and_vectors(record: &Record) -> (usize, usize) {
     (record.output.shape.channels.div_ceil(BLOCK), record.input.shape.len().div_ceil(VECTOR))
 }
 
-pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+fn run(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = &entry.layer();
     let record = &layer.record;
     let input = arena.values(record.input.offset, record.input.shape.len());

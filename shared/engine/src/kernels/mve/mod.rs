@@ -34,11 +34,8 @@ pub mod max_pool;
 #[cfg(goldcrest_mve)]
 pub mod mul;
 mod patch;
-
 #[cfg(feature = "pack")]
-pub use finish::BLOCK;
-#[cfg(feature = "pack")]
-pub use patch::apart;
+mod vectors;
 
 /// Bytes of a vector register.
-pub const VECTOR: usize = 16;
+const VECTOR: usize = 16;

@@ -12,57 +12,44 @@ use super::super::product;
 use super::super::rows::Rows;
 #[cfg(not(goldcrest_mve))]
 use super::super::rows::copy;
+use super::super::runs::Runs;
 use super::VECTOR;
 use super::dot::PIXELS;
 #[cfg(not(goldcrest_mve))]
 use crate::engine::part;
 use crate::image::Record;
 
-/// Where the values of a patch stand in the rows under the window.
+/// The patches of a layer in tiles.
 #[derive(Clone, Copy, Debug)]
 pub struct Patch {
-    /// Kernel rows.
-    height: usize,
-    /// Runs per row.
-    runs: usize,
-    /// Bytes per run.
-    length: usize,
-    /// Bytes from one run of a row to the next.
-    run_step: usize,
-    /// Bytes from one pixel to the next.
-    pixel_step: usize,
+    runs: Runs,
     /// Bytes from one run of a patch to the next.
     pitch: usize,
     /// Runs have vectors of their own and tiles are whole, so nothing is gathered.
     straight: bool,
 }
 
-/// Whether `runs` runs of `length` bytes take no more vectors when each has its own.
-pub fn apart(runs: usize, length: usize) -> bool {
-    product([runs, length.div_ceil(VECTOR)]) == product([runs, length]).div_ceil(VECTOR as u64)
+/// Whether runs take no more vectors when each has its own.
+pub fn apart(runs: &Runs) -> bool {
+    let count = runs.height.saturating_mul(runs.per_row);
+    product([count, runs.length.div_ceil(VECTOR)]) == product([count, runs.length]).div_ceil(VECTOR as u64)
 }
 
 impl Patch {
-    /// The patch of a layer without groups.
+    /// The patches of a layer without groups.
     pub fn new(record: &Record) -> Self {
-        let (window, channels) = (&record.window, record.input.shape.channels);
-        let [height, width] = window.kernel;
-        let (runs, length) = if window.dilation[1] == 1 { (1, width * channels) } else { (width, channels) };
-        let apart = apart(height.saturating_mul(runs), length);
+        let runs = Runs::new(record);
+        let apart = apart(&runs);
         Self {
-            height,
             runs,
-            length,
-            run_step: window.dilation[1] * channels,
-            pixel_step: window.stride[1] * channels,
-            pitch: if apart { length.next_multiple_of(VECTOR) } else { length },
+            pitch: if apart { runs.length.next_multiple_of(VECTOR) } else { runs.length },
             straight: apart && record.output.shape.width >= PIXELS,
         }
     }
 
     /// Vectors of a patch.
     pub fn vectors(&self) -> u64 {
-        product([self.height, self.runs, self.length]).div_ceil(VECTOR as u64)
+        self.runs.values().div_ceil(VECTOR as u64)
     }
 
     /// Scratch bytes of a tile of four patches.
@@ -77,7 +64,8 @@ impl Patch {
 
     /// Distance from the start of a row to the end of the last run of pixel `last`.
     fn reach(&self, last: usize) -> usize {
-        last * self.pixel_step + self.runs.saturating_sub(1) * self.run_step + self.length
+        let Runs { per_row, length, step, pixel_step, .. } = self.runs;
+        last * pixel_step + per_row.saturating_sub(1) * step + length
     }
 }
 
@@ -104,9 +92,9 @@ impl<'a> Tile<'a> {
 
     /// The patches under an output row of `width` pixels, whose input rows are loaded.
     pub fn row<'r>(&'r self, rows: &'r Rows<'a>, width: usize) -> Row<'r> {
-        let Patch { height, runs, length, .. } = self.patch;
+        let runs = self.patch.runs;
         let inside = width > 0 && self.patch.reach(width - 1) <= rows.pitch();
-        let some = self.vectors > 0 && height > 0 && runs > 0 && length > 0;
+        let some = self.vectors > 0 && runs.height > 0 && runs.per_row > 0 && runs.length > 0;
         Row {
             tile: self,
             width: if inside && some { width } else { 0 },
@@ -118,14 +106,14 @@ impl<'a> Tile<'a> {
                 row: rows.start(0),
                 row_step: rows.step(),
                 ring: rows.ring().len(),
-                rows: height,
-                runs,
-                run_step: self.patch.run_step,
-                length,
-                pixel_step: self.patch.pixel_step,
+                rows: runs.height,
+                runs: runs.per_row,
+                run_step: runs.step,
+                length: runs.length,
+                pixel_step: runs.pixel_step,
             },
             #[cfg(goldcrest_mve)]
-            gap: (self.vectors * VECTOR).saturating_sub(height * runs * self.patch.pitch),
+            gap: (self.vectors * VECTOR).saturating_sub(runs.height * runs.per_row * self.patch.pitch),
         }
     }
 }
@@ -168,9 +156,9 @@ impl Row<'_> {
     fn gather(&self, first: usize, count: usize) {
         let patch = &self.tile.patch;
         let source = self.source.at(first);
-        let back = patch.length.next_multiple_of(VECTOR) - patch.pitch;
+        let back = patch.runs.length.next_multiple_of(VECTOR) - patch.pitch;
         let call = helium::Gather { gap: self.gap, count, pitch: patch.pitch, back };
-        let short = patch.runs == 1 && patch.length <= VECTOR;
+        let short = patch.runs.per_row == 1 && patch.runs.length <= VECTOR;
         let gather = if short { helium::gather_short } else { helium::gather };
         // SAFETY: every run of the row lies in the ring, which `Tile::row` saw and `Rows` keeps; four whole
         // patches fit the memory they are gathered in, which `Tile::new` saw.
@@ -210,11 +198,11 @@ impl Row<'_> {
 impl Row<'_> {
     /// Calls `each` with every run of a pixel.
     fn runs(&self, pixel: usize, each: &mut dyn FnMut(&[Cell<i8>])) {
-        let patch = &self.tile.patch;
-        for row in 0..patch.height {
-            for run in 0..patch.runs {
-                let start = pixel * patch.pixel_step + run * patch.run_step;
-                each(part(self.rows.row(row), start, patch.length));
+        let Runs { height, per_row, length, step, pixel_step } = self.tile.patch.runs;
+        for row in 0..height {
+            for run in 0..per_row {
+                let start = pixel * pixel_step + run * step;
+                each(part(self.rows.row(row), start, length));
             }
         }
     }

@@ -5,14 +5,57 @@
 use core::cell::Cell;
 
 use super::super::output::Output;
+#[cfg(feature = "pack")]
+use super::super::packing::Packing;
 use super::super::rows::{self, Rows};
-use super::super::{Needs, product, window_fits};
+use super::super::{Kernel, Needs, product, window_fits};
 use super::multiply::{self, CHANNELS};
 use super::tile::{PIXELS, Patch};
 use crate::engine::{Arena, part};
 use crate::image::{Entry, Layer, Record};
 
-pub fn needs(record: &Record) -> Option<Needs> {
+pub static PIXEL_PAIR_CONV: Kernel = Kernel {
+    id: 16,
+    name: "pixel-pair-conv",
+    needs,
+    run,
+    #[cfg(feature = "pack")]
+    packing: Packing {
+        // A tile for less than two pixels is mostly empty.
+        suits: |layer| {
+            let Record { groups, output, .. } = layer.record;
+            layer.is_convolution(8) && groups == 1 && output.shape.width > 1 && !layer.spares_flash()
+        },
+        order: pack::order,
+        overlap: rows::row_by_row,
+    },
+};
+
+#[cfg(feature = "pack")]
+mod pack {
+    use alloc::vec::Vec;
+
+    use super::CHANNELS;
+    use crate::kernels::packing::{Constants, LayerSpec};
+    use crate::kernels::pixel_pairs::tile::TAPS;
+
+    /// Weights in blocks of channels and pairs of taps.
+    pub fn order(layer: &LayerSpec<'_>) -> Constants {
+        let (outputs, taps) = (layer.channels.len(), layer.taps().next_multiple_of(TAPS));
+        let mut weights = Vec::with_capacity(outputs.next_multiple_of(CHANNELS) * taps);
+        for block in (0..outputs).step_by(CHANNELS) {
+            for pair in (0..taps).step_by(2) {
+                for channel in block..block + CHANNELS {
+                    let of_channel = layer.of_channel(channel);
+                    weights.extend([pair, pair + 1].map(|tap| of_channel.get(tap).copied().unwrap_or(0)));
+                }
+            }
+        }
+        layer.with_weights(weights)
+    }
+}
+
+fn needs(record: &Record) -> Option<Needs> {
     if !window_fits(record) || record.groups != 1 {
         return None;
     }
@@ -24,7 +67,7 @@ pub fn needs(record: &Record) -> Option<Needs> {
     })
 }
 
-pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
+fn run(entry: &Entry<'_>, arena: Arena<'_>) {
     let layer = &entry.layer();
     let record = &layer.record;
     let (input, output) = (record.input.shape, record.output.shape);

@@ -27,8 +27,3 @@ mod multiply;
 #[cfg(target_arch = "riscv32")]
 mod rv32;
 mod tile;
-
-#[cfg(feature = "pack")]
-pub use multiply::CHANNELS;
-#[cfg(feature = "pack")]
-pub use tile::TAPS;

@@ -4,8 +4,8 @@
 
 use core::cell::Cell;
 
-use super::super::product;
 use super::super::rows::Rows;
+use super::super::runs::Runs;
 use crate::engine::part;
 use crate::image::Record;
 
@@ -19,40 +19,21 @@ pub const TAPS: usize = 4;
 /// Words per tap.
 const WORDS: usize = PIXELS / 2;
 
-/// Where the values of a patch stand in the rows under the window.
+/// The patches of a layer in tiles.
 #[derive(Clone, Copy, Debug)]
 pub struct Patch {
-    /// Kernel rows.
-    height: usize,
-    /// Runs of neighbouring values per row.
-    runs: usize,
-    /// Values per run.
-    length: usize,
-    /// Values from one run to the next.
-    run_step: usize,
-    /// Values from one pixel to the next.
-    pixel_step: usize,
+    runs: Runs,
 }
 
 impl Patch {
-    /// The patch of a layer without groups.
+    /// The patches of a layer without groups.
     pub fn new(record: &Record) -> Self {
-        let (window, channels) = (&record.window, record.input.shape.channels);
-        let [height, width] = window.kernel;
-        // Without dilation the columns under the window lie side by side.
-        let (runs, length) = if window.dilation[1] == 1 { (1, width * channels) } else { (width, channels) };
-        Self {
-            height,
-            runs,
-            length,
-            run_step: window.dilation[1] * channels,
-            pixel_step: window.stride[1] * channels,
-        }
+        Self { runs: Runs::new(record) }
     }
 
     /// Taps with those that fill the last round.
     pub fn taps(&self) -> u64 {
-        product([self.height, self.runs, self.length]).next_multiple_of(TAPS as u64)
+        self.runs.values().next_multiple_of(TAPS as u64)
     }
 
     /// Scratch bytes of a tile.
@@ -63,14 +44,15 @@ impl Patch {
     /// Fills a tile with the patches of four output pixels from `first` on; where only `count` are left,
     /// the last one stands for the others.
     pub fn fill(&self, tile: &[Cell<u32>], rows: &Rows<'_>, first: usize, count: usize) {
-        let words = WORDS * self.length;
-        let offsets = [0, 1, 2, 3].map(|pixel: usize| pixel.min(count - 1) * self.pixel_step);
+        let Runs { height, per_row, length, step, pixel_step } = self.runs;
+        let words = WORDS * length;
+        let offsets = [0, 1, 2, 3].map(|pixel: usize| pixel.min(count - 1) * pixel_step);
         let mut at = 0;
-        for tap in 0..self.height {
+        for tap in 0..height {
             let row = rows.row(tap);
-            for run in 0..self.runs {
-                let start = first * self.pixel_step + run * self.run_step;
-                let values = part(row, start, offsets[PIXELS - 1] + self.length);
+            for run in 0..per_row {
+                let start = first * pixel_step + run * step;
+                let values = part(row, start, offsets[PIXELS - 1] + length);
                 pair(values, &offsets, part(tile, at, words));
                 at += words;
             }
