@@ -12,7 +12,7 @@ use goldcrest_onnx::{Model, float_export};
 use goldcrest_prove::calibrate::{Settings, quantize_model};
 use goldcrest_prove::verify::layout::to_nchw;
 use goldcrest_prove::verify::onnxruntime::OnnxRuntime;
-use goldcrest_prove::verify::{Scope, verify_model};
+use goldcrest_prove::verify::{Int8File, Scope};
 use goldcrest_quantize::pack::PackOptions;
 use ort::session::builder::GraphOptimizationLevel;
 use serde::Deserialize;
@@ -120,7 +120,8 @@ fn exported_models_are_exact_as_int8() {
             .map_err(|error| error.to_string())?;
         let scope =
             Scope { onnxruntime: usize::MAX, board: None, packing: PackOptions::default(), image: None };
-        let comparison = verify_model(&quantized.onnx.encode(), &images.head(3), scope, &|_| {})
+        let comparison = Int8File::decode(quantized.onnx.encode())
+            .and_then(|file| file.verify(&images.head(3), &scope, &|_| {}))
             .map_err(|error| error.to_string())?;
         assert!(comparison.references.iter().all(|&(_, images)| images == 3) && comparison.values() > 1000);
         comparison.first.map_or(Ok(()), |first| Err(first.to_string()))

@@ -13,7 +13,7 @@ use goldcrest_prove::verify::stress::{Probe, probes, stress};
 use goldcrest_prove::verify::synthetic::OWN;
 use goldcrest_prove::verify::tract::Tract;
 use goldcrest_prove::verify::{
-    Comparison, Contestant, Participant, Runner, RunnerError, Scope, compare, stress_model,
+    Comparison, Contestant, Int8File, Participant, Runner, RunnerError, Scope, compare,
 };
 use goldcrest_quantize::graph::{QuantizedModel, QuantizedOp};
 use goldcrest_quantize::pack::PackOptions;
@@ -107,7 +107,7 @@ fn every_runner_rounds_alike_next_to_ties() {
     for name in ["lenet5", "every operator"] {
         let model = quantized(name, &data);
         let scope = Scope { onnxruntime: 1, board: None, packing: PackOptions::default(), image: None };
-        let stress = stress_model(&int8::write(&model).encode(), scope).unwrap();
+        let stress = Int8File::decode(int8::write(&model).encode()).unwrap().stress(&scope).unwrap();
         assert_eq!(stress.first.as_ref().map(ToString::to_string), None, "{name}");
         assert!(stress.layers >= 5 && stress.placed > 10_000 && stress.ties > 100, "{name}: {stress:?}");
         assert!(stress.values > 2 * stress.placed, "{name}: {stress:?}");

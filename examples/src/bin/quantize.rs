@@ -5,7 +5,7 @@
 use goldcrest_data::{Dataset, Options, Spec};
 use goldcrest_onnx::samples;
 use goldcrest_prove::calibrate::{Settings, quantize_model};
-use goldcrest_prove::verify::{Scope, verify_model};
+use goldcrest_prove::verify::{Int8File, Scope};
 use goldcrest_quantize::pack::PackOptions;
 
 fn main() -> anyhow::Result<()> {
@@ -17,7 +17,7 @@ fn main() -> anyhow::Result<()> {
         println!("{:24} {:5.1} dB", layer.name, layer.sqnr_db);
     }
     let scope = Scope { onnxruntime: 10, board: None, packing: PackOptions::default(), image: None };
-    let comparison = verify_model(&quantized.onnx.encode(), &signs.test, scope, &|_| {})?;
+    let comparison = Int8File::decode(quantized.onnx.encode())?.verify(&signs.test, &scope, &|_| {})?;
     println!("{} values compared, {} differ", comparison.values(), comparison.mismatches());
     anyhow::ensure!(comparison.mismatches() == 0, "a value differs");
     Ok(())

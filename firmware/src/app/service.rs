@@ -3,6 +3,7 @@
 use core::sync::atomic::{Ordering, compiler_fence};
 
 use embedded_io::Write;
+use goldcrest_engine::answer::largest;
 use goldcrest_engine::engine::{Engine, values};
 use goldcrest_engine::image::Image;
 use goldcrest_link::message::{Info, ModelFault, Refusal, Report, Request, Response};
@@ -149,7 +150,7 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
                 let all = values(self.arena);
                 let logits = all.get(image.output_offset()..).and_then(|rest| rest.get(..image.classes()));
                 let logits = logits.unwrap_or_default();
-                let class = first_largest(logits);
+                let class = largest(logits) as u16;
                 let (parts, logits) = (reply.sent, Values::new(logits));
                 reply.send(&Response::Answer { transfer: id, class, ticks, parts, logits })
             }
@@ -290,16 +291,6 @@ fn send_layer<L: Write>(reply: &mut Reply<'_, '_, L>, layer: usize, output: &[i8
         })?;
     }
     Ok(())
-}
-
-fn first_largest(logits: &[i8]) -> u16 {
-    let mut best = (0, i8::MIN);
-    for (class, &logit) in logits.iter().enumerate() {
-        if logit > best.1 {
-            best = (class, logit);
-        }
-    }
-    best.0 as u16
 }
 
 /// Ticks of `work`, and of the call and the two looks at the watch. Never inlined, so that those

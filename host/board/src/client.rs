@@ -17,6 +17,7 @@ use conversation::{Conversation, Outcome};
 use delivery::Delivery;
 pub use error::LinkError;
 pub use error::model_fault;
+use goldcrest_engine::answer::largest;
 use goldcrest_link::message::{Info, ModelInfo, Refusal, Report, Request, Response};
 use goldcrest_link::{CRC, Pieces, VERSION};
 use pace::Pace;
@@ -356,16 +357,11 @@ fn possible(answer: Classification, classes: Option<usize>) -> Result<Classifica
         (logits, Some(classes)) if logits.len() != classes => {
             format!("{} logits of {classes} classes", logits.len())
         }
-        (logits, _) => {
-            let largest = logits.iter().max();
-            match logits.iter().position(|logit| Some(logit) == largest) {
-                Some(first) if first == answer.class => return Ok(answer),
-                Some(first) => {
-                    format!("class {}, but the first largest logit is that of {first}", answer.class)
-                }
-                None => "no logits".to_string(),
-            }
-        }
+        (logits, _) if logits.is_empty() => "no logits".to_string(),
+        (logits, _) => match largest(logits) {
+            class if class == answer.class => return Ok(answer),
+            class => format!("class {}, but the first largest logit is that of {class}", answer.class),
+        },
     };
     Err(LinkError::Impossible { problem })
 }

@@ -1,10 +1,11 @@
 //! A device image and what people want to know of its layers.
 
-use goldcrest_engine::image::{self, Channel, ImageBuf, ImageError, Record};
+use goldcrest_engine::image::{self, Channel, ImageBuf, Record};
 use goldcrest_engine::kernels;
 use goldcrest_engine::shape::Window;
 use goldcrest_quantize::graph::QuantizedModel;
 use goldcrest_quantize::pack::{PackError, PackOptions, pack};
+use goldcrest_quantize::random::Random;
 
 /// A device image and what people want to know of its layers.
 #[derive(Clone, Debug)]
@@ -71,8 +72,7 @@ impl Payload {
     }
 
     /// Takes a device image as it is.
-    pub fn from_image(bytes: &[u8]) -> Result<Self, ImageError> {
-        let image = ImageBuf::new_checked(bytes)?;
+    pub fn from_image(image: ImageBuf) -> Self {
         let layer = |(index, layer): (usize, image::Layer<'_>)| {
             let kernel = kernels::find(layer.record.kernel).map_or("unknown", |kernel| kernel.name);
             Layer {
@@ -86,6 +86,11 @@ impl Payload {
             }
         };
         let layers = image.image().layers().enumerate().map(layer).collect();
-        Ok(Self { image, layers })
+        Self { image, layers }
     }
+}
+
+/// Pictures of noise of so many bytes for a board's self-test: they reach every value.
+pub fn self_test_pictures(bytes: usize) -> Vec<Vec<u8>> {
+    [1, 2].map(|seed| Random::new(seed).pixels(bytes)).to_vec()
 }

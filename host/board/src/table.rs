@@ -78,12 +78,12 @@ impl Method {
         }
     }
 
-    /// The program that does it, and what installs that; none where a file on a drive is enough.
-    pub fn program(self) -> Option<(&'static str, &'static str)> {
+    /// The program that does it; none where a file on a drive is enough.
+    pub fn program(self) -> Option<&'static str> {
         match self {
-            Method::Probe => Some(("probe-rs", "cargo install probe-rs-tools --locked")),
+            Method::Probe => Some("probe-rs"),
             Method::Uf2 { .. } | Method::Hex => None,
-            Method::Espflash => Some(("espflash", "cargo install espflash --locked")),
+            Method::Espflash => Some("espflash"),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! `goldcrest boards`: what the firmware runs on.
 
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
+use anyhow::Context;
 use goldcrest_board::fit::{Fit, Size};
-use goldcrest_board::table::Method;
+use goldcrest_board::flash::tool;
 use goldcrest_board::{BOARDS, Board, qemu};
+use goldcrest_prove::board_model::BoardModel;
 use goldcrest_quantize::pack::PackOptions;
 use serde_json::json;
 
@@ -41,18 +43,6 @@ fn flashed_by(board: &Board) -> Vec<&'static str> {
     board.flash.iter().flat_map(|flash| flash.methods).map(|method| method.name()).collect()
 }
 
-/// What keeps a board from being flashed: no program for any of its methods.
-fn flash_problem(board: &Board) -> Option<String> {
-    let methods = board.flash.as_ref()?.methods;
-    let missing = |method: &Method| {
-        let (program, install) = method.program()?;
-        let found = Command::new(program).arg("--version").stdin(Stdio::null()).output();
-        found.is_err().then(|| format!("{program} is not installed; run `{install}`"))
-    };
-    let problems: Option<Vec<_>> = methods.iter().map(missing).collect();
-    problems?.into_iter().next()
-}
-
 /// What writes a board's flash, or what is missing for it.
 fn flashing(board: &Board, problem: Option<&String>) -> String {
     problem.cloned().unwrap_or_else(|| flashed_by(board).join(", "))
@@ -60,16 +50,23 @@ fn flashing(board: &Board, problem: Option<&String>) -> String {
 
 /// Runs the subcommand.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
+    let file = args.model.as_deref().map(BoardModel::read).transpose()?;
     let mut rows = Vec::new();
     for board in BOARDS {
-        let fit = match &args.model {
-            Some(path) => Some({
+        let fit = match &file {
+            Some(file) => Some({
                 let options = PackOptions { family: board.family, ..PackOptions::default() };
-                Size::of(&goldcrest_prove::device_image::open(path, &options)?).fit(board)
+                let payload = file.pack(&options).with_context(|| file.path.display().to_string())?;
+                Size::of(&payload).fit(board)
             }),
             None => None,
         };
-        rows.push((board, emulator_problem(board), flash_problem(board), fit));
+        rows.push((
+            board,
+            emulator_problem(board),
+            tool::missing(board).map(|missing| missing.to_string()),
+            fit,
+        ));
     }
     let json = rows.iter().map(|(board, problem, flash, fit)| to_json(board, problem, flash, fit.as_ref()));
     output.print(&json!({ "boards": json.collect::<Vec<_>>() }), || {

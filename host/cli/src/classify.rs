@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use goldcrest_data::picture::Picture;
-use goldcrest_prove::evaluate::load;
+use goldcrest_onnx::Model;
+use goldcrest_prove::evaluate::softmax;
 use serde_json::json;
 
 use super::Output;
 use super::data::PictureArgs;
-use super::model_side::{ModelSide, StatedArgs, read};
+use super::model_side::{StatedArgs, complete, load_with_side};
 use super::table::Table;
 
 /// Classify pictures on this computer with a float or int8 model
@@ -36,15 +37,15 @@ pub struct Args {
 
 /// Exit code 0 when all pictures were classified.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
-    let (model, assumed) = read(&args.model, &args.stated, &args.form)?;
-    let side = ModelSide::of_onnx(&args.model, &model)?;
+    let (model, assumed) = complete(&args.model, Model::read(&args.model)?, &args.stated, &args.form)?;
+    let place = || args.model.display().to_string();
+    let (classifier, side) = load_with_side(&args.model, &model)?;
     let rule = args.form.against(&side.place, &side.asked())?.preprocessing();
-    let classifier = load(&model).with_context(|| side.place.clone())?;
     let mut answers = Vec::with_capacity(args.pictures.len());
     for path in &args.pictures {
         let picture = Picture::open(path, rule.background)?;
-        let input = picture.fit(classifier.input(), &rule).with_context(|| path.display().to_string())?;
-        let logits = classifier.logits(&[&input]).with_context(|| side.place.clone())?;
+        let input = picture.fit(side.input, &rule).with_context(|| path.display().to_string())?;
+        let logits = classifier.logits(&[&input]).with_context(place)?;
         answers.push((path, logits));
     }
     let labels = &classifier.info().labels;
@@ -77,24 +78,4 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         table
     });
     Ok(ExitCode::SUCCESS)
-}
-
-/// Probabilities of logits.
-fn softmax(logits: &[f32]) -> Vec<f64> {
-    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - top).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.into_iter().map(|power| power / sum).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn probabilities_sum_to_one() {
-        let found = softmax(&[1000.0, 1000.0, -1000.0]);
-        assert_eq!(found, [0.5, 0.5, 0.0]);
-        assert!((softmax(&[0.3, -2.0, 1.5]).iter().sum::<f64>() - 1.0).abs() < 1e-12);
-    }
 }

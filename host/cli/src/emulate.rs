@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use goldcrest_board::emulator::{Emulator, EmulatorError, Options};
 use goldcrest_board::firmware::{Program, Recipe};
 use goldcrest_board::log::Listener;
 use goldcrest_board::{BuildError, firmware, qemu, table};
+use goldcrest_prove::board_model::BoardModel;
 use goldcrest_prove::emulated::{Evaluation, evaluate};
 use goldcrest_quantize::pack::PackOptions;
 
 use super::data::DataArgs;
+use super::model_side::ModelSide;
 use super::packing::{PackingArgs, Prefer};
 use super::table::Table;
 use super::{Output, Usage, progress};
@@ -50,11 +53,12 @@ const GOLDEN: usize = 2;
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let board = table::find(&args.board).map_err(|error| Usage(error.to_string()))?;
     qemu::check(board).map_err(|error| usage(error.into()))?;
-    let images = args.data.open_for(&super::infer::model_side(&args.model)?)?.test;
+    let file = BoardModel::read(&args.model)?;
+    let images = args.data.open_for(&ModelSide::of_board_model(&file))?.test;
     let images = images.head(args.count.unwrap_or(images.len()));
     let golden = (0..images.len().min(GOLDEN)).map(|index| images.image(index).to_vec()).collect();
     let options = PackOptions { golden, ..args.packing.options(board.family) };
-    let payload = goldcrest_prove::device_image::open(&args.model, &options)?;
+    let payload = file.pack(&options).with_context(|| args.model.display().to_string())?;
 
     eprintln!("building the firmware of {}", board.name);
     let recipe = match args.packing.optimize {

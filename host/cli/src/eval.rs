@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use goldcrest_data::Split;
 use goldcrest_onnx::Model;
-use goldcrest_prove::evaluate::{Agreement, Classifier, EvaluateError, Evaluation, load, logits, save};
+use goldcrest_prove::evaluate::{Agreement, Classifier, EvaluateError, Evaluation, logits, save};
 use serde_json::{Value, json};
 
 use super::data::{DataArgs, PictureArgs, agree};
-use super::model_side::{ModelSide, StatedArgs, read};
+use super::model_side::{ModelSide, StatedArgs, complete, load_with_side};
 use super::table::Table;
 use super::{Output, Usage};
 
@@ -45,16 +45,17 @@ pub struct Args {
 
 /// Exit code 0 when the model was evaluated.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
+    let model = Model::read(&args.model)?;
     // Beside another model, the flags say what either leaves out.
     let stated = match &args.against {
-        Some(_) => args.stated.left_out_by(&Model::read(&args.model)?),
+        Some(_) => args.stated.left_out_by(&model),
         None => args.stated.clone(),
     };
-    let (model, assumed) = read(&args.model, &stated, &args.data.pictures)?;
-    let side = ModelSide::of_onnx(&args.model, &model)?;
+    let (model, assumed) = complete(&args.model, model, &stated, &args.data.pictures)?;
+    let (classifier, side) = load_with_side(&args.model, &model)?;
     let data = args.data.open_for(&side)?;
     let images = data.test.head(args.count.unwrap_or(data.test.len()));
-    let own = Evaluated::of(&args.model, &model, &images, data.classes.len())?;
+    let own = Evaluated::of(&args.model, &*classifier, &images, data.classes.len())?;
     let other = match &args.against {
         Some(path) => Some(Beside::of(&own, path, &args.stated, &side, &images)?),
         None => None,
@@ -80,16 +81,15 @@ struct Evaluated {
 }
 
 impl Evaluated {
-    fn of(path: &Path, model: &Model, images: &Split, classes: usize) -> anyhow::Result<Self> {
+    fn of(path: &Path, classifier: &dyn Classifier, images: &Split, classes: usize) -> anyhow::Result<Self> {
         let place = || path.display().to_string();
-        let classifier: Box<dyn Classifier> = load(model).with_context(place)?;
         let labels = classifier.info().labels.clone();
         if classes != labels.len() {
             let (found, expected) = (classes, labels.len());
             return Err(EvaluateError::Classes { found, expected }).with_context(place);
         }
         let bar = super::progress::images("eval", images.len());
-        let logits = logits(&*classifier, images, &|count| bar.inc(count as u64)).with_context(place)?;
+        let logits = logits(classifier, images, &|count| bar.inc(count as u64)).with_context(place)?;
         bar.finish_and_clear();
         let evaluation = Evaluation::of(&logits, images.labels(), classes);
         let model = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
@@ -112,9 +112,10 @@ impl Beside {
         images: &Split,
     ) -> anyhow::Result<Self> {
         let classes = own.labels.len();
-        let stated = stated.left_out_by(&Model::read(path)?);
-        let (model, _) = read(path, &stated, &PictureArgs::default())?;
-        let theirs = ModelSide::of_onnx(path, &model)?;
+        let model = Model::read(path)?;
+        let stated = stated.left_out_by(&model);
+        let (model, _) = complete(path, model, &stated, &PictureArgs::default())?;
+        let (classifier, theirs) = load_with_side(path, &model)?;
         agree(&side.place, &side.asked(), &theirs.place, &theirs.asked())?;
         if let (Some(own), Some(their)) = (&side.labels, &theirs.labels)
             && own != their
@@ -127,7 +128,7 @@ impl Beside {
             ))
             .into());
         }
-        let other = Evaluated::of(path, &model, images, classes)?;
+        let other = Evaluated::of(path, &*classifier, images, classes)?;
         let agreement = Agreement::of(&own.logits, &other.logits, images.labels(), classes);
         Ok(Self { other, agreement })
     }

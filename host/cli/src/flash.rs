@@ -9,11 +9,11 @@ use goldcrest_board::firmware::{self, BuildError, Firmware, Program, Recipe};
 use goldcrest_board::fit::{Fit, Size};
 use goldcrest_board::flash::steps::{Ends, Order, plan};
 use goldcrest_board::flash::{self, Contents, FlashError, Plan};
-use goldcrest_board::payload::Payload;
+use goldcrest_board::payload::{Payload, self_test_pictures};
 use goldcrest_board::port::Port;
 use goldcrest_board::{Board, placement, table};
+use goldcrest_prove::board_model::BoardModel;
 use goldcrest_quantize::pack::PackOptions;
-use goldcrest_quantize::random::Random;
 use serde_json::json;
 
 use super::infer::PortArgs;
@@ -115,7 +115,9 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
 /// The device image of a model. The board tests itself with two pictures of noise, which reach every value.
 fn payload(path: &Path, board: &Board, packing: &PackingArgs) -> anyhow::Result<Payload> {
     let options = packing.options(board.family);
-    let payload = goldcrest_prove::device_image::open(path, &options)?;
+    let file = BoardModel::read(path)?;
+    let place = || path.display().to_string();
+    let payload = file.pack(&options).with_context(place)?;
     let fit = Size::of(&payload).fit(board);
     if fit != Fit::Fits {
         anyhow::bail!("{}: {fit} for {}; try --optimize ram or flash", path.display(), board.name);
@@ -123,13 +125,8 @@ fn payload(path: &Path, board: &Board, packing: &PackingArgs) -> anyhow::Result<
     if payload.golden() > 0 {
         return Ok(payload);
     }
-    let golden = self_test(payload.image.image().input_shape().len());
-    Ok(goldcrest_prove::device_image::open(path, &PackOptions { golden, ..options })?)
-}
-
-/// Pictures of so many bytes that a device image holds for the board's self-test.
-pub(super) fn self_test(pixels: usize) -> Vec<Vec<u8>> {
-    [1, 2].map(|seed| Random::new(seed).pixels(pixels)).to_vec()
+    let golden = self_test_pictures(payload.image.image().input_shape().len());
+    file.pack(&PackOptions { golden, ..options }).with_context(place)
 }
 
 /// Sends the model to the running firmware.

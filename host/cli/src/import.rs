@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use goldcrest_onnx::info;
+use goldcrest_onnx::{Model, info};
 use serde_json::json;
 
 use super::data::PictureArgs;
-use super::model_side::{ModelSide, StatedArgs, read};
+use super::model_side::{ModelSide, StatedArgs, complete};
 use super::{Output, refuse_same};
 
 /// Write into another tool's ONNX model how pictures become its input and what its classes are called
@@ -32,7 +32,8 @@ pub struct Args {
 /// Exit code 0 when the model was written.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     refuse_same(&args.model, &args.out)?;
-    let (mut model, assumed) = read(&args.model, &args.stated, &args.pictures)?;
+    let (mut model, assumed) =
+        complete(&args.model, Model::read(&args.model)?, &args.stated, &args.pictures)?;
     let side = ModelSide::of_onnx(&args.model, &model)?;
     let asked = args.pictures.against(&side.place, &side.asked())?;
     if let Some(channels) = info::channels_name(side.input.channels) {

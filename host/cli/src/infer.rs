@@ -1,21 +1,17 @@
 //! `goldcrest infer`: pictures to a board at a port, classes back.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context;
 use goldcrest_board::client::{BoardInfo, Classification, Client, model_fault};
-use goldcrest_board::payload::Payload;
 use goldcrest_board::port::{Line, Port, PortError};
-use goldcrest_board::table;
 use goldcrest_data::picture::Picture;
-use goldcrest_engine::engine::Engine;
-use goldcrest_engine::kernels::Family;
 use goldcrest_engine::shape::Shape;
 use goldcrest_link::ModelInfo;
-use goldcrest_onnx::{Model, int8};
-use goldcrest_quantize::pack::{Optimize, PackOptions, Winograd};
+use goldcrest_prove::board_model::BoardModel;
+use goldcrest_prove::on_board::{OnBoard, OnBoardError};
 use serde_json::json;
 
 use super::data::PictureArgs;
@@ -79,9 +75,18 @@ pub fn port_error(error: PortError) -> anyhow::Error {
     }
 }
 
+/// Another model than the board's is a wrong argument; one that cannot be packed is a failed run.
+fn other_model(error: OnBoardError) -> anyhow::Error {
+    match error {
+        OnBoardError::Pack(_) => error.into(),
+        other => Usage(other.to_string()).into(),
+    }
+}
+
 /// Runs the subcommand.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
-    let side = args.model.as_deref().map(model_side).transpose()?;
+    let file = args.model.as_deref().map(BoardModel::read).transpose()?;
+    let side = file.as_ref().map(ModelSide::of_board_model);
     let asked = match &side {
         Some(side) => args.pictures.against(&side.place, &side.asked())?,
         None => args.pictures.asked(),
@@ -92,8 +97,10 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let mut client = args.port.connect()?;
     let info = client.info().with_context(|| args.port.port.to_string())?;
     let model = info.model.map_err(|fault| anyhow::anyhow!("{}: {}", info.board, model_fault(&fault)))?;
-    let host =
-        args.model.as_deref().map(|path| HostModel::open(path, &info, &model, args.insist)).transpose()?;
+    let host = match &file {
+        Some(file) => Some(OnBoard::identify(file, &info, &model, args.insist).map_err(other_model)?),
+        None => None,
+    };
 
     let [height, width, channels] = model.input.map(usize::from);
     let is_other = |picture: &Picture| picture.shape.width * height != picture.shape.height * width;
@@ -126,126 +133,11 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(mismatches.is_some_and(|mismatches| mismatches > 0))))
 }
 
-fn is_image(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gci"))
-}
-
-/// What a model says of its pictures, be it ONNX or a device image.
-pub(super) fn model_side(path: &Path) -> anyhow::Result<ModelSide> {
-    if is_image(path) {
-        let payload = goldcrest_prove::device_image::open(path, &PackOptions::default())?;
-        return Ok(ModelSide::of_image(path, &payload.image.image()));
-    }
-    ModelSide::of_onnx(path, &Model::read(path)?)
-}
-
-/// The device image of a file: as it is, or packed in the way that has the board's checksum, else in the
-/// usual way.
-fn payload(path: &Path, family: Option<Family>, crc: u32) -> anyhow::Result<Payload> {
-    let usual = PackOptions { family: family.unwrap_or_default(), ..PackOptions::default() };
-    let first = goldcrest_prove::device_image::open(path, &usual)?;
-    if is_image(path) || first.image.image().crc() == crc {
-        return Ok(first);
-    }
-    let model = int8::read(&Model::read(path)?).with_context(|| path.display().to_string())?;
-    let pixels = model.graph.tensor(model.graph.input).shape.len();
-    let families = family.map_or(vec![Family::Portable, Family::Dsp, Family::Mve], |family| vec![family]);
-    for golden in [super::flash::self_test(pixels), Vec::new()] {
-        for &family in &families {
-            for optimize in [Optimize::Speed, Optimize::Ram, Optimize::Flash] {
-                for winograd in [Winograd::Auto, Winograd::Off] {
-                    let golden = golden.clone();
-                    let options =
-                        PackOptions { family, optimize, winograd, golden, ..PackOptions::default() };
-                    let payload = Payload::pack(&model, &options)?;
-                    if payload.image.image().crc() == crc {
-                        return Ok(payload);
-                    }
-                }
-            }
-        }
-    }
-    Ok(first)
-}
-
-/// The model of the board as the host knows it.
-struct HostModel {
-    payload: Payload,
-    labels: Vec<String>,
-    scale: f32,
-    zero_point: i8,
-}
-
-impl HostModel {
-    /// Reads the model and refuses one that cannot be the board's.
-    fn open(path: &Path, info: &BoardInfo, on_board: &ModelInfo, insist: bool) -> anyhow::Result<Self> {
-        let family = table::find(&info.board).ok().map(|board| board.family);
-        let payload = payload(path, family, on_board.crc)?;
-        let image = payload.image.image();
-        let [height, width, channels] = on_board.input.map(usize::from);
-        let (found, expected) = (image.input_shape(), Shape::new(height, width, channels));
-        if (found, image.classes()) != (expected, on_board.classes.into()) {
-            let (classes, on_board) = (image.classes(), on_board.classes);
-            let message = format!(
-                "{}: input {found} and {classes} classes, but the model on the board takes {expected} and has {on_board} classes; it is another model",
-                path.display()
-            );
-            return Err(Usage(message).into());
-        }
-        if image.crc() != on_board.crc && !insist {
-            let (is_image, path, found, expected) =
-                (is_image(path), path.display(), image.crc(), on_board.crc);
-            let what = match is_image {
-                true => format!("{path} is device image {found:08x}"),
-                false => format!(
-                    "{path}, packed in every way that `flash` and `pack` do without budgets, is not it"
-                ),
-            };
-            return Err(Usage(format!(
-                "the board runs device image {expected:08x}; {what}. Its names may be another model's: give \
-                 the board's own .gci, or \
-                 --insist"
-            ))
-            .into());
-        }
-        let labels = image.labels().map(str::to_string).collect();
-        let (scale, zero_point) = (image.output_scale(), image.output_zero_point());
-        Ok(Self { labels, scale, zero_point, payload })
-    }
-
-    fn label(&self, class: usize) -> Option<&str> {
-        self.labels.get(class).map(String::as_str).filter(|label| !label.is_empty())
-    }
-
-    /// Softmax over the logits' real values, for one class.
-    fn probability(&self, logits: &[i8], class: usize) -> f64 {
-        let real =
-            |logit: i8| f64::from(self.scale) * f64::from(i32::from(logit) - i32::from(self.zero_point));
-        let top = logits.get(class).map_or(0.0, |&logit| real(logit));
-        1.0 / logits.iter().map(|&logit| (real(logit) - top).exp()).sum::<f64>()
-    }
-
-    /// Logits of the board that are not the engine's on the host.
-    fn mismatches(&self, inputs: &[Vec<u8>], answers: &[Classification]) -> anyhow::Result<usize> {
-        let image = self.payload.image.image();
-        let mut arena = vec![0; Engine::words(&image)];
-        let mut differing = 0;
-        for (input, answer) in inputs.iter().zip(answers) {
-            let mut engine = Engine::new(&image, &mut arena).map_err(|small| anyhow::anyhow!("{small:?}"))?;
-            engine.load_pixels(input).map_err(|wrong| anyhow::anyhow!("{wrong:?}"))?;
-            let logits = engine.run();
-            differing += logits.iter().zip(&answer.logits).filter(|(host, board)| host != board).count();
-            differing += logits.len().abs_diff(answer.logits.len());
-        }
-        Ok(differing)
-    }
-}
-
 struct Report<'a> {
     args: &'a Args,
     info: &'a BoardInfo,
     model: &'a ModelInfo,
-    host: Option<&'a HostModel>,
+    host: Option<&'a OnBoard>,
     answers: &'a [Classification],
 }
 
@@ -258,7 +150,7 @@ impl Report<'_> {
         self.args.images.iter().zip(self.answers)
     }
 
-    fn json(&self, seconds: f64, mismatches: Option<usize>) -> serde_json::Value {
+    fn json(&self, seconds: f64, mismatches: Option<u64>) -> serde_json::Value {
         let images = self.rows().map(|(path, answer)| {
             json!({
                 "image": path,
@@ -281,7 +173,7 @@ impl Report<'_> {
         })
     }
 
-    fn text(&self, mismatches: Option<usize>) -> String {
+    fn text(&self, mismatches: Option<u64>) -> String {
         let mut table = Table::new(&["image", "class", "name", "probability", "time"]);
         for (path, answer) in self.rows() {
             let probability = self.host.map(|host| host.probability(&answer.logits, answer.class));

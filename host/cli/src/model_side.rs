@@ -1,15 +1,17 @@
 //! What a model says of its pictures and classes, and what the user says in its place.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use goldcrest_data::Asked;
-use goldcrest_engine::image::Image;
 use goldcrest_engine::picture::Preprocessing;
 use goldcrest_engine::shape::Shape;
 use goldcrest_onnx::import::image_input;
 use goldcrest_onnx::{Dimension, Model, info, int8};
-use goldcrest_quantize::graph::Normalization;
+use goldcrest_prove::board_model::{BoardModel, Content};
+use goldcrest_prove::evaluate::{Classifier, load};
+use goldcrest_quantize::graph::{ModelInfo, Normalization, QuantizedModel};
 use serde_json::{Value, json};
 
 use super::Usage;
@@ -36,26 +38,49 @@ impl ModelSide {
     /// # Errors
     /// Where the input is not an image or the metadata is damaged.
     pub fn of_onnx(path: &Path, model: &Model) -> anyhow::Result<Self> {
-        let place = path.display().to_string();
-        let has = |key| model.metadata.contains_key(key);
-        let (input, described) = if has(int8::QUANTIZATION) {
-            let model = int8::read(model).with_context(|| place.clone())?;
-            (model.graph.tensor(model.graph.input).shape, Some(model.info))
-        } else {
-            let input = image_input(model).with_context(|| place.clone())?.shape;
-            let read = |classes| info::read(&model.metadata, input.channels, classes);
-            (input, classes(model).map(read).transpose().with_context(|| place.clone())?)
-        };
-        let preprocessing = described.as_ref().map_or_else(Preprocessing::default, |info| info.preprocessing);
-        let labels = described.map(|info| info.labels).filter(|_| has(info::LABELS));
-        Ok(Self { place, input, labels, preprocessing, states_preprocessing: has(info::PREPROCESSING) })
+        let place = || path.display().to_string();
+        if model.metadata.contains_key(int8::QUANTIZATION) {
+            let int8 = int8::read(model).with_context(place)?;
+            return Ok(Self::of_int8(path, &int8, &model.metadata));
+        }
+        let input = image_input(model).with_context(place)?.shape;
+        let read = |classes| info::read(&model.metadata, input.channels, classes);
+        let info = classes(model).map(read).transpose().with_context(place)?;
+        Ok(Self::of_info(path, input, info.as_ref(), &model.metadata))
     }
 
-    /// What a device image says: its input and its classes.
-    pub fn of_image(path: &Path, image: &Image) -> Self {
-        let labels: Vec<String> = image.labels().map(str::to_string).collect();
+    /// What a loaded model says, whose file has this metadata.
+    pub fn of_info(
+        path: &Path,
+        input: Shape,
+        info: Option<&ModelInfo>,
+        metadata: &BTreeMap<String, String>,
+    ) -> Self {
+        let has = |key| metadata.contains_key(key);
         Self {
             place: path.display().to_string(),
+            input,
+            labels: info.map(|info| info.labels.clone()).filter(|_| has(info::LABELS)),
+            preprocessing: info.map_or_else(Preprocessing::default, |info| info.preprocessing),
+            states_preprocessing: has(info::PREPROCESSING),
+        }
+    }
+
+    /// What an int8 model says, whose file has this metadata.
+    pub fn of_int8(path: &Path, model: &QuantizedModel, metadata: &BTreeMap<String, String>) -> Self {
+        let input = model.graph.tensor(model.graph.input).shape;
+        Self::of_info(path, input, Some(&model.info), metadata)
+    }
+
+    /// What a model for a board says; a device image knows its input and its classes.
+    pub fn of_board_model(file: &BoardModel) -> Self {
+        let image = match &file.content {
+            Content::Int8 { metadata, model } => return Self::of_int8(&file.path, model, metadata),
+            Content::Image(image) => image.image(),
+        };
+        let labels: Vec<String> = image.labels().map(str::to_string).collect();
+        Self {
+            place: file.path.display().to_string(),
             input: image.input_shape(),
             labels: labels.iter().any(|label| !label.is_empty()).then_some(labels),
             preprocessing: Preprocessing::default(),
@@ -74,6 +99,16 @@ impl ModelSide {
             background: stated.map(|rule| rule.background),
         }
     }
+}
+
+/// Loads a model and takes from it what it says of its pictures and classes.
+///
+/// # Errors
+/// When it is not an image classifier, or ONNX Runtime is needed and missing.
+pub fn load_with_side(path: &Path, model: &Model) -> anyhow::Result<(Box<dyn Classifier>, ModelSide)> {
+    let classifier = load(model).with_context(|| path.display().to_string())?;
+    let side = ModelSide::of_info(path, classifier.input(), Some(classifier.info()), &model.metadata);
+    Ok((classifier, side))
 }
 
 /// Classes of a model, where its output says how many.
@@ -143,12 +178,16 @@ impl Preset {
 /// What a command had to assume of a model, as JSON: empty where the file or the flags say all.
 pub type Assumed = serde_json::Map<String, Value>;
 
-/// Reads a model and completes what it says by what the user states; what neither says is assumed, aloud.
+/// Completes what a model says by what the user states; what neither says is assumed, aloud.
 ///
 /// # Errors
-/// Where the file cannot be read, and where flags contradict it.
-pub fn read(path: &Path, stated: &StatedArgs, pictures: &PictureArgs) -> anyhow::Result<(Model, Assumed)> {
-    let mut model = Model::read(path)?;
+/// Where flags contradict the model.
+pub fn complete(
+    path: &Path,
+    mut model: Model,
+    stated: &StatedArgs,
+    pictures: &PictureArgs,
+) -> anyhow::Result<(Model, Assumed)> {
     let place = path.display().to_string();
     let mut assumed = Assumed::new();
     // The reader of the graph explains what is wrong with another input.

@@ -5,22 +5,20 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context;
-use goldcrest_data::{Split, is_constant};
-use goldcrest_engine::shape::Shape;
+use goldcrest_data::Split;
 use goldcrest_onnx::import::{float_model, is_quantized};
 use goldcrest_onnx::{Model, info};
 use goldcrest_prove::calibrate::{
-    Budget, FourBits, Layer, Parts, Settings, Trial, choose_int4, choose_settings, normalize,
-    quantize_judged, take_over_model,
+    Found, FourBits, Layer, Search, Settings, Trial, npy, quantize_judged, shortcomings, take_over_model,
 };
 use goldcrest_quantize::Options;
 use goldcrest_quantize::given::Moved;
-use goldcrest_quantize::graph::{Normalization, Quantization};
+use goldcrest_quantize::graph::Quantization;
 use goldcrest_quantize::range::RangeMethod;
 use serde_json::json;
 
 use super::data::DataArgs;
-use super::model_side::{ModelSide, StatedArgs, read};
+use super::model_side::{ModelSide, StatedArgs, complete};
 use super::table::Table;
 use super::{Output, Usage, refuse_same};
 
@@ -73,8 +71,6 @@ pub struct Args {
 
 /// Images that calibration does not see, on which the noise is measured.
 const JUDGES: usize = 64;
-/// With fewer calibration images a few values decide the ranges.
-const FEW: usize = 100;
 /// Stands for the layers that can have four bits.
 const AUTO: &str = "auto";
 
@@ -113,7 +109,9 @@ impl From<Range> for RangeMethod {
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     refuse_same(&args.model, &args.out)?;
-    let (mut model, assumed) = read(&args.model, &args.stated, &args.data.pictures)?;
+    let place = || args.model.display().to_string();
+    let model = Model::read(&args.model)?;
+    let (mut model, assumed) = complete(&args.model, model, &args.stated, &args.data.pictures)?;
     let side = ModelSide::of_onnx(&args.model, &model)?;
     let data = args.data.open_for(&side)?;
     if let Some(channels) = info::channels_name(side.input.channels) {
@@ -124,55 +122,44 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     if judges.is_empty() {
         judges = data.test.head(JUDGES);
     }
-    let warnings = poor_calibration(&images, &data.classes);
+    let warnings: Vec<String> =
+        shortcomings(&images, &data.classes).iter().map(ToString::to_string).collect();
     warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     let said = json!({ "assumed": assumed, "warnings": warnings });
     if is_quantized(&model) {
         return take_over(args, &model, &images, started, output, said);
     }
-    let train = data.train;
-    let mut settings = Settings {
+    let (graph, info) = float_model(&model).with_context(place)?;
+    let start = Settings {
         options: Options { range: args.range.into(), bias_correction: !args.no_bias_correction },
         equalize: args.equalize,
         learn: !args.nearest,
         int4: args.int4.iter().filter(|&name| name != AUTO).cloned().collect(),
     };
-    let place = || args.model.display().to_string();
-    let searches = args.auto || args.int4.iter().any(|name| name == AUTO);
-    let parts = searches.then(|| Parts::draw(&train, args.images, args.seed));
-    drop(train);
-    let mut trials = Vec::new();
-    if let Some(parts) = parts.as_ref().filter(|_| args.auto) {
-        let bar = super::progress::steps("try settings");
-        trials = choose_settings(&model, parts, &settings, &|trial| {
-            bar.set_message(trial.settings.to_string());
-            bar.tick();
-        })
-        .with_context(place)?;
-        bar.finish_and_clear();
-        settings.clone_from(&trials[0].settings);
-    }
-    let mut four_bits: Option<FourBits> = None;
-    if let Some(parts) = parts.as_ref().filter(|_| args.int4.iter().any(|name| name == AUTO)) {
-        let bar = super::progress::steps("try four bits");
-        let found = choose_int4(&model, parts, &settings, Budget::default(), &|trial| {
-            bar.set_message(trial.settings.int4.join(" "));
-            bar.tick();
-        })
-        .with_context(place)?;
-        bar.finish_and_clear();
-        settings.int4.clone_from(&found.layers);
-        four_bits = Some(found);
+    let search = Search {
+        settings: args.auto,
+        int4: args.int4.iter().any(|name| name == AUTO),
+        images: args.images,
+        seed: args.seed,
+    };
+    let bar = super::progress::steps("try settings");
+    let tried = |trial: &Trial| {
+        bar.set_message(trial.settings.to_string());
+        bar.tick();
+    };
+    let found = search.run(&graph, &info, &data.train, start, &tried).with_context(place)?;
+    bar.finish_and_clear();
+    drop(data.train);
+    let Found { settings, trials, four_bits, held_out } = found;
+    if let Some(path) = &args.save_inputs {
+        goldcrest_files::write(path, &npy(&info.normalization, &images))
+            .with_context(|| format!("{}: cannot write", path.display()))?;
     }
     let bar = super::progress::images("calibrate", images.len());
-    let quantized = quantize_judged(&model, &images, &judges, &settings, &|count| bar.inc(count as u64))
+    let quantized = quantize_judged(graph, info, &images, &judges, &settings, &|count| bar.inc(count as u64))
         .with_context(place)?;
     bar.finish_and_clear();
     quantized.onnx.write(&args.out)?;
-    if let Some(path) = &args.save_inputs {
-        goldcrest_files::write(path, &inputs(&float_model(&model)?.1.normalization, &images))
-            .with_context(|| format!("{}: cannot write", path.display()))?;
-    }
     let trial = |trial: &Trial| {
         json!({
             "settings": trial.settings.to_string(), "logit_mse": trial.logit_mse,
@@ -189,7 +176,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         "settings": settings.to_string(),
         "int4": settings.int4,
         "trials": trials.iter().chain(found).map(trial).collect::<Vec<_>>(),
-        "held_out_images": parts.as_ref().map(|parts| parts.held.len()),
+        "held_out_images": held_out,
         "layers": layers_to_json(&quantized.layers),
     });
     output.print(&result, || {
@@ -207,32 +194,6 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         format!("{tried}{table}\n{place}: int8, {} calibration images, {settings}\n", images.len())
     });
     Ok(ExitCode::SUCCESS)
-}
-
-/// Why calibration images may not stand for what the model will see.
-fn poor_calibration(images: &Split, classes: &[String]) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if images.len() < FEW {
-        let count = images.len();
-        warnings.push(format!("{count} calibration images; with fewer than {FEW} the ranges are guesses"));
-    }
-    let constant = (0..images.len()).filter(|&index| is_constant(images.image(index))).count();
-    if constant > 0 {
-        warnings.push(format!("{constant} of {} calibration images have one value everywhere", images.len()));
-    }
-    let counts = images.counts(classes.len());
-    let missing: Vec<&str> =
-        classes.iter().zip(counts).filter(|&(_, count)| count == 0).map(|(name, _)| name.as_str()).collect();
-    if !missing.is_empty() {
-        let shown = missing[..missing.len().min(12)].join(", ");
-        let more = if missing.len() > 12 { ", ..." } else { "" };
-        warnings.push(format!(
-            "no calibration image of {} of {} classes: {shown}{more}; take more --images",
-            missing.len(),
-            classes.len()
-        ));
-    }
-    warnings
 }
 
 /// A model that another tool quantized: its scales where they fit, and what moved.
@@ -340,25 +301,6 @@ fn noise(layers: &[Layer]) -> Table {
         table.row([layer.name.clone(), format!("{:.1}", layer.sqnr_db), k]);
     }
     table
-}
-
-/// Images as the float network reads them, in NumPy's format (version 1.0).
-fn inputs(normalization: &Normalization, images: &Split) -> Vec<u8> {
-    let Shape { height, width, channels } = images.shape();
-    let shape = format!("({}, {channels}, {height}, {width})", images.len());
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
-    // Magic, version and length take 10 bytes; data starts at a multiple of 64.
-    let padding = (64 - (10 + header.len() + 1) % 64) % 64;
-    header.push_str(&" ".repeat(padding));
-    header.push('\n');
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    for index in 0..images.len() {
-        let values = normalize(normalization, images.shape(), &[images.image(index)]);
-        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-    }
-    bytes
 }
 
 /// JSON has no infinity: a layer without noise is `null`.

@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use goldcrest_board::table;
 use goldcrest_engine::kernels::Family;
-use goldcrest_onnx::Model;
-use goldcrest_prove::verify::{Comparison, Difference, Scope, Stress, stress_model, verify_model};
+use goldcrest_prove::verify::{Comparison, Difference, Int8File, Scope, Stress};
 use serde_json::json;
 
 use super::data::DataArgs;
@@ -58,7 +57,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
 
 fn compare(args: &Args) -> anyhow::Result<(Comparison, Stress)> {
     let place = || args.model.display().to_string();
-    let bytes = std::fs::read(&args.model).with_context(place)?;
+    let file = Int8File::decode(std::fs::read(&args.model).with_context(place)?).with_context(place)?;
     let board = match &args.board {
         Some(name) => Some((table::find(name).map_err(|error| Usage(error.to_string()))?, args.board_images)),
         None => None,
@@ -69,14 +68,13 @@ fn compare(args: &Args) -> anyhow::Result<(Comparison, Stress)> {
         None => None,
     };
     let scope = Scope { onnxruntime: args.onnxruntime, board, packing, image };
-    let model = Model::read(&args.model)?;
-    let images = args.data.open_pictures_for(&ModelSide::of_onnx(&args.model, &model)?)?.test;
+    let side = ModelSide::of_int8(&args.model, file.model(), file.metadata());
+    let images = args.data.open_pictures_for(&side)?.test;
     let images = images.head(args.count.unwrap_or(images.len()));
     let bar = super::progress::images("verify", images.len());
-    let comparison =
-        verify_model(&bytes, &images, scope.clone(), &|count| bar.inc(count as u64)).with_context(place)?;
+    let comparison = file.verify(&images, &scope, &|count| bar.inc(count as u64)).with_context(place)?;
     bar.set_message("near ties");
-    let stress = stress_model(&bytes, scope).with_context(place)?;
+    let stress = file.stress(&scope).with_context(place)?;
     bar.finish_and_clear();
     Ok((comparison, stress))
 }

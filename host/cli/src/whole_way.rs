@@ -17,7 +17,7 @@ use goldcrest_prove::calibrate::quantize_model;
 use goldcrest_prove::emulated::evaluate;
 use goldcrest_prove::evaluate::{Evaluation, load, logits};
 use goldcrest_prove::runtime;
-use goldcrest_prove::verify::{Scope, verify_model};
+use goldcrest_prove::verify::{Int8File, Scope};
 use goldcrest_quantize::pack::PackOptions;
 use goldcrest_train::architecture;
 use goldcrest_train::training::recipe::Options as RecipeOptions;
@@ -158,7 +158,7 @@ pub fn run(options: &Options, stop: &AtomicBool, observer: &mut dyn Observer) ->
     let scope =
         Scope { onnxruntime: ONNX_RUNTIME_IMAGES, board, packing: PackOptions::default(), image: None };
     let done = observer.images(dataset.test.len());
-    let comparison = verify_model(&onnx, &dataset.test, scope, &*done)?;
+    let comparison = Int8File::decode(onnx)?.verify(&dataset.test, &scope, &*done)?;
     drop(done);
     if let Some(first) = &comparison.first {
         observer.stage(&format!("verify: DIFFERENT, first at {first}"));

@@ -9,6 +9,8 @@ use goldcrest_data::Split;
 use goldcrest_engine::engine::{Engine, WrongPixelCount};
 use serde::Serialize;
 
+use crate::on_board::differences;
+
 /// What came out. Serialized, it is the object that `goldcrest emulate --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
@@ -139,12 +141,6 @@ pub fn evaluate(
     })
 }
 
-/// Values that differ; a missing one does.
-fn differences(found: &[i8], expected: &[i8]) -> u64 {
-    let differing = found.iter().zip(expected).filter(|(found, expected)| found != expected).count();
-    (differing + found.len().abs_diff(expected.len())) as u64
-}
-
 /// What every layer costs for one image.
 pub fn profiled(
     emulator: &mut Emulator,
@@ -164,17 +160,4 @@ pub fn profiled(
             scratch_bytes: layer.scratch_bytes,
         })
         .collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::differences;
-
-    #[test]
-    fn every_differing_or_missing_value_counts() {
-        assert_eq!(differences(&[1, 2, 3], &[1, 2, 3]), 0);
-        assert_eq!(differences(&[1, 2, 3], &[0, 2, 4]), 2);
-        assert_eq!(differences(&[1], &[1, 2, 3]), 2);
-        assert_eq!(differences(&[], &[]), 0);
-    }
 }

@@ -1,10 +1,11 @@
 #![doc = include_str!("../README.md")]
 #![deny(unsafe_code)]
 
+pub mod board_model;
 pub mod calibrate;
-pub mod device_image;
 pub mod emulated;
 pub mod evaluate;
+pub mod on_board;
 #[allow(unsafe_code)]
 pub mod runtime;
 pub mod verify;

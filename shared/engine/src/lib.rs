@@ -6,6 +6,7 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+pub mod answer;
 pub mod engine;
 pub mod image;
 pub mod kernels;

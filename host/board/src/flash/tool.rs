@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::steps::Step;
 use crate::probe::{self, Probe};
+use crate::table::{Board, Method};
 
 /// Why a tool did not do what it was asked for.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,6 +112,17 @@ impl ToolError {
                 | Self::UnknownChip { .. }
         )
     }
+}
+
+/// The tool that keeps a board from being flashed; none where one of its methods can be used.
+pub fn missing(board: &Board) -> Option<ToolError> {
+    let missing = |method: &Method| {
+        let program = method.program()?;
+        let found = Command::new(program).arg("--version").stdin(Stdio::null()).output();
+        found.is_err().then_some(ToolError::NotInstalled { program })
+    };
+    let problems: Option<Vec<_>> = board.flash.as_ref()?.methods.iter().map(missing).collect();
+    problems?.into_iter().next()
 }
 
 fn install(program: &str) -> &'static str {

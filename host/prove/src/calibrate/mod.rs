@@ -3,8 +3,11 @@
 mod auto;
 mod float;
 mod learn;
+mod npy;
 mod parts;
 mod pipeline;
+mod representative;
+mod search;
 mod settings;
 mod source;
 mod sqnr;
@@ -20,11 +23,13 @@ use crate::verify::RunnerError;
 
 pub use auto::{Budget, FourBits, Trial};
 pub use float::{FloatNetwork, normalize};
+pub use npy::npy;
 pub use parts::Parts;
 pub use pipeline::{
-    Layer, PipelineError, Quantized, choose_int4, choose_settings, given_outcome, quantize_judged,
-    quantize_model, take_over_model,
+    Layer, PipelineError, Quantized, given_outcome, quantize_judged, quantize_model, take_over_model,
 };
+pub use representative::{Shortcoming, shortcomings};
+pub use search::{Found, Search};
 pub use settings::Settings;
 pub use source::{Outcome, Source};
 pub use sqnr::signal_to_noise;

@@ -9,7 +9,7 @@ use goldcrest_quantize::statistics::Statistics;
 use goldcrest_quantize::{FloatGraph, Options, QuantizeError, QuantizeReport, quantize_given};
 
 use super::source::{Outcome, Source};
-use super::{Budget, FourBits, Parts, Settings, Trial, auto, calibrate, signal_to_noise};
+use super::{Settings, calibrate, signal_to_noise};
 use crate::evaluate::EvaluateError;
 use crate::verify::RunnerError;
 use crate::verify::engine::HostEngine;
@@ -78,56 +78,27 @@ pub fn quantize_model(
     settings: &Settings,
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Quantized, PipelineError> {
-    quantize_judged(model, images, &images.head(NOISE_IMAGES), settings, done)
+    let (graph, info) = float_model(model)?;
+    quantize_judged(graph, info, images, &images.head(NOISE_IMAGES), settings, done)
 }
 
-/// Quantizes as [`quantize_model`] does and measures the noise on other images than calibration sees.
+/// Quantizes an imported model as [`quantize_model`] does and measures the noise on other images than calibration
+/// sees.
 ///
 /// # Errors
 /// As [`quantize_model`].
 pub fn quantize_judged(
-    model: &Model,
+    graph: FloatGraph,
+    info: ModelInfo,
     images: &Split,
     judges: &Split,
     settings: &Settings,
     done: &(dyn Fn(usize) + Sync),
 ) -> Result<Quantized, PipelineError> {
-    let (graph, info) = float_model(model)?;
     check_images(&graph, images)?;
     check_images(&graph, judges)?;
     let source = Source::calibrate(graph, info, images.clone(), done)?;
     finish(source.quantize(settings)?, judges)
-}
-
-/// The settings that do best on the images held out, tried from `start` on: all trials, best first.
-///
-/// # Errors
-/// As [`quantize_model`].
-pub fn choose_settings(
-    model: &Model,
-    parts: &Parts,
-    start: &Settings,
-    tried: &dyn Fn(&Trial),
-) -> Result<Vec<Trial>, PipelineError> {
-    let (graph, info) = float_model(model)?;
-    check_images(&graph, &parts.fit)?;
-    auto::choose(&graph, &info, parts, start, tried)
-}
-
-/// The layers that can have weights of four bits within a budget, judged on the images held out.
-///
-/// # Errors
-/// As [`quantize_model`].
-pub fn choose_int4(
-    model: &Model,
-    parts: &Parts,
-    start: &Settings,
-    budget: Budget,
-    tried: &dyn Fn(&Trial),
-) -> Result<FourBits, PipelineError> {
-    let (graph, info) = float_model(model)?;
-    check_images(&graph, &parts.fit)?;
-    auto::choose_int4(&graph, &info, parts, start, budget, tried)
 }
 
 /// Takes over a model that another tool quantized (QDQ or QOperator), with its scales where they fit. Images
@@ -175,7 +146,8 @@ fn as_given(
     quantize_given(float, info, statistics, &options, given)
 }
 
-fn check_images(graph: &FloatGraph, images: &Split) -> Result<(), PipelineError> {
+/// Whether images are what the network takes.
+pub(super) fn check_images(graph: &FloatGraph, images: &Split) -> Result<(), PipelineError> {
     let expected = graph.tensor(graph.input).shape;
     if images.is_empty() {
         return Err(PipelineError::NoImages);

@@ -1,11 +1,13 @@
 //! The pipeline on real files: what other tools quantized is taken over, what learning promises is kept.
 
 use goldcrest_data::{Dataset, Spec, Split};
+use goldcrest_onnx::import::float_model;
 use goldcrest_onnx::samples::every_operator;
 use goldcrest_onnx::{Model, int8};
 use goldcrest_quantize::given::Moved;
 
-use super::{Budget, Parts, Settings, Trial, choose_int4, choose_settings, quantize_model, take_over_model};
+use super::auto::{choose, choose_int4};
+use super::{Budget, Parts, Settings, Trial, quantize_model, take_over_model};
 use crate::evaluate::{Agreement, load, logits};
 
 /// Made by tests/models/quantized.py: int8 with QDQ, uint8 with QDQ, int8 operators.
@@ -91,9 +93,10 @@ fn four_bits_are_four_bits_and_unknown_layers_are_named() {
 #[test]
 fn four_bits_go_where_the_budget_allows_them() {
     let (parts, model) = (Parts::draw(&images(100), 60, 0), every_operator());
+    let (graph, info) = float_model(&model).unwrap();
     assert_eq!((parts.fit.len(), parts.held.len()), (60, 40));
     let (start, budget) = (Settings::default(), Budget { error: 1.05, agreement: 0.05 });
-    let found = choose_int4(&model, &parts, &start, budget, &|_| {}).unwrap();
+    let found = choose_int4(&graph, &info, &parts, &start, budget, &|_| {}).unwrap();
     let [eight, tried @ ..] = &*found.trials else { panic!("no trials") };
     assert!(eight.settings.int4.is_empty() && !found.layers.is_empty(), "{found:?}");
     let of = |layers: &[String]| tried.iter().find(|trial| trial.settings.int4 == layers).unwrap();
@@ -117,15 +120,17 @@ fn four_bits_go_where_the_budget_allows_them() {
     let compared = Agreement::of(&ours, &exact, parts.held.labels(), 10);
     assert!((compared.logit_mse / kept.logit_mse - 1.0).abs() < 0.05, "{compared:?}, {kept:?}");
     // No room for any error: no layer.
-    let none = choose_int4(&model, &parts, &Settings::default(), Budget { error: 0.1, ..budget }, &|_| {});
+    let budget = Budget { error: 0.1, ..budget };
+    let none = choose_int4(&graph, &info, &parts, &Settings::default(), budget, &|_| {});
     assert!(none.unwrap().layers.is_empty());
 }
 
 #[test]
 fn trials_are_sorted_and_hold_the_start() {
     let start = Settings { learn: false, ..Settings::default() };
-    let trials =
-        choose_settings(&every_operator(), &Parts::draw(&images(20), 20, 0), &start, &|_| {}).unwrap();
+    let (graph, info) = float_model(&every_operator()).unwrap();
+    let parts = Parts::draw(&images(20), 20, 0);
+    let trials = choose(&graph, &info, &parts, &start, &|_| {}).unwrap();
     assert!(trials.is_sorted_by(|a, b| a.logit_mse <= b.logit_mse));
     assert!(trials.iter().any(|trial| trial.settings == start));
     assert!(trials.len() >= 8);

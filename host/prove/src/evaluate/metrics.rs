@@ -1,5 +1,9 @@
 //! Accuracy in its forms, from logits and labels.
 
+use goldcrest_engine::answer::largest;
+
+use super::softmax;
+
 /// Bins of the calibration error.
 const BINS: usize = 15;
 
@@ -68,8 +72,7 @@ impl Evaluation {
             };
             let place = logits.iter().enumerate().filter(|&pair| ahead(pair)).count();
             places.iter_mut().skip(place).for_each(|count| *count += 1);
-            let total: f64 = logits.iter().map(|&logit| f64::from(logit - logits[answer]).exp()).sum();
-            let confidence = 1.0 / total;
+            let confidence = softmax(logits)[answer];
             let (count, right, sum) = &mut bins[((confidence * BINS as f64) as usize).min(BINS - 1)];
             *count += 1;
             *right += usize::from(answer == label);
@@ -101,16 +104,6 @@ impl ClassResult {
         let f1 = if right == 0.0 { 0.0 } else { 2.0 * recall * precision / (recall + precision) };
         Self { images, recall, precision, f1 }
     }
-}
-
-fn largest(logits: &[f32]) -> usize {
-    let mut best = 0;
-    for (index, &logit) in logits.iter().enumerate() {
-        if logit > logits[best] {
-            best = index;
-        }
-    }
-    best
 }
 
 /// How closely a model follows another.

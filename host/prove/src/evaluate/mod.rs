@@ -3,7 +3,9 @@
 mod classifier;
 mod lost;
 mod metrics;
+mod softmax;
 
 pub use classifier::{Classifier, EvaluateError, FloatClassifier, load, logits};
 pub use lost::{SaveError, save};
 pub use metrics::{Agreement, ClassResult, Evaluation};
+pub use softmax::softmax;

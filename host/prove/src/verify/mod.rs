@@ -18,6 +18,6 @@ pub mod tract;
 mod vectors;
 
 pub use compare::{Comparison, Difference, LayerComparison, Participant, VerifyError, compare};
-pub use model::{Contestant, Pixels, Scope, VerifyModelError, stress_model, verify_model};
+pub use model::{Contestant, Int8File, Pixels, Scope, VerifyModelError};
 pub use runner::{Runner, RunnerError};
 pub use stress::Stress;

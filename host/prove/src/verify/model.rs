@@ -1,5 +1,7 @@
 //! The proof of one int8 file on test images.
 
+use std::collections::BTreeMap;
+
 use goldcrest_board::emulator::EmulatorError;
 use goldcrest_board::table::Board;
 use goldcrest_data::Split;
@@ -68,46 +70,74 @@ pub struct Contestant {
     pub images: usize,
 }
 
-/// Compares the bytes of an int8 file in tract and the other runners with our engine. `done` is told how many
-/// images more are finished.
-///
-/// # Errors
-/// When the file is no int8 model, or a runner is missing or breaks down; differences are no error.
-pub fn verify_model(
-    bytes: &[u8],
-    images: &Split,
-    scope: Scope,
-    done: &(dyn Fn(usize) + Sync),
-) -> Result<Comparison, VerifyModelError> {
-    let onnx = Model::decode(bytes)?;
-    let model = int8::read(&onnx)?;
-    let expected = model.graph.tensor(model.graph.input).shape;
-    if images.is_empty() {
-        return Err(VerifyModelError::NoImages);
-    }
-    if images.shape() != expected {
-        return Err(VerifyModelError::Images { found: images.shape(), expected });
-    }
-    let contestants = start(&model, &onnx, bytes, &scope)?;
-    let participants: Vec<Participant<'_>> = contestants.iter().map(Contestant::participant).collect();
-    let input = Pixels::of(&model);
-    Ok(compare(&model, &participants, images.len(), &|index| input.quantize(images.image(index)), done)?)
+/// An int8 file as it is shipped: tract reads its bytes, not what we make of them.
+#[derive(Clone, Debug)]
+pub struct Int8File {
+    bytes: Vec<u8>,
+    onnx: Model,
+    model: QuantizedModel,
 }
 
-/// Compares the same runners as [`verify_model`] on accumulators next to rounding ties, see [`stress`].
-///
-/// # Errors
-/// As [`verify_model`].
-pub fn stress_model(bytes: &[u8], scope: Scope) -> Result<Stress, VerifyModelError> {
-    let model = int8::read(&Model::decode(bytes)?)?;
-    let all = |images: usize| if images > 0 { usize::MAX } else { 0 };
-    // Budgets are about the model, not about the networks of the stress.
-    let packing = PackOptions { ram_budget: None, flash_budget: None, ..scope.packing };
-    let scope = Scope { onnxruntime: all(scope.onnxruntime), packing, image: None, ..scope };
-    stress(&model, &|probe| {
-        let onnx = int8::write(probe);
-        start(probe, &onnx, &onnx.encode(), &scope)
-    })
+impl Int8File {
+    /// Reads the bytes of an int8 ONNX file.
+    ///
+    /// # Errors
+    /// When they are not an int8 model.
+    pub fn decode(bytes: Vec<u8>) -> Result<Self, VerifyModelError> {
+        let onnx = Model::decode(&bytes)?;
+        let model = int8::read(&onnx)?;
+        Ok(Self { bytes, onnx, model })
+    }
+
+    /// The network.
+    pub fn model(&self) -> &QuantizedModel {
+        &self.model
+    }
+
+    /// The ONNX file's metadata, by key.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.onnx.metadata
+    }
+
+    /// Compares every layer of every image in tract and the other runners with our engine. `done` is told how many
+    /// images more are finished.
+    ///
+    /// # Errors
+    /// When a runner is missing or breaks down; differences are not an error.
+    pub fn verify(
+        &self,
+        images: &Split,
+        scope: &Scope,
+        done: &(dyn Fn(usize) + Sync),
+    ) -> Result<Comparison, VerifyModelError> {
+        let model = &self.model;
+        let expected = model.graph.tensor(model.graph.input).shape;
+        if images.is_empty() {
+            return Err(VerifyModelError::NoImages);
+        }
+        if images.shape() != expected {
+            return Err(VerifyModelError::Images { found: images.shape(), expected });
+        }
+        let contestants = start(model, &self.onnx, &self.bytes, scope)?;
+        let participants: Vec<Participant<'_>> = contestants.iter().map(Contestant::participant).collect();
+        let input = Pixels::of(model);
+        Ok(compare(model, &participants, images.len(), &|index| input.quantize(images.image(index)), done)?)
+    }
+
+    /// Compares the same runners as [`Int8File::verify`] on accumulators next to rounding ties, see [`stress`].
+    ///
+    /// # Errors
+    /// As [`Int8File::verify`].
+    pub fn stress(&self, scope: &Scope) -> Result<Stress, VerifyModelError> {
+        let all = |images: usize| if images > 0 { usize::MAX } else { 0 };
+        // Budgets are about the model, not about the networks of the stress.
+        let packing = PackOptions { ram_budget: None, flash_budget: None, ..scope.packing.clone() };
+        let scope = Scope { onnxruntime: all(scope.onnxruntime), packing, image: None, board: scope.board };
+        stress(&self.model, &|probe| {
+            let onnx = int8::write(probe);
+            start(probe, &onnx, &onnx.encode(), &scope)
+        })
+    }
 }
 
 /// The runners of a model, our engine first.

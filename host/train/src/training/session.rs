@@ -3,6 +3,7 @@
 //! Two kinds: [`ApiSession`](super::api_session::ApiSession) on ONNX Runtime's training API, and
 //! [`PlainSession`](super::plain_session::PlainSession) on any ONNX Runtime.
 
+use goldcrest_engine::answer::largest;
 use goldcrest_prove::runtime::RuntimeError;
 use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
@@ -144,15 +145,4 @@ pub(super) fn options(builder: SessionBuilder, threads: usize) -> Result<Session
         .doing(action)?
         .with_log_level(LogLevel::Error)
         .doing(action)
-}
-
-/// The first position of the largest value.
-fn largest(values: &[f32]) -> usize {
-    let mut best = 0;
-    for (index, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = index;
-        }
-    }
-    best
 }
