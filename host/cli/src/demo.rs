@@ -7,12 +7,12 @@ use std::sync::atomic::AtomicBool;
 
 use goldcrest_board::{qemu, table};
 use goldcrest_data::Spec;
-use goldcrest_train::training::Progress;
 
+use super::screen::Screen;
 use super::table::Table;
-use super::train::{Watcher, stop_on_signals};
-use super::{Output, Usage, progress};
-use crate::whole_way::{self, Observer, Options, Summary};
+use super::train::stop_on_signals;
+use super::whole_way::{self, DemoOptions, Summary};
+use super::{Output, Usage};
 
 /// Train, quantize, prove and run on an emulated board, with a summary
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,7 @@ pub struct Args {
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let board = table::find(&args.board).map_err(|error| Usage(error.to_string()))?;
     qemu::check(board).map_err(|error| Usage(error.to_string()))?;
-    let options = Options {
+    let options = DemoOptions {
         data: args.data.clone(),
         out: args.out.clone(),
         epochs: args.epochs,
@@ -52,34 +52,9 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     };
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_signals(&stop)?;
-    let summary = whole_way::run(&options, &stop, &mut Screen { watcher: Watcher::new() })?;
+    let summary = whole_way::run(&options, &stop, &mut Screen::new())?;
     output.print(&serde_json::to_value(&summary)?, || text(&summary));
     Ok(ExitCode::from(u8::from(summary.mismatches + summary.emulated_mismatches > 0)))
-}
-
-struct Screen {
-    watcher: Watcher,
-}
-
-impl Observer for Screen {
-    fn stage(&mut self, what: &str) {
-        self.watcher.bar.finish_and_clear();
-        eprintln!("{what}");
-    }
-
-    fn training(&mut self, progress: Progress) {
-        self.watcher.see(progress);
-    }
-
-    fn images(&mut self, count: usize) -> Box<dyn Fn(usize) + Sync> {
-        let bar = progress::images("", count);
-        Box::new(move |done| {
-            bar.inc(done as u64);
-            if bar.position() >= count as u64 {
-                bar.finish_and_clear();
-            }
-        })
-    }
 }
 
 fn text(summary: &Summary) -> String {

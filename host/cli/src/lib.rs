@@ -25,11 +25,12 @@ pub mod parts;
 mod progress;
 pub mod quantize;
 mod recipe;
+mod screen;
 pub mod sweep;
 pub mod table;
 pub mod train;
 pub mod verify;
-pub mod whole_way;
+mod whole_way;
 
 use std::process::ExitCode;
 

@@ -2,13 +2,13 @@
 
 use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::{Arg, ArgMatches, Command, FromArgMatches};
-use goldcrest_train::training::recipe::{KEYS, Key, Options};
+use goldcrest_train::training::recipe::{KEYS, Key, RecipeOptions};
 
 /// The flags of a recipe: one for each of [`KEYS`].
 #[derive(Clone, Debug)]
 pub struct RecipeArgs {
     /// What was given.
-    pub options: Options,
+    pub options: RecipeOptions,
 }
 
 impl clap::Args for RecipeArgs {
@@ -24,7 +24,7 @@ impl clap::Args for RecipeArgs {
 impl FromArgMatches for RecipeArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let value = |key: &Key| Some((key.name(), matches.get_one::<toml::Value>(&key.name())?.clone()));
-        let options = Options::of_table(&KEYS.iter().filter_map(value).collect());
+        let options = RecipeOptions::of_table(&KEYS.iter().filter_map(value).collect());
         let options =
             options.map_err(|error| clap::Error::raw(clap::error::ErrorKind::InvalidValue, error))?;
         Ok(Self { options })

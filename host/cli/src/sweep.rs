@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use goldcrest_train::sweep::{self, Event, Report, Sweep, Trial, median};
 use goldcrest_train::training;
-use goldcrest_train::training::recipe::Options;
+use goldcrest_train::training::recipe::RecipeOptions;
 
 use super::data::{DataArgs, agree};
 use super::table::Table;
@@ -63,7 +63,7 @@ pub struct Args {
 
 /// Runs the subcommand.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
-    let options = Options::read(&args.recipe).map_err(usage)?;
+    let options = RecipeOptions::read(&args.recipe).map_err(usage)?;
     let text = std::fs::read_to_string(&args.recipe)
         .map_err(|error| Usage(format!("{}: cannot read the recipe: {error}", args.recipe.display())))?;
     let found = network(&args.network)?;

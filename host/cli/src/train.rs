@@ -13,7 +13,7 @@ use goldcrest_onnx::Model;
 use goldcrest_prove::runtime::{self, WantedDevice};
 use goldcrest_train::architecture;
 use goldcrest_train::training::metrics::Epoch;
-use goldcrest_train::training::recipe::{Options, Recipe};
+use goldcrest_train::training::recipe::{Recipe, RecipeOptions};
 use goldcrest_train::training::run::Existing;
 use goldcrest_train::training::{self, Backend, Progress, Run, Setup, Summary};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -168,7 +168,7 @@ fn recipe(args: &Args, network: &Network) -> anyhow::Result<Recipe> {
     let mut options = args.recipe_args.options.clone();
     let mut asked = args.data.pictures.asked();
     if let Some(path) = &args.recipe {
-        let file = Options::read(path).map_err(usage)?;
+        let file = RecipeOptions::read(path).map_err(usage)?;
         // A flag wins over a file that the user gives too.
         asked = asked.or(file.pictures().map_err(usage)?);
         options = options.or(file);
@@ -211,10 +211,10 @@ pub(super) enum Network {
 
 impl Network {
     /// What the network says of itself: a model knows the normalization of its images.
-    pub(super) fn options(&self) -> Options {
+    pub(super) fn options(&self) -> RecipeOptions {
         match self {
-            Self::Architecture(_) => Options::default(),
-            Self::Model { model, .. } => Options::of_model(model),
+            Self::Architecture(_) => RecipeOptions::default(),
+            Self::Model { model, .. } => RecipeOptions::of_model(model),
         }
     }
 

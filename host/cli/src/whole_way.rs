@@ -20,10 +20,12 @@ use goldcrest_prove::runtime;
 use goldcrest_prove::verify::{Int8File, Scope};
 use goldcrest_quantize::pack::PackOptions;
 use goldcrest_train::architecture;
-use goldcrest_train::training::recipe::Options as RecipeOptions;
+use goldcrest_train::training;
+use goldcrest_train::training::recipe::RecipeOptions;
 use goldcrest_train::training::run::{Existing, Run};
-use goldcrest_train::training::{self, Progress};
 use serde::Serialize;
+
+use super::screen::Screen;
 
 /// The longest wait for a first download before the demo takes the built-in data.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,7 +35,7 @@ const GOLDEN_VECTORS: usize = 2;
 
 /// What to do.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct DemoOptions {
     /// Which images; without it CIFAR-10 where it is at hand, else the built-in signs.
     pub data: Option<Spec>,
     /// Folder of the run; a run that it holds is replaced.
@@ -83,29 +85,19 @@ pub struct Summary {
     pub seconds: BTreeMap<&'static str, f64>,
 }
 
-/// Who hears how far the demo is.
-pub trait Observer {
-    /// A stage starts; `what` says what it does.
-    fn stage(&mut self, what: &str);
-    /// Training goes on.
-    fn training(&mut self, progress: Progress);
-    /// A stage starts to go through so many images.
-    fn images(&mut self, count: usize) -> Box<dyn Fn(usize) + Sync>;
-}
-
 /// Runs all stages. The folder then holds the run of the training, `model.int8.onnx`, `model.gci` and
 /// `summary.json`. Setting `stop` ends it cleanly during training.
 ///
 /// # Errors
 /// When a stage fails; the files of the stages before it stay.
-pub fn run(options: &Options, stop: &AtomicBool, observer: &mut dyn Observer) -> anyhow::Result<Summary> {
+pub fn run(options: &DemoOptions, stop: &AtomicBool, screen: &mut Screen) -> anyhow::Result<Summary> {
     let mut seconds = BTreeMap::new();
     runtime::load(&runtime::Choice::default())?;
 
     let started = Instant::now();
-    observer.stage("data");
-    let (dataset, spec) = open(options.data.as_ref(), observer)?;
-    observer.stage(&format!(
+    screen.stage("data");
+    let (dataset, spec) = open(options.data.as_ref(), screen)?;
+    screen.stage(&format!(
         "data: {}, {} training and {} test images of {}",
         dataset.name,
         dataset.train.len(),
@@ -116,7 +108,7 @@ pub fn run(options: &Options, stop: &AtomicBool, observer: &mut dyn Observer) ->
 
     let started = Instant::now();
     let recipe = recipe(&spec, options.epochs).resolve()?;
-    observer.stage(&format!("train: LeNet-5, {} epochs", recipe.epochs));
+    screen.stage(&format!("train: LeNet-5, {} epochs", recipe.epochs));
     let network = architecture::load("lenet5")?.build(dataset.shape, dataset.classes.len(), recipe.seed)?;
     let folder = Run::open(&options.out, Existing::Replace)?;
     let trained = training::train(
@@ -126,30 +118,30 @@ pub fn run(options: &Options, stop: &AtomicBool, observer: &mut dyn Observer) ->
         &folder,
         &training::Setup { threads: super::train::cores(), ..training::Setup::default() },
         stop,
-        &mut |progress| observer.training(progress),
+        &mut |progress| screen.training(progress),
     )?;
     ensure!(!trained.stopped, "stopped during training; {} holds what was done", options.out.display());
     seconds.insert("train", started.elapsed().as_secs_f64());
 
     let started = Instant::now();
     let float = Model::read(&trained.model)?;
-    let float_accuracy = accuracy(&float, &dataset, "eval: the float model", observer)?;
+    let float_accuracy = accuracy(&float, &dataset, "eval: the float model", screen)?;
     seconds.insert("eval", started.elapsed().as_secs_f64());
 
     let started = Instant::now();
     let calibration = dataset.train.sample(CALIBRATION_IMAGES, recipe.seed);
-    observer.stage(&format!("quantize: int8, {} calibration images", calibration.len()));
-    let done = observer.images(calibration.len());
-    let quantized = quantize_model(&float, &calibration, &Default::default(), &*done)?;
+    screen.stage(&format!("quantize: int8, {} calibration images", calibration.len()));
+    let done = screen.images(calibration.len());
+    let quantized = quantize_model(&float, &calibration, &Default::default(), &done)?;
     drop(done);
     let file = options.out.join("model.int8.onnx");
     let onnx = quantized.onnx.encode();
     write_atomically(&file, &onnx).with_context(|| file.display().to_string())?;
-    let int8_accuracy = accuracy(&quantized.onnx, &dataset, "eval: the int8 model", observer)?;
+    let int8_accuracy = accuracy(&quantized.onnx, &dataset, "eval: the int8 model", screen)?;
     seconds.insert("quantize", started.elapsed().as_secs_f64());
 
     let started = Instant::now();
-    observer.stage(&format!(
+    screen.stage(&format!(
         "verify: every layer in tract, ONNX Runtime and the engine, and on {} for {} images",
         options.board.name,
         options.board_images.min(dataset.test.len())
@@ -157,16 +149,16 @@ pub fn run(options: &Options, stop: &AtomicBool, observer: &mut dyn Observer) ->
     let board = Some((options.board, options.board_images));
     let scope =
         Scope { onnxruntime: ONNX_RUNTIME_IMAGES, board, packing: PackOptions::default(), image: None };
-    let done = observer.images(dataset.test.len());
-    let comparison = Int8File::decode(onnx)?.verify(&dataset.test, &scope, &*done)?;
+    let done = screen.images(dataset.test.len());
+    let comparison = Int8File::decode(onnx)?.verify(&dataset.test, &scope, &done)?;
     drop(done);
     if let Some(first) = &comparison.first {
-        observer.stage(&format!("verify: DIFFERENT, first at {first}"));
+        screen.stage(&format!("verify: DIFFERENT, first at {first}"));
     }
     seconds.insert("verify", started.elapsed().as_secs_f64());
 
     let started = Instant::now();
-    observer.stage("pack: the device image");
+    screen.stage("pack: the device image");
     let images = dataset.test.head(options.board_images);
     let golden = (0..images.len().min(GOLDEN_VECTORS)).map(|index| images.image(index).to_vec()).collect();
     let packing = PackOptions { family: options.board.family, golden, ..PackOptions::default() };
@@ -176,11 +168,11 @@ pub fn run(options: &Options, stop: &AtomicBool, observer: &mut dyn Observer) ->
     seconds.insert("pack", started.elapsed().as_secs_f64());
 
     let started = Instant::now();
-    observer.stage(&format!("emulate: {} images on {}", images.len(), options.board.name));
+    screen.stage(&format!("emulate: {} images on {}", images.len(), options.board.name));
     let firmware = firmware::build(options.board)?;
     let mut emulator =
         Emulator::boot(options.board, firmware, payload.image.bytes(), emulator::Options::default())?;
-    let done = observer.images(images.len());
+    let done = screen.images(images.len());
     let emulated = evaluate(&mut emulator, &payload, &images, false, &mut || done(1))?;
     drop(done);
     seconds.insert("emulate", started.elapsed().as_secs_f64());
@@ -211,7 +203,7 @@ pub fn run(options: &Options, stop: &AtomicBool, observer: &mut dyn Observer) ->
 }
 
 /// The data asked for; else CIFAR-10 when it is cached or arrives soon; else the built-in signs.
-fn open(data: Option<&Spec>, observer: &mut dyn Observer) -> anyhow::Result<(Dataset, Spec)> {
+fn open(data: Option<&Spec>, screen: &mut Screen) -> anyhow::Result<(Dataset, Spec)> {
     let options = DatasetOptions { progress: crate::progress::data, ..DatasetOptions::default() };
     if let Some(spec) = data {
         return Ok((Dataset::open(spec, &options)?, spec.clone()));
@@ -219,7 +211,7 @@ fn open(data: Option<&Spec>, observer: &mut dyn Observer) -> anyhow::Result<(Dat
     match Dataset::open(&Spec::Cifar10, &DatasetOptions { patience: Some(PATIENCE), ..options.clone() }) {
         Ok(dataset) => Ok((dataset, Spec::Cifar10)),
         Err(error) => {
-            observer.stage(&format!("data: no CIFAR-10 ({error}), so the built-in signs"));
+            screen.stage(&format!("data: no CIFAR-10 ({error}), so the built-in signs"));
             let glyphs: Spec = "glyphs".parse()?;
             Ok((Dataset::open(&glyphs, &options)?, glyphs))
         }
@@ -239,15 +231,10 @@ fn recipe(data: &Spec, epochs: Option<usize>) -> RecipeOptions {
     }
 }
 
-fn accuracy(
-    model: &Model,
-    dataset: &Dataset,
-    what: &str,
-    observer: &mut dyn Observer,
-) -> anyhow::Result<f64> {
-    observer.stage(what);
+fn accuracy(model: &Model, dataset: &Dataset, what: &str, screen: &mut Screen) -> anyhow::Result<f64> {
+    screen.stage(what);
     let images: &Split = &dataset.test;
-    let done = observer.images(images.len());
-    let logits = logits(&*load(model)?, images, &*done)?;
+    let done = screen.images(images.len());
+    let logits = logits(&*load(model)?, images, &done)?;
     Ok(Evaluation::of(&logits, images.labels(), dataset.classes.len()).accuracy)
 }

@@ -180,7 +180,7 @@ pub enum Refusal {
     /// A damaged frame came in; its sequence number is unknown, so this one's is 0. A hint to send
     /// the request again without waiting.
     Damaged,
-    /// The frame is whole, but its payload is no request of this version.
+    /// The frame is whole, but its payload is not a request of this version.
     Malformed,
     /// There is no model that can run.
     NoModel(ModelFault),
@@ -260,7 +260,7 @@ pub struct Info<'a> {
     pub slot_bytes: u32,
     /// Bytes of RAM kept for the arena.
     pub arena_capacity: u32,
-    /// Most bytes of stack in use at any time since boot.
+    /// Maximum number of bytes of stack in use at any time since boot.
     pub stack_bytes: u32,
     /// Bytes of RAM kept for the stack.
     pub stack_capacity: u32,
@@ -287,7 +287,7 @@ pub struct ModelInfo {
     pub golden: u16,
 }
 
-/// A payload that is no message: the CRC is right, so the two sides speak different versions.
+/// A payload that is not a message: the CRC is right, so the two sides speak different versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed {
     /// The sequence number, where at least that was readable.
@@ -296,7 +296,7 @@ pub struct Malformed {
 
 impl core::fmt::Display for Malformed {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("payload is no message of this protocol version")
+        f.write_str("payload is not a message of this protocol version")
     }
 }
 
@@ -321,7 +321,7 @@ pub fn send<M: Serialize, S: Sink + ?Sized>(
     let flavor = Framed { encoder: Encoder::new(sink), failure: None };
     match postcard::serialize_with_flavor(&(sequence, message), flavor) {
         Ok(outcome) => outcome,
-        // Messages hold nothing that postcard cannot write, and a failed sink is no error to it.
+        // Messages hold nothing that postcard cannot write, and a failed sink is not an error to it.
         Err(_) => unreachable!("a message of known length"),
     }
 }

@@ -129,7 +129,9 @@ mod tests {
         }
 
         #[test]
-        fn sending_what_is_missing_ends(total in 1usize..5000, longest in 1usize..3000, losses in any::<u64>()) {
+        fn sending_what_is_missing_ends(
+            total in 1usize..5000, longest in 1usize..3000, losses in any::<u64>()
+        ) {
             let mut state = Pieces::new();
             let mut random = losses;
             for _ in 0..2000 {

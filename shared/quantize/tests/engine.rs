@@ -80,7 +80,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn convolutions(seed: u64, shape in inputs(1..68), window in windows(), outputs in 1usize..68, extreme: bool) {
+    fn convolutions(
+        seed: u64, shape in inputs(1..68), window in windows(), outputs in 1usize..68, extreme: bool
+    ) {
         prop_assume!(window.output(shape.height, shape.width).is_some());
         let mut net = Builder::new(seed, shape, extreme);
         let y = net.conv(net.input(), outputs, window, 1, None);
@@ -183,7 +185,12 @@ proptest! {
     }
 
     #[test]
-    fn movers(seed: u64, shape in inputs(1..20), padding in [0usize..3, 0usize..3, 0usize..3, 0usize..3], other in 1usize..20) {
+    fn movers(
+        seed: u64,
+        shape in inputs(1..20),
+        padding in [0usize..3, 0usize..3, 0usize..3, 0usize..3],
+        other in 1usize..20,
+    ) {
         let mut net = Builder::new(seed, shape, false);
         let [top, left, bottom, right] = padding;
         let one = net.conv(net.input(), other, Window::new([1, 1], [1, 1]), 1, None);

@@ -39,7 +39,8 @@ pub enum LayerError {
     Depth,
     /// Two ways of a residual layer that cannot be added.
     #[error(
-        "the body makes {body}, the shortcut {shortcut}: they cannot be added; give a `shortcut` with the body's channels and stride"
+        "the body makes {body}, the shortcut {shortcut}: they cannot be added; give a `shortcut` with the \
+         body's channels and stride"
     )]
     Residual { body: TensorType, shortcut: TensorType },
     /// A layer for images after the image was flattened, or the reverse.
@@ -102,7 +103,8 @@ pub(super) fn build(
     let expected = [Dimension::Named("N".into()), Dimension::Fixed(classes as i64)];
     if output.shape[..] != expected {
         return Err(network(format!(
-            "the last layer makes {output}, but logits are [N, {classes}]; end with \"flatten\" and {{ linear = {{ features = \"$classes\" }} }}"
+            "the last layer makes {output}, but logits are [N, {classes}]; end with \"flatten\" and {{ \
+             linear = {{ features = \"$classes\" }} }}"
         )));
     }
     let mut graph = builder.graph;

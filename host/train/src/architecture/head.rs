@@ -11,16 +11,17 @@ use crate::autodiff::{self, AutodiffError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeadError {
-    /// The network is no classifier.
+    /// The network is not a classifier.
     #[error(transparent)]
     Network(#[from] AutodiffError),
     /// No layer of weights ends it.
     #[error(
-        "node `{node}` ({op}) stands between the last layer and the logits; --head replaces a Gemm, MatMul or Conv that is followed by nothing but changes of shape, means and a bias"
+        "node `{node}` ({op}) stands between the last layer and the logits; --head replaces a Gemm, MatMul \
+         or Conv that is followed by nothing but changes of shape, means and a bias"
     )]
     NoLayer { node: String, op: String },
-    /// The weights of the last layer are no initializer of the expected form.
-    #[error("node `{node}` ({op}): its weights `{weights}` are no constant for {classes} classes")]
+    /// The weights of the last layer are not an initializer of the expected form.
+    #[error("node `{node}` ({op}): its weights `{weights}` are not a constant for {classes} classes")]
     Weights { node: String, op: String, weights: String, classes: usize },
     /// The new layer does not fit; the node is named.
     #[error("with the new last layer: {0}")]
@@ -30,8 +31,8 @@ pub enum HeadError {
     Logits { found: String, expected: usize },
 }
 
-/// `model` with a fresh last layer for `classes` classes, drawn from `seed` as PyTorch draws linear layers. The
-/// other layers and all names stay.
+/// `model` with a fresh last layer for `classes` classes, drawn from `seed` as PyTorch draws linear layers.
+/// The other layers and all names stay.
 ///
 /// # Errors
 /// See [`HeadError`].

@@ -14,7 +14,7 @@
 //! [blocks.basic]
 //! layers = [
 //!     { residual = { activation = "relu", body = [
-//!         { conv = { channels = "$channels", kernel = 3, stride = "$stride", padding = "same", batch_norm = true } },
+//!         { conv = { channels = "$channels", kernel = 3, padding = "same", batch_norm = true } },
 //!     ], shortcut = [
 //!         { conv = { channels = "$channels", kernel = 1, stride = "$stride" } },
 //!     ] } },
@@ -61,7 +61,7 @@ pub enum ArchitectureError {
     /// A layer cannot be built.
     #[error("{origin}, line {line}: layer `{layer}`: {problem}")]
     Layer { origin: String, line: usize, layer: String, problem: Box<LayerError> },
-    /// The network as a whole is no classifier.
+    /// The network as a whole is not a classifier.
     #[error("{origin}: {problem}")]
     Network { origin: String, problem: String },
 }

@@ -72,7 +72,8 @@ fn an_unknown_layer_is_shown_with_its_line() {
 
 #[test]
 fn a_layer_that_does_not_fit_is_named_with_its_line() {
-    let text = "name = \"x\"\nlayers = [\n    { block = { name = \"b\", channels = 4, repeat = 3 } },\n]\n[blocks.b]\nlayers = [\n    { conv = { channels = \"$channels\", kernel = 15 } },\n]\n";
+    let text = "name = \"x\"\nlayers = [\n    { block = { name = \"b\", channels = 4, repeat = 3 } \
+         },\n]\n[blocks.b]\nlayers = [\n    { conv = { channels = \"$channels\", kernel = 15 } },\n]\n";
     let error = error(text);
     assert!(error.starts_with("net.toml, line 7: layer `b3.conv1`"), "{error}");
     assert!(error.contains("15x15 window does not fit input [N, 4, 4, 4]"), "{error}");
@@ -110,10 +111,12 @@ fn mistakes_are_named() {
     }
     let name = "b".repeat(900);
     let nested = format!(
-        "name = \"x\"\nlayers = [{{ block = {{ name = \"{name}\" }} }}]\n[blocks.{name}]\nlayers = [{{ block = {{ name = \"{name}\" }} }}]\n"
+        "name = \"x\"\nlayers = [{{ block = {{ name = \"{name}\" }} }}]\n[blocks.{name}]\nlayers = [{{ \
+         block = {{ name = \"{name}\" }} }}]\n"
     );
     assert!(error(&nested).contains("shorter names"));
-    let recursion = "name = \"x\"\nlayers = [{ block = { name = \"b\" } }]\n[blocks.b]\nlayers = [{ block = { name = \"b\" } }]\n";
+    let recursion = "name = \"x\"\nlayers = [{ block = { name = \"b\" } }]\n[blocks.b]\nlayers = [{ block = \
+         { name = \"b\" } }]\n";
     assert!(error(recursion).contains("nested more than"));
     assert!(load("alexnet").unwrap_err().to_string().contains("built in are lenet5, resnet8"));
 }

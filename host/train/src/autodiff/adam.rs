@@ -6,7 +6,8 @@
 //! direction = m / (1 - beta_1^t) / (sqrt(v / (1 - beta_2^t)) + epsilon) + weight_decay * p
 //! ```
 //!
-//! `m`, `v` and the powers of the betas are tensors that a step computes anew, so that a checkpoint holds them.
+//! `m`, `v` and the powers of the betas are tensors that a step computes anew, so that a checkpoint holds
+//! them.
 
 use goldcrest_onnx::Tensor;
 

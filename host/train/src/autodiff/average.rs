@@ -5,8 +5,8 @@
 //! mean = keep * mean + (1 - keep) * w     w: the weights that the step begins with
 //! ```
 //!
-//! The first steps forget the random beginning faster, as TensorFlow's `ExponentialMovingAverage` does. Running
-//! statistics are averaged like weights.
+//! The first steps forget the random beginning faster, as TensorFlow's `ExponentialMovingAverage` does.
+//! Running statistics are averaged like weights.
 
 use goldcrest_onnx::Tensor;
 

@@ -1,5 +1,5 @@
-//! Learning from a teacher's logits: with temperature `T`, teacher probabilities `p = softmax(teacher / T)` and
-//! own ones `q = softmax(logits / T)`, the loss is `T^2 * mean_n sum_k p log(p / q)`, whose gradient is
+//! Learning from a teacher's logits: with temperature `T`, teacher probabilities `p = softmax(teacher / T)`
+//! and own ones `q = softmax(logits / T)`, the loss is `T^2 * mean_n sum_k p log(p / q)`, whose gradient is
 //! `T * (q - p) / N` (Hinton, Vinyals, Dean: Distilling the Knowledge in a Neural Network, 2015).
 
 use goldcrest_onnx::{Attribute, Node};

@@ -29,7 +29,8 @@ pub enum AutodiffError {
     Signature(String),
     /// A gradient of another shape than its value.
     #[error(
-        "`{value}` is {expected}, but its gradient {found}; does the model fix its batch to one size somewhere?"
+        "`{value}` is {expected}, but its gradient {found}; does the model fix its batch to one size \
+         somewhere?"
     )]
     GradientShape { value: String, expected: TensorType, found: TensorType },
     /// No parameter is left to train.

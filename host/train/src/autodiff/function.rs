@@ -13,14 +13,15 @@ use super::rules::batch_normalization::with_relu;
 use super::rules::fake_quantize::joined;
 use super::tape::Tape;
 use super::{
-    AutodiffError, Dialect, GradientGraph, Options, Parameter, Role, Targets, Update, average, loss, momentum,
+    AutodiffError, Dialect, GradientGraph, GraphOptions, Parameter, Role, Targets, Update, average, loss,
+    momentum,
 };
 
 /// Makes the function from image, labels and parameters to loss, logits and step directions.
 ///
 /// # Errors
 /// The node, parameter or option that stands in the way, see [`AutodiffError`].
-pub fn gradient_graph(model: &Model, options: &Options) -> Result<GradientGraph, AutodiffError> {
+pub fn gradient_graph(model: &Model, options: &GraphOptions) -> Result<GradientGraph, AutodiffError> {
     check(options)?;
     let forward_model = forward_model(model)?;
     let graph = &forward_model.graph;
@@ -147,7 +148,7 @@ pub(super) fn reverse_pass(tape: &mut Tape, nodes: &[Node]) -> Result<(), Autodi
     Ok(())
 }
 
-fn check(options: &Options) -> Result<(), AutodiffError> {
+fn check(options: &GraphOptions) -> Result<(), AutodiffError> {
     let smoothing = options.label_smoothing;
     if !(0.0..1.0).contains(&smoothing) {
         return Err(AutodiffError::Option { option: "label_smoothing", value: smoothing, range: "0..1" });
@@ -175,7 +176,7 @@ struct Feeds {
 }
 
 impl Feeds {
-    fn of(forward: &Graph, options: &Options) -> Result<Self, AutodiffError> {
+    fn of(forward: &Graph, options: &GraphOptions) -> Result<Self, AutodiffError> {
         let like_logits = |hint| {
             let name = unused_name(forward, hint);
             ValueInfo { name, ..forward.outputs[0].clone() }
@@ -272,8 +273,8 @@ fn inputs(
     inputs
 }
 
-/// The forward graph as inference runs it, on mean weights where they are kept, with plain cross entropy, so that losses compare across
-/// recipes.
+/// The forward graph as inference runs it, on mean weights where they are kept, with plain cross entropy, so
+/// that losses compare across recipes.
 fn eval_model(forward: &Graph, logits: &str, parameters: &[Parameter]) -> Result<Model, AutodiffError> {
     let mut graph = forward.clone();
     let labels = labels(forward);

@@ -45,7 +45,8 @@ impl GradientCheck {
         self.input_clear_of(name, shape, &[])
     }
 
-    /// A differentiable input with values in `-2..2`, none near one of `kinks`, where the operator has no derivative.
+    /// A differentiable input with values in `-2..2`, none near one of `kinks`, where the operator has no
+    /// derivative.
     pub fn input_clear_of(mut self, name: &str, shape: &[usize], kinks: &[f32]) -> Self {
         let mut draw = || loop {
             let value = self.random.random_range(-2f32..2.0);

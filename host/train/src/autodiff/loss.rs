@@ -1,6 +1,6 @@
 //! Softmax cross entropy, averaged over the batch, with label smoothing `e`:
-//! `(1 - e) * mean_n(-log p[n, label]) + e * mean_n,k(-log p[n, k])` (Szegedy et al., 2016). Where an image is of
-//! several classes, their shares take the place of the label's 1.
+//! `(1 - e) * mean_n(-log p[n, label]) + e * mean_n,k(-log p[n, k])` (Szegedy et al., 2016). Where an image
+//! is of several classes, their shares take the place of the label's 1.
 
 use goldcrest_onnx::{Attribute, Data, Node, Tensor};
 

@@ -57,7 +57,7 @@ pub enum Dialect {
 
 /// How a training graph is made.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Options {
+pub struct GraphOptions {
     /// Which operators the backward pass is written in.
     pub dialect: Dialect,
     /// What a training step is told about its images.
@@ -124,7 +124,7 @@ impl Parameter {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Role {
     /// By the optimizer, against the direction that the named output gives: the gradient, or what
-    /// [`Options::update`] makes of it.
+    /// [`GraphOptions::update`] makes of it.
     Trainable {
         /// An output of the gradient graph.
         direction: String,
@@ -141,8 +141,9 @@ pub enum Role {
 /// A pure function of image, labels and parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GradientGraph {
-    /// Inputs: the image, the targets ([`Targets`]), the teacher's logits (float `[N, classes]`) where there is
-    /// a teacher, then every parameter. Outputs: the loss (a scalar), the logits `[N, classes]`, then what [`Role`] names, in the order of `parameters`.
+    /// Inputs: the image, the targets ([`Targets`]), the teacher's logits (float `[N, classes]`) where there
+    /// is a teacher, then every parameter. Outputs: the loss (a scalar), the logits `[N, classes]`, then what
+    /// [`Role`] names, in the order of `parameters`.
     pub model: Model,
     /// Inputs: the image, the labels (int64 `[N]`), every parameter. Outputs: the loss, the logits. Runs as
     /// inference does: running statistics, mean weights where they are kept, no dropout, no label smoothing.
@@ -158,8 +159,8 @@ pub struct GradientGraph {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingGraph {
     /// Inputs: those of [`GradientGraph::model`], then
-    /// `<parameter>_grad.accumulation.buffer` per trainable parameter, `lazy_reset_grad`. Outputs: the loss, the
-    /// logits, one flag per updated tensor.
+    /// `<parameter>_grad.accumulation.buffer` per trainable parameter, `lazy_reset_grad`. Outputs: the loss,
+    /// the logits, one flag per updated tensor.
     pub training_model: Model,
     /// See [`GradientGraph::eval_model`].
     pub eval_model: Model,

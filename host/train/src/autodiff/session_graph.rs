@@ -3,7 +3,7 @@
 use goldcrest_onnx::proto::data_type;
 use goldcrest_onnx::{Model, Node, ValueInfo};
 
-use super::{AutodiffError, Dialect, GradientGraph, Options, Parameter, Role, gradient_graph};
+use super::{AutodiffError, Dialect, GradientGraph, GraphOptions, Parameter, Role, gradient_graph};
 
 /// The input that holds the learning rate, a float without axes.
 pub const LEARNING_RATE: &str = "goldcrest.learning_rate";
@@ -28,8 +28,8 @@ pub struct SessionGraph {
 ///
 /// # Errors
 /// See [`AutodiffError`].
-pub fn session_graph(model: &Model, options: &Options) -> Result<SessionGraph, AutodiffError> {
-    let options = Options { dialect: Dialect::Standard, ..options.clone() };
+pub fn session_graph(model: &Model, options: &GraphOptions) -> Result<SessionGraph, AutodiffError> {
+    let options = GraphOptions { dialect: Dialect::Standard, ..options.clone() };
     let GradientGraph { model: mut step_model, eval_model, forward_model, parameters } =
         gradient_graph(model, &options)?;
     let graph = &mut step_model.graph;

@@ -15,7 +15,7 @@ pub(super) struct Tape {
     pub dialect: Dialect,
     /// Every node so far, in order.
     pub nodes: Vec<Node>,
-    /// Initializers that are no parameters.
+    /// Initializers that are not parameters.
     pub constants: BTreeMap<String, Tensor>,
     /// The next value of tensors that the graph itself updates, as `(tensor, next value)`.
     pub computed: Vec<(String, String)>,

@@ -38,8 +38,8 @@ fn floats(tensor: &mut Tensor) -> &mut Vec<f32> {
     }
 }
 
-fn options(dialect: Dialect) -> Options {
-    Options { dialect, ..Options::default() }
+fn options(dialect: Dialect) -> GraphOptions {
+    GraphOptions { dialect, ..GraphOptions::default() }
 }
 
 /// With tanh for Relu: one value within rounding of 0 may pass a gradient in one dialect and not in
@@ -52,7 +52,7 @@ fn dialects_agree_on_every_architecture() {
             node.op = "Tanh".into();
         }
         let results = [Dialect::Training, Dialect::Standard].map(|dialect| {
-            let options = Options { label_smoothing: 0.1, ..options(dialect) };
+            let options = GraphOptions { label_smoothing: 0.1, ..options(dialect) };
             let graph = gradient_graph(&model, &options).unwrap();
             let outputs = run(&mut session(&graph.model), &feeds(&graph.model, &graph.parameters, 10));
             (graph, outputs)
@@ -79,7 +79,7 @@ fn a_layer_that_does_not_fit_is_named() {
         let mut model = architecture::load("lenet5").unwrap().build(Shape::new(32, 32, 3), 10, 1).unwrap();
         let zeros = vec![0.0; shape.iter().product()];
         model.graph.initializers.insert(weights.into(), Tensor::f32(&shape, zeros));
-        let error = training_graph(&model, &Options::default()).unwrap_err().to_string();
+        let error = training_graph(&model, &GraphOptions::default()).unwrap_err().to_string();
         assert!(error.contains(node) && error.contains(words), "{error}");
     }
 }
@@ -96,7 +96,7 @@ fn gradient_of_the_loss_is_that_of_finite_differences() {
     for smoothing in [0.0, 0.2] {
         for dialect in [Dialect::Training, Dialect::Standard] {
             let graph =
-                gradient_graph(&linear(4), &Options { label_smoothing: smoothing, ..options(dialect) })
+                gradient_graph(&linear(4), &GraphOptions { label_smoothing: smoothing, ..options(dialect) })
                     .unwrap();
             let mut session = session(&graph.model);
             let mut feeds = feeds(&graph.model, &graph.parameters, 4);
@@ -121,7 +121,7 @@ fn gradient_of_the_loss_is_that_of_finite_differences() {
 fn loss_is_that_of_its_definition() {
     for dialect in [Dialect::Training, Dialect::Standard] {
         let graph =
-            gradient_graph(&linear(4), &Options { label_smoothing: 0.2, ..options(dialect) }).unwrap();
+            gradient_graph(&linear(4), &GraphOptions { label_smoothing: 0.2, ..options(dialect) }).unwrap();
         let feeds = feeds(&graph.model, &graph.parameters, 4);
         let outputs = run(&mut session(&graph.model), &feeds);
         let labels = feeds[1].1.as_i64().unwrap();
@@ -139,7 +139,7 @@ fn loss_is_that_of_its_definition() {
 fn evaluation_takes_the_same_parameters() {
     let model = architecture::load("lenet5").unwrap().build(Shape::new(32, 32, 3), 10, 1).unwrap();
     let update = Update::Momentum(Momentum::default());
-    let graph = training_graph(&model, &Options { update, ..Options::default() }).unwrap();
+    let graph = training_graph(&model, &GraphOptions { update, ..GraphOptions::default() }).unwrap();
     let names = |model: &Model| model.graph.inputs.iter().map(|input| input.name.clone()).collect::<Vec<_>>();
     let (training, evaluation) = (names(&graph.training_model), names(&graph.eval_model));
     assert_eq!(training[..evaluation.len()], evaluation);
@@ -157,8 +157,8 @@ fn evaluation_takes_the_same_parameters() {
 fn momentum_follows_its_definition() {
     for (nesterov, decoupled) in [(false, false), (true, false), (false, true), (true, true)] {
         let momentum = Momentum { momentum: 0.9, nesterov, weight_decay: 0.1, decoupled, decay_all: false };
-        let with = Options { update: Update::Momentum(momentum), ..Options::default() };
-        let plain = gradient_graph(&linear(4), &Options::default()).unwrap();
+        let with = GraphOptions { update: Update::Momentum(momentum), ..GraphOptions::default() };
+        let plain = gradient_graph(&linear(4), &GraphOptions::default()).unwrap();
         let graph = gradient_graph(&linear(4), &with).unwrap();
         assert_eq!(graph.parameters[1].name, "linear1.weight.mom");
         let (mut plain_session, mut session) = (session(&plain.model), session(&graph.model));
@@ -190,8 +190,8 @@ fn momentum_follows_its_definition() {
 #[test]
 fn adamw_follows_its_definition() {
     let adam = AdamW { beta_1: 0.8, beta_2: 0.95, epsilon: 1e-3, weight_decay: 0.1 };
-    let with = Options { update: Update::AdamW(adam), ..Options::default() };
-    let plain = gradient_graph(&linear(4), &Options::default()).unwrap();
+    let with = GraphOptions { update: Update::AdamW(adam), ..GraphOptions::default() };
+    let plain = gradient_graph(&linear(4), &GraphOptions::default()).unwrap();
     let graph = gradient_graph(&linear(4), &with).unwrap();
     let (mut plain_session, mut session) = (session(&plain.model), session(&graph.model));
     let mut state = feeds(&graph.model, &graph.parameters, 4);
@@ -222,7 +222,7 @@ fn adamw_follows_its_definition() {
 fn clipping_bounds_the_norm_over_all_parameters() {
     let model = architecture::load("lenet5").unwrap().build(Shape::new(32, 32, 3), 10, 1).unwrap();
     let norm = |clip_norm| {
-        let graph = gradient_graph(&model, &Options { clip_norm, ..Options::default() }).unwrap();
+        let graph = gradient_graph(&model, &GraphOptions { clip_norm, ..GraphOptions::default() }).unwrap();
         let outputs = run(&mut session(&graph.model), &feeds(&graph.model, &graph.parameters, 10));
         outputs[2..].iter().flatten().map(|g| g * g).sum::<f64>().sqrt()
     };
@@ -235,7 +235,7 @@ fn clipping_bounds_the_norm_over_all_parameters() {
 fn frozen_parameters_have_no_gradient() {
     let model = architecture::load("lenet5").unwrap().build(Shape::new(32, 32, 3), 10, 1).unwrap();
     let frozen = vec!["conv".into(), "linear1".into()];
-    let graph = gradient_graph(&model, &Options { frozen, ..Options::default() }).unwrap();
+    let graph = gradient_graph(&model, &GraphOptions { frozen, ..GraphOptions::default() }).unwrap();
     let trainable: Vec<_> = graph.parameters.iter().filter(|p| p.is_trainable()).map(|p| &p.name).collect();
     assert_eq!(trainable, ["linear2.weight", "linear2.bias", "linear3.weight", "linear3.bias"]);
     assert!(graph.model.graph.nodes.iter().all(|node| node.op != "ConvGrad"));
@@ -259,7 +259,8 @@ fn frozen_normalization_uses_its_running_statistics() {
         Architecture::parse("normalized", NORMALIZED).unwrap().build(Shape::new(6, 6, 2), 4, 1).unwrap();
     for dialect in [Dialect::Training, Dialect::Standard] {
         let graph =
-            gradient_graph(&model, &Options { frozen: vec!["conv1".into()], ..options(dialect) }).unwrap();
+            gradient_graph(&model, &GraphOptions { frozen: vec!["conv1".into()], ..options(dialect) })
+                .unwrap();
         let role = |name: &str| graph.parameters.iter().find(|p| p.name == name).unwrap().role.clone();
         assert_eq!(role("conv1.norm.running_mean"), Role::Frozen);
         assert!(matches!(role("conv2.norm.running_mean"), Role::Computed { .. }));
@@ -282,7 +283,7 @@ fn frozen_normalization_uses_its_running_statistics() {
 fn running_statistics_follow_their_definition() {
     let model =
         Architecture::parse("normalized", NORMALIZED).unwrap().build(Shape::new(6, 6, 2), 4, 1).unwrap();
-    let graph = gradient_graph(&model, &Options::default()).unwrap();
+    let graph = gradient_graph(&model, &GraphOptions::default()).unwrap();
     let inputs = feeds(&graph.model, &graph.parameters, 4);
     let outputs = run(&mut session(&graph.model), &inputs);
     let output = |name: &str| {
@@ -313,7 +314,7 @@ fn running_statistics_follow_their_definition() {
 fn a_training_step_updates_what_the_graph_computes() {
     let model =
         Architecture::parse("normalized", NORMALIZED).unwrap().build(Shape::new(6, 6, 2), 4, 1).unwrap();
-    let with = Options { update: Update::Momentum(Momentum::default()), ..Options::default() };
+    let with = GraphOptions { update: Update::Momentum(Momentum::default()), ..GraphOptions::default() };
     let plain = gradient_graph(&model, &with).unwrap();
     let graph = training_graph(&model, &with).unwrap();
     let inputs = feeds(&graph.training_model, &graph.parameters, 4);
@@ -357,8 +358,8 @@ fn a_training_step_updates_what_the_graph_computes() {
 
 #[test]
 fn a_training_step_leaves_its_gradients_in_the_buffers() {
-    let graph = training_graph(&linear(4), &Options::default()).unwrap();
-    let plain = gradient_graph(&linear(4), &Options::default()).unwrap();
+    let graph = training_graph(&linear(4), &GraphOptions::default()).unwrap();
+    let plain = gradient_graph(&linear(4), &GraphOptions::default()).unwrap();
     let values = feeds(&graph.training_model, &graph.parameters, 4);
     let gradient = run(&mut session(&plain.model), &values)[2].clone();
 
@@ -401,9 +402,9 @@ fn weights(rows: usize) -> (&'static str, Tensor) {
 #[test]
 fn wrong_models_are_refused_with_the_reason() {
     let flatten = |from: &str| Node::new("Flatten", &[from], &["f"]);
-    let refused = |model: &Model| gradient_graph(model, &Options::default()).unwrap_err().to_string();
+    let refused = |model: &Model| gradient_graph(model, &GraphOptions::default()).unwrap_err().to_string();
     let good = graph_of(vec![flatten("x"), gemm("f")], &[weights(48)], "logits");
-    gradient_graph(&good, &Options::default()).unwrap();
+    gradient_graph(&good, &GraphOptions::default()).unwrap();
 
     let conv = Node::new("Conv", &["x", "k"], &["c"]);
     let kernel = ("k", Tensor::f32(&[3, 3, 1, 1], vec![0.1; 9]));
@@ -425,18 +426,25 @@ fn wrong_models_are_refused_with_the_reason() {
     let error = refused(&Model { opset: 9, ..good.clone() });
     assert!(error.contains("opset 9"), "{error}");
 
-    let option = |options: Options| gradient_graph(&good, &options).unwrap_err().to_string();
+    let option = |options: GraphOptions| gradient_graph(&good, &options).unwrap_err().to_string();
     assert!(
-        option(Options { frozen: vec!["w".into()], ..Options::default() }).contains("no parameter is left")
+        option(GraphOptions { frozen: vec!["w".into()], ..GraphOptions::default() })
+            .contains("no parameter is left")
     );
-    assert!(option(Options { frozen: vec!["z".into()], ..Options::default() }).contains("`z`"));
-    assert!(option(Options { label_smoothing: 1.0, ..Options::default() }).contains("label_smoothing = 1"));
-    assert!(option(Options { clip_norm: Some(f32::NAN), ..Options::default() }).contains("clip_norm = NaN"));
+    assert!(option(GraphOptions { frozen: vec!["z".into()], ..GraphOptions::default() }).contains("`z`"));
+    assert!(
+        option(GraphOptions { label_smoothing: 1.0, ..GraphOptions::default() })
+            .contains("label_smoothing = 1")
+    );
+    assert!(
+        option(GraphOptions { clip_norm: Some(f32::NAN), ..GraphOptions::default() })
+            .contains("clip_norm = NaN")
+    );
 }
 
 /// The logits of a model and its trainable parameters, after normalization.
 fn trained_form(model: &Model) -> (Vec<f64>, Vec<String>) {
-    let graph = gradient_graph(model, &Options::default()).unwrap();
+    let graph = gradient_graph(model, &GraphOptions::default()).unwrap();
     assert_eq!(graph.forward_model.opset, 17);
     let inputs = feeds(&graph.model, &graph.parameters, 5);
     let outputs = run(&mut session(&graph.model), &inputs);
@@ -544,7 +552,9 @@ proptest! {
     #[test]
     fn damaged_models_do_not_panic(
         name in prop::sample::select(vec!["lenet5", "resnet8", "dscnn"]),
-        damages in prop::collection::vec((0..8, any::<prop::sample::Index>(), any::<prop::sample::Index>(), -2i64..6), 1..4),
+        damages in prop::collection::vec(
+            (0..8, any::<prop::sample::Index>(), any::<prop::sample::Index>(), -2i64..6), 1..4
+        ),
     ) {
         let mut model = architecture::load(name).unwrap().build(Shape::new(32, 32, 3), 10, 1).unwrap();
         for (kind, at, part, number) in damages {

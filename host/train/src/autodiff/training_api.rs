@@ -8,7 +8,7 @@
 use goldcrest_onnx::proto::data_type;
 use goldcrest_onnx::{Data, Dimension, Model, Node, Tensor, ValueInfo};
 
-use super::{AutodiffError, GradientGraph, Options, Role, TrainingGraph, gradient_graph};
+use super::{AutodiffError, GradientGraph, GraphOptions, Role, TrainingGraph, gradient_graph};
 
 /// The API recognizes this input by its name.
 const RESET: &str = "lazy_reset_grad";
@@ -19,7 +19,7 @@ const OVERWRITE: &str = "always_overwrite";
 ///
 /// # Errors
 /// See [`AutodiffError`].
-pub fn training_graph(model: &Model, options: &Options) -> Result<TrainingGraph, AutodiffError> {
+pub fn training_graph(model: &Model, options: &GraphOptions) -> Result<TrainingGraph, AutodiffError> {
     let GradientGraph { model: mut training_model, eval_model, forward_model, parameters } =
         gradient_graph(model, options)?;
     let graph = &mut training_model.graph;

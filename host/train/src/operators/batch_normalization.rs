@@ -8,11 +8,12 @@ use super::missing;
 use super::normalize::{Affine, Sizes, Statistics};
 
 /// `y, next_mean, next_variance, mean, inverse_deviation = BatchNormalization(x, scale, bias, running_mean,
-/// running_variance)` in training, with ONNX's attributes `epsilon` and `momentum`, and `relu`: 1 cuts `y` at 0.
+/// running_variance)` in training, with ONNX's attributes `epsilon` and `momentum`, and `relu`: 1 cuts `y` at
+/// 0.
 pub struct BatchNormalization;
 
-/// `dx, dscale, dbias = BatchNormalizationGrad(dy, x, scale, bias, mean, inverse_deviation)` with the attribute
-/// `relu`.
+/// `dx, dscale, dbias = BatchNormalizationGrad(dy, x, scale, bias, mean, inverse_deviation)` with the
+/// attribute `relu`.
 pub struct BatchNormalizationGrad;
 
 impl Operator for BatchNormalization {

@@ -1,9 +1,9 @@
 //! Loops over some channels of a batch: sums per channel, and values from values.
 //!
-//! A block's channels of one image lie one after the other, a row of some hundred floats. What belongs to a channel
-//! is spread out along such a row once, and sums are taken along the images position by position, so that the
-//! loops know nothing of channels and are as fast for a channel of 4 values as for one of 4096. A few images are
-//! taken together, so that what belongs to the channels is loaded once for all of them.
+//! A block's channels of one image lie one after the other, a row of some hundred floats. What belongs to a
+//! channel is spread out along such a row once, and sums are taken along the images position by position, so
+//! that the loops know nothing of channels and are as fast for a channel of 4 values as for one of 4096. A
+//! few images are taken together, so that what belongs to the channels is loaded once for all of them.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -238,8 +238,8 @@ impl<M: Map<C>, const C: usize> Work for Mapped<'_, M, C> {
         let numbers = self.rows.memory.as_ptr();
         for image in 0..self.block.images(self.values) {
             for (start, length) in self.block.pieces(image) {
-                // SAFETY: `Block::images` found that all values are there, every block has its own channels, and
-                // rows are whole vectors long.
+                // SAFETY: `Block::images` found that all values are there, every block has its own channels,
+                // and rows are whole vectors long.
                 unsafe {
                     let to = self.to.part(start, length).as_mut_ptr();
                     let from = self.values.map(|values| values.as_ptr().add(start));

@@ -1,9 +1,9 @@
 //! Convolutions of many channels with many channels, all of them in lanes.
 //!
-//! A vector holds as many output channels at one position; each number of the input is multiplied with the weights
-//! that lead from it to them. Compared with planes ([`super::plane`]) no column between the rows is computed
-//! for nothing, a stride costs nothing, and the gradient of the weights needs no sums over lanes, but output
-//! channels must fill the lanes.
+//! A vector holds as many output channels at one position; each number of the input is multiplied with the
+//! weights that lead from it to them. Compared with planes ([`super::plane`]) no column between the rows is
+//! computed for nothing, a stride costs nothing, and the gradient of the weights needs no sums over lanes,
+//! but output channels must fill the lanes.
 
 use super::dense_loops::GROUPS;
 use super::level::{Level, Work, at_level};
@@ -23,8 +23,8 @@ pub struct Dense {
 }
 
 impl Dense {
-    /// For a geometry with one group whose output channels fill vectors of the level, and where turning pays: not
-    /// for a few inputs, and not where nothing but products is wanted of each position.
+    /// For a geometry with one group whose output channels fill vectors of the level, and where turning pays:
+    /// not for a few inputs, and not where nothing but products is wanted of each position.
     pub fn new(geometry: &Geometry, level: Level) -> Option<Self> {
         let Geometry { groups, inputs, outputs, kernel, stride, .. } = *geometry;
         let fits = groups == 1 && outputs % level.lanes() == 0;
@@ -108,8 +108,8 @@ impl Dense {
         }
     }
 
-    /// Appends the weights of a pass that makes `channels` from `numbers` to `to`, in the order in which it takes
-    /// them; lanes left over are 0.
+    /// Appends the weights of a pass that makes `channels` from `numbers` to `to`, in the order in which it
+    /// takes them; lanes left over are 0.
     fn pack(
         &self,
         pass: &Pass,
@@ -183,7 +183,8 @@ impl Work for Forward<'_> {
         let mut planes = zeros(dense.inputs, S::LANES, input.floats);
         let mut results = Scratch::new(dense.outputs * area);
         for (x, y) in x.chunks_exact(x_size).zip(y.chunks_exact_mut(y_size)) {
-            // SAFETY: the planes have the sizes that the passes were made for, and the weights were packed for them.
+            // SAFETY: the planes have the sizes that the passes were made for, and the weights were packed
+            // for them.
             unsafe {
                 Dense::turn::<S>(x, input, &mut planes);
                 let mut weights = weights.as_ptr();
@@ -224,7 +225,8 @@ impl Work for Backward<'_> {
             dw.fill(0.0);
         }
         for (image, dy) in dy.chunks_exact(y_size).enumerate() {
-            // SAFETY: the planes have the sizes that the passes were made for, and the weights were packed for them.
+            // SAFETY: the planes have the sizes that the passes were made for, and the weights were packed
+            // for them.
             unsafe {
                 Dense::turn::<S>(dy, output, &mut dy_planes);
                 if let Some(dx) = &mut dx {

@@ -9,8 +9,8 @@ use super::turned::Pass;
 pub const GROUPS: usize = 4;
 
 impl Pass {
-    /// Splits vectors of channels into groups to be made together: the first and the count of each. Long rows make
-    /// sums enough for two.
+    /// Splits vectors of channels into groups to be made together: the first and the count of each. Long rows
+    /// make sums enough for two.
     pub fn groups(&self, vectors: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
         let most = if self.columns < 8 { GROUPS } else { 2 };
         let mut first = 0;
@@ -21,11 +21,12 @@ impl Pass {
         })
     }
 
-    /// Makes `count` vectors of channels (4, 2 or 1) at all positions of the pass, from all numbers of the input.
+    /// Makes `count` vectors of channels (4, 2 or 1) at all positions of the pass, from all numbers of the
+    /// input.
     ///
-    /// `from` is the first plane, the distance between planes, and the number of channels in them; `to` the first
-    /// plane and the distance. `weights` holds `count` vectors for each block of channels, tap and channel in
-    /// this order; `start` one each.
+    /// `from` is the first plane, the distance between planes, and the number of channels in them; `to` the
+    /// first plane and the distance. `weights` holds `count` vectors for each block of channels, tap and
+    /// channel in this order; `start` one each.
     ///
     /// # Safety
     /// As for [`Simd`]; the planes must have the sizes the pass was made for.
@@ -148,11 +149,11 @@ impl Pass {
         }
     }
 
-    /// Adds to `sums[tap][input][output]` the products of each number of `from` with `dy` at the positions that
-    /// the tap leads to: the gradient of the weights.
+    /// Adds to `sums[tap][input][output]` the products of each number of `from` with `dy` at the positions
+    /// that the tap leads to: the gradient of the weights.
     ///
-    /// `dy` is the first position of the first plane, the distance between planes, and from row to row; `from` as
-    /// for [`Pass::multiply`].
+    /// `dy` is the first position of the first plane, the distance between planes, and from row to row;
+    /// `from` as for [`Pass::multiply`].
     ///
     /// # Safety
     /// As for [`Pass::multiply`].

@@ -1,10 +1,10 @@
 //! Depthwise convolutions: each channel is convolved on its own, with a kernel of its own.
 //!
 //! Only as many products belong to each value as a kernel has taps, so nothing may be done for single values.
-//! As many channels as a vector has lanes are turned ([`super::transpose`]) so that one vector holds their values
-//! at one position; then a tap is one multiplication for all of them, whatever the kernel, stride, dilation and
-//! padding, and however small the image. The images of a part are taken one after the other through planes that
-//! stay in the cache of a core; the zeros around an image are written once.
+//! As many channels as a vector has lanes are turned ([`super::transpose`]) so that one vector holds their
+//! values at one position; then a tap is one multiplication for all of them, whatever the kernel, stride,
+//! dilation and padding, and however small the image. The images of a part are taken one after the other
+//! through planes that stay in the cache of a core; the zeros around an image are written once.
 
 use super::level::{Level, Work, at_level};
 use super::memory::{Gradients, PARTS, Parallel, Scratch, Shared, add_parts};

@@ -33,27 +33,27 @@ pub fn add_parts(parts: &[f32], sum: &mut [f32]) {
 /// A cache line.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([f32; LINE]);
+struct CacheLine([f32; LINE]);
 
 const LINE: usize = 16;
 
 /// Memory of tasks, kept for the next ones.
-static SPARE: Mutex<Vec<Vec<Line>>> = Mutex::new(Vec::new());
+static SPARE: Mutex<Vec<Vec<CacheLine>>> = Mutex::new(Vec::new());
 
-/// Memory that is given back when dropped: begins with a cache line, so that no vector straddles two, and holds
-/// old numbers, which may be no numbers at all: not even a product with 0 may read them.
-pub struct Scratch(Vec<Line>);
+/// Memory that is given back when dropped: begins with a cache line, so that no vector straddles two, and
+/// holds old numbers, which may be no numbers at all: not even a product with 0 may read them.
+pub struct Scratch(Vec<CacheLine>);
 
 impl Scratch {
     /// At least `length` floats.
     pub fn new(length: usize) -> Self {
         let mut memory = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         if memory.len() < length.div_ceil(LINE) {
-            memory.resize(length.div_ceil(LINE), Line([0.0; LINE]));
+            memory.resize(length.div_ceil(LINE), CacheLine([0.0; LINE]));
         }
         // The worst that a run which diverged can leave behind.
         if cfg!(test) {
-            memory.fill(Line([f32::NAN; LINE]));
+            memory.fill(CacheLine([f32::NAN; LINE]));
         }
         Self(memory)
     }

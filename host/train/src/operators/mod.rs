@@ -4,8 +4,8 @@
 //! takes most of a training step. The operators here work on the images themselves (see `plane`) with
 //! vectors as wide as the processor has them, two to three times faster. They are custom operators of the
 //! domain [`DOMAIN`], registered with each session that runs a training graph; their tensors, attributes and
-//! meanings are those of ONNX's `Conv` and `BatchNormalization`, and of ONNX Runtime's gradients of them. Batch normalization can take
-//! the Relu behind it along, which saves reading and writing all values twice.
+//! meanings are those of ONNX's `Conv` and `BatchNormalization`, and of ONNX Runtime's gradients of them.
+//! Batch normalization can take the Relu behind it along, which saves reading and writing all values twice.
 //!
 //! | file | holds |
 //! | --- | --- |

@@ -2,9 +2,9 @@
 //!
 //! Channels are taken one block after the other, so that the values of a block are still in the cache when
 //! they are read again: for the sums first, then for the result. With `k = scale / sqrt(variance + epsilon)`
-//! and `b = bias - mean * k`, the forward pass is `y = x * k + b`; the backward pass computes the same to know
-//! where Relu cut, so nothing but the input is kept. See the rule of `BatchNormalization` for the formulas and
-//! [`super::block`] for the loops.
+//! and `b = bias - mean * k`, the forward pass is `y = x * k + b`; the backward pass computes the same to
+//! know where Relu cut, so nothing but the input is kept. See the rule of `BatchNormalization` for the
+//! formulas and [`super::block`] for the loops.
 
 use super::block::{Block, Map, Terms};
 use super::level::Level;
@@ -38,7 +38,8 @@ pub struct Affine<'a> {
 }
 
 impl Sizes {
-    /// Normalizes `x` by the batch. `near` is a guess of each channel's mean, to which sums are taken relative.
+    /// Normalizes `x` by the batch. `near` is a guess of each channel's mean, to which sums are taken
+    /// relative.
     pub fn forward(
         &self,
         [x, near]: [&[f32]; 2],
@@ -72,8 +73,8 @@ impl Sizes {
             }
             let of = |channel: usize| line[channel];
             match affine.relu {
-                true => blocks[number].map(level, Line::<true>, [x, x], &y, of),
-                false => blocks[number].map(level, Line::<false>, [x, x], &y, of),
+                true => blocks[number].map(level, ScaleShift::<true>, [x, x], &y, of),
+                false => blocks[number].map(level, ScaleShift::<false>, [x, x], &y, of),
             }
         });
     }
@@ -141,9 +142,9 @@ impl Terms<1> for Moments {
 }
 
 /// `y = x * k + b`, cut at 0 with `RELU`; a NaN stays one, it must reach the loss.
-struct Line<const RELU: bool>;
+struct ScaleShift<const RELU: bool>;
 
-impl<const RELU: bool> Map<2> for Line<RELU> {
+impl<const RELU: bool> Map<2> for ScaleShift<RELU> {
     #[inline(always)]
     unsafe fn of<S: Simd>([x, _]: [S::Vector; 2], [k, b]: [S::Vector; 2]) -> S::Vector {
         // SAFETY: the caller's promise.

@@ -244,7 +244,8 @@ fn copy(to: &mut [f32], from: &[f32]) {
         ($($length:literal),+) => {
             match (to.len(), from) {
                 $(($length, from) if from.len() >= $length => {
-                    if let (Some(to), Some(from)) = (to.first_chunk_mut::<$length>(), from.first_chunk::<$length>()) {
+                    let parts = (to.first_chunk_mut::<$length>(), from.first_chunk::<$length>());
+                    if let (Some(to), Some(from)) = parts {
                         *to = *from;
                     }
                 })+

@@ -1,8 +1,8 @@
 //! Vectors of floats, as wide as the processor has them.
 //!
-//! A kernel is written once over [`Simd`] and compiled for each width; [`Level`](super::level::Level) says which one
-//! this processor runs. Every level rounds a product and its sum once (fused), so results differ between
-//! levels only by the order of sums.
+//! A kernel is written once over [`Simd`] and compiled for each width; [`Level`](super::level::Level) says
+//! which one this processor runs. Every level rounds a product and its sum once (fused), so results differ
+//! between levels only by the order of sums.
 
 /// Vectors of one width.
 ///
@@ -56,7 +56,7 @@ pub trait Simd {
     unsafe fn subtract(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `value` where `sign` is above 0, else 0.
     unsafe fn where_positive(sign: Self::Vector, value: Self::Vector) -> Self::Vector;
-    /// The larger one of each; `value` where it is no number.
+    /// The larger one of each; `value` where it is not a number.
     unsafe fn at_least(floor: Self::Vector, value: Self::Vector) -> Self::Vector;
     /// The sums over the lanes of 8 vectors that lie one after the other: reads 8 * LANES floats, writes 8.
     unsafe fn sum_8(from: *const f32, to: *mut f32);
@@ -134,7 +134,7 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn at_least(floor: Self::Vector, value: Self::Vector) -> Self::Vector {
-        // SAFETY: the trait's contract. The second operand is taken where one is no number.
+        // SAFETY: the trait's contract. The second operand is taken where one is not a number.
         unsafe { std::arch::x86_64::_mm512_max_ps(floor, value) }
     }
 
@@ -233,7 +233,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn at_least(floor: Self::Vector, value: Self::Vector) -> Self::Vector {
-        // SAFETY: the trait's contract. The second operand is taken where one is no number.
+        // SAFETY: the trait's contract. The second operand is taken where one is not a number.
         unsafe { std::arch::x86_64::_mm256_max_ps(floor, value) }
     }
 

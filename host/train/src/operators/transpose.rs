@@ -9,9 +9,9 @@ use super::simd::{Portable, Simd};
 
 /// Vectors that can be turned.
 pub trait Transpose: Simd {
-    /// Reads a vector at each distance `from_at` from `from`, at most [`Simd::LANES`] of them and only their first
-    /// `read` lanes; the rest is 0. Writes lane `n` of all of them as one vector at `to_at[n]` from `to`, only the
-    /// first `write` lanes.
+    /// Reads a vector at each distance `from_at` from `from`, at most [`Simd::LANES`] of them and only their
+    /// first `read` lanes; the rest is 0. Writes lane `n` of all of them as one vector at `to_at[n]` from
+    /// `to`, only the first `write` lanes.
     ///
     /// # Safety
     /// As for [`Simd`]; all places whose lanes count must be valid.

@@ -1,11 +1,11 @@
 //! Images whose channels lie in lanes, and convolutions between them.
 //!
-//! As many channels as a vector has lanes are turned ([`super::transpose`]) so that one vector holds their values
-//! at one position, with zeros around the image; then a tap of the kernel is a fixed distance, whatever the
-//! stride, dilation and padding, and no position is computed that is not wanted.
+//! As many channels as a vector has lanes are turned ([`super::transpose`]) so that one vector holds their
+//! values at one position, with zeros around the image; then a tap of the kernel is a fixed distance,
+//! whatever the stride, dilation and padding, and no position is computed that is not wanted.
 //!
-//! The gradient of the input is such a convolution as well, one for each phase of the stride: input row `y` gets
-//! something from output row `r` over kernel row `i` where `y + padding = r * stride + i * dilation`.
+//! The gradient of the input is such a convolution as well, one for each phase of the stride: input row `y`
+//! gets something from output row `r` over kernel row `i` where `y + padding = r * stride + i * dilation`.
 
 use super::plane::Geometry;
 use super::transpose::Transpose;
@@ -20,7 +20,8 @@ pub struct Turned {
     pub output: Plane,
     /// From the input's plane to the output, without zeros around it.
     pub forth: Pass,
-    /// From the output's plane to the input, without zeros around it: one pass for each phase of an input position.
+    /// From the output's plane to the input, without zeros around it: one pass for each phase of an input
+    /// position.
     pub back: Vec<Pass>,
 }
 

@@ -1,5 +1,5 @@
-//! `sweep.jsonl`: what was searched, then one line per finished trial. All that a resumed sweep needs, but for
-//! the trial that was cut off, whose run has its own checkpoint.
+//! `sweep.jsonl`: what was searched, then one line per finished trial. All that a resumed sweep needs, but
+//! for the trial that was cut off, whose run has its own checkpoint.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ pub enum Outcome {
     Done,
     /// The median rule ended it.
     Stopped,
-    /// Its loss was no number any more, or its recipe made no sense.
+    /// Its loss was not a number any more, or its recipe made no sense.
     Failed,
 }
 
@@ -63,11 +63,12 @@ pub enum JournalError {
     File { path: PathBuf, action: &'static str, source: std::io::Error },
     /// The folder holds a sweep.
     #[error(
-        "{path} already holds a sweep; pass --resume to continue it, --overwrite to replace it, or another --out"
+        "{path} already holds a sweep; pass --resume to continue it, --overwrite to replace it, or another \
+         --out"
     )]
     Exists { path: PathBuf },
     /// There is nothing to resume.
-    #[error("{path} is no sweep's journal; pass --overwrite in place of --resume to start anew")]
+    #[error("{path} is not a sweep's journal; pass --overwrite in place of --resume to start anew")]
     Nothing { path: PathBuf },
     /// It is of another sweep.
     #[error("{path}: the sweep began with another {what}; pass the same again, or another --out")]
@@ -94,8 +95,8 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Opens a journal of the same subject, with the trials that it knows, in `space`. A line that a crash cut short is left
-    /// out.
+    /// Opens a journal of the same subject, with the trials that it knows, in `space`. A line that a crash
+    /// cut short is left out.
     ///
     /// # Errors
     /// [`JournalError::Nothing`], [`JournalError::Other`], [`JournalError::File`].

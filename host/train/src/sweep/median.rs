@@ -1,11 +1,11 @@
-//! The median rule (Golovin et al.: Google Vizier, 2017): a trial ends early when its best accuracy so far is below
-//! the median of what earlier trials had reached by the same epoch.
+//! The median rule (Golovin et al.: Google Vizier, 2017): a trial ends early when its best accuracy so far is
+//! below the median of what earlier trials had reached by the same epoch.
 
 use super::journal::Trial;
 use super::sampler::RANDOM_TRIALS;
 
-/// Whether a trial with these accuracies after each epoch, of `epochs` planned, should go on. The first quarter of
-/// the epochs and the first trials always do.
+/// Whether a trial with these accuracies after each epoch, of `epochs` planned, should go on. The first
+/// quarter of the epochs and the first trials always do.
 pub fn goes_on(accuracies: &[f64], epochs: usize, earlier: &[Trial]) -> bool {
     let done = accuracies.len();
     if 4 * done < epochs || done >= epochs {

@@ -1,8 +1,9 @@
-//! A sweep: many short trainings of one network, their recipes drawn from a [`Space`], to find the recipe to train
-//! with.
+//! A sweep: many short trainings of one network, their recipes drawn from a [`Space`], to find the recipe to
+//! train with.
 //!
-//! Trials are compared on validation images, set aside from the training images once; the test images take no part.
-//! Each trial is a run of its own in the folder `trials`, and is written to the [`journal`] when it ends.
+//! Trials are compared on validation images, set aside from the training images once; the test images take no
+//! part. Each trial is a run of its own in the folder `trials`, and is written to the [`journal`] when it
+//! ends.
 
 pub mod journal;
 pub mod median;
@@ -19,7 +20,7 @@ pub use space::Space;
 use self::journal::{Journal, Subject};
 use self::sampler::Sampler;
 use crate::training::manifest;
-use crate::training::recipe::{Options, Recipe, RecipeError};
+use crate::training::recipe::{Recipe, RecipeError, RecipeOptions};
 use crate::training::run::{Existing, RunError};
 use crate::training::{self, Progress, Run, Setup, TrainError};
 use goldcrest_data::Dataset;
@@ -35,7 +36,8 @@ const VALIDATE: f32 = 0.1;
 pub enum SweepError {
     /// The recipe does not say what to vary.
     #[error(
-        "the recipe has no [search] table; write one, such as\n[search]\nlearning-rate = {{ low = 0.005, high = 0.5, log = true }}"
+        "the recipe has no [search] table; write one, such as\n[search]\nlearning-rate = {{ low = 0.005, \
+         high = 0.5, log = true }}"
     )]
     NoSpace,
     /// The recipe does not fit.
@@ -61,7 +63,7 @@ pub enum SweepError {
 /// What to sweep over.
 pub struct Sweep<'a> {
     /// The recipe with its `[search]` table.
-    pub options: Options,
+    pub options: RecipeOptions,
     /// The recipe's text, which a resumed sweep must have again.
     pub text: String,
     /// The network's name, for the journal.
@@ -117,11 +119,12 @@ const JOURNAL: &str = "sweep.jsonl";
 const BEST: &str = "best.toml";
 const TRIALS: &str = "trials";
 
-/// Runs the trials that the journal lacks and writes the best recipe. When `stop` becomes true, the trial at hand is
-/// saved and the sweep ends; resumed, it goes on there.
+/// Runs the trials that the journal lacks and writes the best recipe. When `stop` becomes true, the trial at
+/// hand is saved and the sweep ends; resumed, it goes on there.
 ///
 /// # Errors
-/// See [`SweepError`]. A trial that diverges or whose recipe makes no sense is no error but the worst outcome.
+/// See [`SweepError`]. A trial that diverges or whose recipe makes no sense is not an error but the worst
+/// outcome.
 pub fn sweep(
     sweep: Sweep,
     setup: &Setup,
@@ -212,12 +215,12 @@ fn cost(trial: &Trial) -> f64 {
 }
 
 /// The recipe with a trial's parameters in it.
-fn with(options: &Options, parameters: &toml::Table) -> Result<Recipe, RecipeError> {
-    Options::of_table(parameters)?.or(options.clone()).resolve()
+fn with(options: &RecipeOptions, parameters: &toml::Table) -> Result<Recipe, RecipeError> {
+    RecipeOptions::of_table(parameters)?.or(options.clone()).resolve()
 }
 
 struct Runner<'a> {
-    options: &'a Options,
+    options: &'a RecipeOptions,
     dataset: &'a Dataset,
     model: &'a dyn Fn(u64) -> Model,
     setup: &'a Setup,

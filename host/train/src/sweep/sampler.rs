@@ -1,5 +1,5 @@
-//! Which point to try next: a tree-structured Parzen estimator for each dimension (Bergstra et al.: Algorithms for
-//! Hyper-Parameter Optimization, 2011), by the `tpe` crate.
+//! Which point to try next: a tree-structured Parzen estimator for each dimension (Bergstra et al.:
+//! Algorithms for Hyper-Parameter Optimization, 2011), by the `tpe` crate.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -189,7 +189,8 @@ mod tests {
     fn values_stay_in_their_dimension() {
         let space = parse(
             "batch = { low = 8, high = 64, log = true }\nmomentum = { low = 0.5, high = 0.9 }\n\
-             augment = { choices = [\"none\", \"flip\"] }\nlearning-rate = { low = 1e-3, high = 1.0, log = true }",
+             augment = { choices = [\"none\", \"flip\"] }\nlearning-rate = { low = 1e-3, high = 1.0, log = \
+             true }",
         )
         .unwrap();
         let keys: Vec<&str> = space.dimensions().map(|(key, _)| key).collect();

@@ -31,7 +31,7 @@ fn go(
         lenet.build(dataset.shape, dataset.classes.len(), seed).unwrap()
     };
     let (stop, mut seen) = (AtomicBool::new(false), 0);
-    let options: Options = toml::from_str(recipe).unwrap();
+    let options: RecipeOptions = toml::from_str(recipe).unwrap();
     let (text, network) = (recipe.to_owned(), "lenet5".to_owned());
     let task = Sweep { options, text, network, model: &model, dataset: &dataset, out, existing, trials };
     sweep(task, &Setup::default(), &stop, &mut |event| {
@@ -61,7 +61,7 @@ fn a_sweep_cut_off_anywhere_goes_on_to_the_same_end() {
     assert!(report.trials.iter().any(|trial| trial.outcome == Outcome::Stopped), "{:?}", report.trials);
     let best = report.best().unwrap();
     assert!(report.trials.iter().all(|trial| cost(trial) >= cost(best)));
-    let recipe = Options::read(report.recipe.as_deref().unwrap()).unwrap();
+    let recipe = RecipeOptions::read(report.recipe.as_deref().unwrap()).unwrap();
     assert_eq!(recipe.label_smoothing.map(f64::from), best.parameters["label-smoothing"].as_float());
     assert_eq!((recipe.validate, recipe.epochs), (Some(0.2), Some(4)));
     // 100 of the 500 training images: not the 50 test images.
@@ -98,7 +98,7 @@ fn a_recipe_without_a_search_is_no_sweep() {
     let folder = tempfile::tempdir().unwrap();
     let error = go(folder.path(), Existing::Refuse, "epochs = 1", 1, 0).unwrap_err().to_string();
     assert!(error.contains("[search]") && error.contains("low = 0.005"), "{error}");
-    let options: Options = toml::from_str(RECIPE).unwrap();
+    let options: RecipeOptions = toml::from_str(RECIPE).unwrap();
     let error = options.resolve().unwrap_err().to_string();
     assert!(error.contains("goldcrest sweep"), "{error}");
 }

@@ -5,8 +5,8 @@
 //! stay empty: all optimizer state lives in frozen parameters (see [`super::optimizer`]), so that one
 //! file holds the whole training state.
 //!
-//! A run's file has a trailer behind the flatbuffer, which readers of the flatbuffer do not look at: [`MARK`] and
-//! the SHA-256 of all bytes before it. A file in which any bit is another one is not taken.
+//! A run's file has a trailer behind the flatbuffer, which readers of the flatbuffer do not look at: [`MARK`]
+//! and the SHA-256 of all bytes before it. A file in which any bit is another one is not taken.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -85,9 +85,10 @@ pub enum CheckpointError {
     /// The file cannot be written.
     #[error("{path}: cannot write the checkpoint: {source}; the one before is untouched")]
     Write { path: PathBuf, source: std::io::Error },
-    /// The bytes are no checkpoint.
+    /// The bytes are not a checkpoint.
     #[error(
-        "{path}: not a training checkpoint, or a damaged one: {problem}; where there is a checkpoint.previous beside it, --resume goes on from there once this file is removed"
+        "{path}: not a training checkpoint, or a damaged one: {problem}; where there is a \
+         checkpoint.previous beside it, --resume goes on from there once this file is removed"
     )]
     Damaged { path: PathBuf, problem: String },
     /// A parameter is not of floats.
@@ -118,8 +119,8 @@ impl State {
             .map_err(|problem| CheckpointError::Damaged { path: path.to_owned(), problem })
     }
 
-    /// Writes a checkpoint's file, and keeps the one before under `previous`. The file under `path` is always a whole
-    /// one: the old or the new.
+    /// Writes a checkpoint's file, and keeps the one before under `previous`. The file under `path` is always
+    /// a whole one: the old or the new.
     pub fn write(&self, path: &Path, previous: &Path) -> Result<(), CheckpointError> {
         let mut bytes = self.encode()?;
         let sum = Sha256::digest(&bytes);
@@ -359,7 +360,10 @@ macro_rules! tables {
 
         impl Verifiable for $table<'_> {
             fn run_verifier(verifier: &mut Verifier, position: usize) -> Result<(), InvalidFlatbuffer> {
-                verifier.visit_table(position)?$(.visit_field::<$type>(stringify!($slot), $slot, false)?)+.finish();
+                verifier
+                    .visit_table(position)?
+                    $(.visit_field::<$type>(stringify!($slot), $slot, false)?)+
+                    .finish();
                 Ok(())
             }
         }
@@ -391,7 +395,9 @@ tables! {
     }
     IntProperty { field::property::NAME: ForwardsUOffset<&str>, field::property::VALUE: i64 }
     FloatProperty { field::property::NAME: ForwardsUOffset<&str>, field::property::VALUE: f32 }
-    TextProperty { field::property::NAME: ForwardsUOffset<&str>, field::property::VALUE: ForwardsUOffset<&str> }
+    TextProperty {
+        field::property::NAME: ForwardsUOffset<&str>, field::property::VALUE: ForwardsUOffset<&str>
+    }
 }
 
 #[cfg(test)]
@@ -472,7 +478,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn damaged_bytes_never_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+        fn damaged_bytes_never_panic(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)
+        ) {
             let mut bytes = sample().encode().unwrap();
             for (index, value) in changes {
                 let index = index.index(bytes.len());

@@ -61,7 +61,8 @@ pub enum TrainError {
     Write { path: PathBuf, source: std::io::Error },
     /// Weights without a slope.
     #[error(
-        "the network's weights are integers (`{name}`) and cannot be trained; take the float model that it came from, with --qat to train for int8, or go on with its run by --resume"
+        "the network's weights are integers (`{name}`) and cannot be trained; take the float model that it \
+         came from, with --qat to train for int8, or go on with its run by --resume"
     )]
     Integers { name: String },
     /// Images and network do not fit.
@@ -69,13 +70,14 @@ pub enum TrainError {
     Shape { found: String, expected: Shape, advice: &'static str },
     /// Classes and network do not fit.
     #[error(
-        "the network has {found} classes, the data set has {expected}; pass --head {expected} to give an ONNX model a new last layer"
+        "the network has {found} classes, the data set has {expected}; pass --head {expected} to give an \
+         ONNX model a new last layer"
     )]
     Classes { found: String, expected: usize },
     /// There are too few images.
     #[error("the data set has no {part} images")]
     Empty { part: &'static str },
-    /// The loss is no number any more.
+    /// The loss is not a number any more.
     #[error(
         "the loss became {loss} in step {step} of epoch {epoch} with learning rate {learning_rate}; \
          try a lower one (--learning-rate {lower}) or a warm-up (--warmup 1)"
@@ -83,7 +85,8 @@ pub enum TrainError {
     Diverged { loss: f32, step: usize, epoch: usize, learning_rate: f32, lower: f32 },
     /// The batch cannot change within an epoch.
     #[error(
-        "the run stopped within an epoch of batches of {began} images; resume it with --batch {began}, or with {now} after the epoch's end"
+        "the run stopped within an epoch of batches of {began} images; resume it with --batch {began}, or \
+         with {now} after the epoch's end"
     )]
     Batch { began: usize, now: usize },
     /// The checkpoint is of another network.

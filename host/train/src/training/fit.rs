@@ -8,7 +8,8 @@ use super::error::TrainError;
 /// Checks that a network's input and output fit the images and classes of a data set.
 ///
 /// # Errors
-/// [`TrainError::Native`], [`TrainError::Empty`], [`TrainError::Integers`], [`TrainError::Shape`], [`TrainError::Classes`].
+/// [`TrainError::Native`], [`TrainError::Empty`], [`TrainError::Integers`], [`TrainError::Shape`],
+/// [`TrainError::Classes`].
 pub fn check(model: &Model, dataset: &Dataset) -> Result<(), TrainError> {
     native::admit(model)?;
     let integers = |name: &String| {

@@ -134,18 +134,23 @@ macro_rules! words {
 }
 
 words!(Optimizer: Optimizer::Sgd = "sgd", Optimizer::AdamW = "adamw");
-words!(Shape: Shape::Constant = "constant", Shape::Step = "step", Shape::Cosine = "cosine", Shape::OneCycle = "one-cycle");
+words!(
+    Shape: Shape::Constant = "constant",
+    Shape::Step = "step",
+    Shape::Cosine = "cosine",
+    Shape::OneCycle = "one-cycle"
+);
 
 #[cfg(test)]
 mod tests {
-    use super::super::recipe::{KEYS, Options};
+    use super::super::recipe::{KEYS, RecipeOptions};
 
     #[test]
     fn every_default_is_a_value_of_its_key() {
         for key in KEYS.iter().filter(|key| !(key.default)().is_empty()) {
             let value = (key.parse)(&(key.default)()).unwrap();
             let table = toml::Table::from_iter([(key.name(), value)]);
-            Options::of_table(&table).unwrap_or_else(|error| panic!("{}: {error}", key.name()));
+            RecipeOptions::of_table(&table).unwrap_or_else(|error| panic!("{}: {error}", key.name()));
         }
     }
 

@@ -1,5 +1,5 @@
-//! `manifest.json`: what a run trains, on which images, by what recipe. A resumed run must have the same again; so no
-//! image that was trained on becomes one that the run is judged by.
+//! `manifest.json`: what a run trains, on which images, by what recipe. A resumed run must have the same
+//! again; so no image that was trained on becomes one that the run is judged by.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use goldcrest_onnx::{Data, Model};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::recipe::{Options, Recipe};
+use super::recipe::{Recipe, RecipeOptions};
 use super::run::{MANIFEST, RECIPE};
 
 /// What a run is about.
@@ -192,11 +192,11 @@ impl Manifest {
 ///
 /// # Errors
 /// When the manifest is damaged, or `recipe.toml` beside it was changed.
-pub fn recipe(run: &Path) -> Result<Options, ManifestError> {
+pub fn recipe(run: &Path) -> Result<RecipeOptions, ManifestError> {
     let path = run.join(MANIFEST);
     if !path.exists() {
         // Whether there is a run to resume is for the run's folder to say.
-        return Ok(Options::default());
+        return Ok(RecipeOptions::default());
     }
     let manifest = Manifest::read(&path)?;
     let copy = run.join(RECIPE);

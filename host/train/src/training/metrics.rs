@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// A line of one of the files: what belongs to one epoch.
-pub trait Line: Serialize + DeserializeOwned {
+pub trait OfEpoch: Serialize + DeserializeOwned {
     /// The epoch, counted from 1.
     fn epoch(&self) -> usize;
 }
@@ -73,7 +73,7 @@ impl std::fmt::Display for Epoch {
     }
 }
 
-impl Line for Epoch {
+impl OfEpoch for Epoch {
     fn epoch(&self) -> usize {
         self.epoch
     }
@@ -98,14 +98,14 @@ impl Confusion {
     }
 }
 
-impl Line for Confusion {
+impl OfEpoch for Confusion {
     fn epoch(&self) -> usize {
         self.epoch
     }
 }
 
 /// Appends a line to a file.
-pub fn append<L: Line>(path: &Path, line: &L) -> std::io::Result<()> {
+pub fn append<L: OfEpoch>(path: &Path, line: &L) -> std::io::Result<()> {
     let mut line = serde_json::to_string(line)?;
     line.push('\n');
     // One write call: a line is there whole or not at all for anyone who reads along.
@@ -113,12 +113,12 @@ pub fn append<L: Line>(path: &Path, line: &L) -> std::io::Result<()> {
 }
 
 /// Reads the lines of a file; a last one that a crash cut short is left out.
-pub fn read<L: Line>(path: &Path) -> std::io::Result<Vec<L>> {
+pub fn read<L: OfEpoch>(path: &Path) -> std::io::Result<Vec<L>> {
     Ok(std::fs::read_to_string(path)?.lines().map_while(|line| serde_json::from_str(line).ok()).collect())
 }
 
 /// Keeps the lines of epochs up to `last`, those that a checkpoint of that epoch has seen.
-pub fn truncate<L: Line>(path: &Path, last: usize) -> std::io::Result<Vec<L>> {
+pub fn truncate<L: OfEpoch>(path: &Path, last: usize) -> std::io::Result<Vec<L>> {
     let mut lines: Vec<L> = match read(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         other => other?,

@@ -1,5 +1,5 @@
-//! The options of a run as they are given: a TOML file's keys or the command line's flags, each under the same
-//! name.
+//! The options of a run as they are given: a TOML file's keys or the command line's flags, each under the
+//! same name.
 
 use std::path::{Path, PathBuf};
 
@@ -14,14 +14,14 @@ use super::recipe::{Distillation, Optimizer, Recipe, RecipeError};
 use super::schedule::Shape;
 use crate::sweep::Space;
 
-/// Declares the options once: name, type, default and what help says. From it come the struct, its merging, its
-/// defaults, and [`KEYS`] for a command line.
+/// Declares the options once: name, type, default and what help says. From it come the struct, its merging,
+/// its defaults, and [`KEYS`] for a command line.
 macro_rules! options {
     ($($(#[doc = $help:literal])+ $name:ident: $type:ty = $default:expr, $value:literal;)+) => {
         /// The options of a run; what is `None` was not given.
         #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-        pub struct Options {
+        pub struct RecipeOptions {
             $($(#[doc = $help])+ pub $name: Option<$type>,)+
             /// Rows and columns of the images, as in `32x32`.
             pub resize: Option<String>,
@@ -36,7 +36,7 @@ macro_rules! options {
             pub search: Option<Space>,
         }
 
-        impl Options {
+        impl RecipeOptions {
             /// These options, completed by `others` where they are silent.
             pub fn or(self, others: Self) -> Self {
                 Self {
@@ -112,8 +112,8 @@ options! {
     std: Vec<f32> = vec![0.5], "STD,...";
     /// Share of the training images set aside to choose best.onnx by, in place of the test images
     validate: f32 = 0.0, "SHARE";
-    /// Keep a running mean of the weights, of which a step keeps this share, and evaluate and export that; 0 keeps
-    /// none
+    /// Keep a running mean of the weights, of which a step keeps this share, and evaluate and export that; 0
+    /// keeps none
     ema: f32 = 0.0, "SHARE";
     /// A trained ONNX model of the same classes whose logits are learned too
     teacher: PathBuf = PathBuf::new(), "MODEL";
@@ -127,7 +127,7 @@ options! {
     seed: u64 = 0, "N";
 }
 
-impl Options {
+impl RecipeOptions {
     /// Reads a recipe file, or a built-in recipe by its name. Unknown keys are errors that show their line.
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
         let built_in = RECIPES.iter().find(|(name, _)| Path::new(name) == path);
@@ -142,7 +142,7 @@ impl Options {
     /// What the options ask of the images.
     ///
     /// # Errors
-    /// A text that is no value of its key.
+    /// A text that is not a value of its key.
     pub fn pictures(&self) -> Result<Asked, RecipeError> {
         let mut asked = Asked::default();
         let texts = [&self.resize, &self.fit, &self.channels, &self.background];

@@ -29,8 +29,8 @@ pub struct PlainSession {
     copier: Copier,
 }
 
-/// Copies parameters to the host's memory, by a session of one `Identity` each. `ort`'s own copy between devices
-/// does it with a model that ONNX Runtime 1.19 refuses.
+/// Copies parameters to the host's memory, by a session of one `Identity` each. `ort`'s own copy between
+/// devices does it with a model that ONNX Runtime 1.19 refuses.
 struct Copier {
     session: RefCell<ort::session::Session>,
     names: Vec<String>,
@@ -245,7 +245,7 @@ mod tests {
     fn copied_parameters_are_the_parameters() {
         runtime::load(&Default::default()).unwrap();
         let model = crate::architecture::load("lenet5").unwrap().build(Shape::new(32, 32, 3), 10, 1).unwrap();
-        let graph = autodiff::session_graph(&model, &autodiff::Options::default()).unwrap();
+        let graph = autodiff::session_graph(&model, &autodiff::GraphOptions::default()).unwrap();
         let mut state = State::default();
         for parameter in &graph.parameters {
             state.trainable.insert(parameter.name.clone(), parameter.initial.clone());

@@ -1,14 +1,14 @@
 //! How to train: a complete recipe with values in range.
 //!
-//! It comes from [`Options`], each of which is a TOML key and a flag of the same name. Flags win over the file,
-//! the file over the defaults. The effective recipe is saved in the run.
+//! It comes from [`RecipeOptions`], each of which is a TOML key and a flag of the same name. Flags win over
+//! the file, the file over the defaults. The effective recipe is saved in the run.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 pub use super::key::Key;
-pub use super::options::{KEYS, Options};
+pub use super::options::{KEYS, RecipeOptions};
 use super::schedule::{Schedule, Shape};
 use crate::autodiff;
 use goldcrest_data::{Asked, AugmentRecipe, Normalization};
@@ -80,9 +80,12 @@ pub struct Recipe {
 #[non_exhaustive]
 pub enum RecipeError {
     /// The file cannot be read.
-    #[error("{path}: cannot read the recipe: {source}; built in are {}", RECIPES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "))]
+    #[error(
+        "{path}: cannot read the recipe: {source}; built in are {}",
+        RECIPES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    )]
     Read { path: PathBuf, source: std::io::Error },
-    /// The file is no TOML of a recipe; the message shows the line.
+    /// The file is not a TOML of a recipe; the message shows the line.
     #[error("{path}: {source}")]
     Parse { path: PathBuf, source: toml::de::Error },
     /// Values that are none of a recipe.
@@ -152,8 +155,8 @@ impl Recipe {
     }
 
     /// What the recipe asks of the training graph.
-    pub fn graph_options(&self) -> autodiff::Options {
-        autodiff::Options {
+    pub fn graph_options(&self) -> autodiff::GraphOptions {
+        autodiff::GraphOptions {
             targets: if self.mixes() { autodiff::Targets::Shares } else { autodiff::Targets::Labels },
             label_smoothing: self.label_smoothing,
             distillation: self.distillation.as_ref().map(|distillation| autodiff::Distillation {
@@ -177,13 +180,13 @@ impl Recipe {
                     ..autodiff::AdamW::default()
                 }),
             },
-            ..autodiff::Options::default()
+            ..autodiff::GraphOptions::default()
         }
     }
 
     /// The recipe as options, all given: what is saved in the run.
-    pub fn options(&self) -> Options {
-        let options = Options {
+    pub fn options(&self) -> RecipeOptions {
+        let options = RecipeOptions {
             epochs: Some(self.epochs),
             batch: Some(self.batch),
             learning_rate: Some(self.learning_rate),
@@ -209,7 +212,7 @@ impl Recipe {
             temperature: self.distillation.as_ref().map(|distillation| distillation.temperature),
             qat: Some(self.qat),
             seed: Some(self.seed),
-            ..Options::default()
+            ..RecipeOptions::default()
         };
         let rule = self.pictures.preprocessing();
         let (fit, background) = (Some(rule.fit), Some(rule.background));
@@ -260,11 +263,11 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str) -> Result<Options, RecipeError> {
+    fn read(text: &str) -> Result<RecipeOptions, RecipeError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("recipe.toml");
         std::fs::write(&path, text).unwrap();
-        Options::read(&path)
+        RecipeOptions::read(&path)
     }
 
     #[test]
@@ -279,15 +282,16 @@ mod tests {
     #[test]
     fn built_in_recipes_are_whole() {
         for (name, _) in RECIPES {
-            Options::read(Path::new(name)).unwrap().resolve().unwrap();
+            RecipeOptions::read(Path::new(name)).unwrap().resolve().unwrap();
         }
-        let missing = Options::read(Path::new("resnet9")).unwrap_err().to_string();
+        let missing = RecipeOptions::read(Path::new("resnet9")).unwrap_err().to_string();
         assert!(missing.contains("built in are resnet8"), "{missing}");
     }
 
     #[test]
     fn flags_win_over_the_file_and_the_file_over_the_defaults() {
-        let flags = Options { epochs: Some(8), augment: Some("none".into()), ..Options::default() };
+        let flags =
+            RecipeOptions { epochs: Some(8), augment: Some("none".into()), ..RecipeOptions::default() };
         let file = read("epochs = 3\nschedule = \"one-cycle\"\nmean = [0.4, 0.5, 0.6]\n").unwrap();
         let recipe = flags.or(file).resolve().unwrap();
         assert_eq!((recipe.epochs, recipe.schedule), (8, Shape::OneCycle));
@@ -297,7 +301,8 @@ mod tests {
 
     #[test]
     fn the_saved_recipe_reads_back_the_same() {
-        let recipe = Options { learning_rate: Some(0.01), ..Options::default() }.resolve().unwrap();
+        let recipe =
+            RecipeOptions { learning_rate: Some(0.01), ..RecipeOptions::default() }.resolve().unwrap();
         let text = recipe.to_toml();
         assert_eq!(read(&text).unwrap(), recipe.options());
         assert!(text.contains("learning-rate = 0.01\n"), "{text}");

@@ -23,7 +23,8 @@ pub enum Existing {
 pub enum RunError {
     /// The folder holds a run.
     #[error(
-        "{path} already holds a run; pass --resume to continue it, --overwrite to replace it, or another --out"
+        "{path} already holds a run; pass --resume to continue it, --overwrite to replace it, or another \
+         --out"
     )]
     Exists { path: PathBuf },
     /// The folder holds other files.
@@ -158,8 +159,8 @@ impl Run {
         self.path.join(MODEL)
     }
 
-    /// The float model of the epoch with the best accuracy: on the validation images, where some are set aside,
-    /// else on the test images.
+    /// The float model of the epoch with the best accuracy: on the validation images, where some are set
+    /// aside, else on the test images.
     pub fn best(&self) -> PathBuf {
         self.path.join(BEST)
     }

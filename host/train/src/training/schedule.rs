@@ -13,7 +13,8 @@ pub enum Shape {
     Step,
     /// Half a cosine from the learning rate down to 0
     Cosine,
-    /// Up from a 25th and down to 0, each half a cosine, the peak after 30 % of the steps (Smith and Topin, 2018)
+    /// Up from a 25th and down to 0, each half a cosine, the peak after 30 % of the steps (Smith and Topin,
+    /// 2018)
     OneCycle,
 }
 

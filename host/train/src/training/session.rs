@@ -27,7 +27,8 @@ pub enum SessionError {
     Runtime(#[from] RuntimeError),
     /// The loaded ONNX Runtime cannot train.
     #[error(
-        "the loaded ONNX Runtime has no training API; pass --backend session, or run `goldcrest doctor --fix` and leave --runtime and ORT_DYLIB_PATH out"
+        "the loaded ONNX Runtime has no training API; pass --backend session, or run `goldcrest doctor \
+         --fix` and leave --runtime and ORT_DYLIB_PATH out"
     )]
     NoTraining,
     /// An artifact cannot be written.
@@ -69,7 +70,7 @@ pub struct Feed<'a> {
 }
 
 /// What a training step is told besides images and labels, as its graph asks
-/// ([`autodiff::Options`](crate::autodiff::Options)).
+/// ([`autodiff::GraphOptions`](crate::autodiff::GraphOptions)).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Lessons<'a> {
     /// In place of the labels: the share of each class in each image, `[N, classes]`.

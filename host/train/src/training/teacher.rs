@@ -12,10 +12,10 @@ use goldcrest_prove::verify::RunnerError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TeacherError {
-    /// The file is no model.
+    /// The file is not a model.
     #[error("--teacher {path}: {source}")]
     Read { path: PathBuf, source: OnnxError },
-    /// The model is no classifier of images.
+    /// The model is not a classifier of images.
     #[error("--teacher {path}: {source}")]
     Load { path: PathBuf, source: Box<EvaluateError> },
     /// It sees other images.

@@ -1,7 +1,7 @@
 //! Event files that TensorBoard reads: the scalars of each epoch.
 //!
-//! A file is a sequence of TFRecords (length, its checksum, data, its checksum; little-endian, CRC-32C masked),
-//! each a protobuf `tensorflow.Event`. Sources: `tensorflow/core/lib/io/record_writer.cc`,
+//! A file is a sequence of TFRecords (length, its checksum, data, its checksum; little-endian, CRC-32C
+//! masked), each a protobuf `tensorflow.Event`. Sources: `tensorflow/core/lib/io/record_writer.cc`,
 //! `tensorflow/core/util/event.proto`, `tensorflow/core/framework/summary.proto`.
 
 use std::fs::OpenOptions;

@@ -9,14 +9,15 @@ use goldcrest_quantize::given::Moved;
 
 use super::checkpoint::State;
 use super::metrics::{self, Epoch};
-use super::recipe::{Optimizer, Options, Recipe};
+use super::recipe::{Optimizer, Recipe, RecipeOptions};
 use super::run::{Existing, Run};
 use super::{Backend, Progress, Setup, Summary, TrainError, train};
 
 mod int8;
 
-fn recipe(options: Options) -> Recipe {
-    let defaults = Options { epochs: Some(3), batch: Some(32), momentum: Some(0.9), ..Options::default() };
+fn recipe(options: RecipeOptions) -> Recipe {
+    let defaults =
+        RecipeOptions { epochs: Some(3), batch: Some(32), momentum: Some(0.9), ..RecipeOptions::default() };
     options.or(defaults).resolve().unwrap()
 }
 
@@ -64,7 +65,7 @@ fn parameters(run: &Path) -> State {
 fn a_resumed_run_ends_with_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
-    let recipe = recipe(Options::default());
+    let recipe = recipe(RecipeOptions::default());
     let expected = run(&whole, Existing::Refuse, &recipe, usize::MAX).unwrap();
     assert_eq!((expected.epochs.len(), expected.stopped), (3, false));
     assert!(expected.epochs[2].train_loss < expected.epochs[0].train_loss);
@@ -88,7 +89,7 @@ fn a_resumed_run_ends_with_the_same_bits() {
 fn the_exported_model_holds_the_trained_weights_and_says_what_it_sees() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
-    let recipe = recipe(Options { epochs: Some(1), ..Options::default() });
+    let recipe = recipe(RecipeOptions { epochs: Some(1), ..RecipeOptions::default() });
     let summary = run(&path, Existing::Refuse, &recipe, usize::MAX).unwrap();
     let (model, state) = (Model::read(&summary.model).unwrap(), parameters(&path));
     for (name, tensor) in &state.trainable {
@@ -105,7 +106,7 @@ fn the_exported_model_holds_the_trained_weights_and_says_what_it_sees() {
 fn a_loss_that_is_no_number_ends_the_run_with_advice() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
-    let recipe = recipe(Options { learning_rate: Some(1e9), ..Options::default() });
+    let recipe = recipe(RecipeOptions { learning_rate: Some(1e9), ..RecipeOptions::default() });
     let error = run(&path, Existing::Refuse, &recipe, usize::MAX).unwrap_err();
     let TrainError::Diverged { step, epoch, .. } = error else { panic!("{error}") };
     assert!(step > 0 && epoch == 1);
@@ -131,7 +132,7 @@ fn a_network_for_other_images_is_named_before_training() {
 fn a_checkpoint_of_another_network_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
-    let recipe = recipe(Options { epochs: Some(1), ..Options::default() });
+    let recipe = recipe(RecipeOptions { epochs: Some(1), ..RecipeOptions::default() });
     run(&path, Existing::Refuse, &recipe, usize::MAX).unwrap();
     let dataset = dataset();
     let other = network(&dataset, "dscnn");
@@ -144,7 +145,7 @@ fn a_checkpoint_of_another_network_is_refused() {
 fn a_run_goes_on_with_what_it_began_with_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
-    let options = Options { epochs: Some(2), validate: Some(0.2), ..Options::default() };
+    let options = RecipeOptions { epochs: Some(2), validate: Some(0.2), ..RecipeOptions::default() };
     let began = recipe(options.clone());
     run(&path, Existing::Refuse, &began, 1).unwrap();
     let dataset = dataset();
@@ -167,10 +168,10 @@ fn a_run_goes_on_with_what_it_began_with_only() {
     pixels[7] ^= 1;
     let train = goldcrest_data::Split::new(dataset.shape, pixels, dataset.train.labels().to_vec());
     refused(&Dataset { train, ..dataset.clone() }, &began, "the images ");
-    refused(&dataset, &recipe(Options { validate: Some(0.3), ..options.clone() }), "--validate 0.3");
-    refused(&dataset, &recipe(Options { seed: Some(9), ..options.clone() }), "--seed 9");
-    refused(&dataset, &recipe(Options { batch: Some(7), ..options.clone() }), "--batch 64");
-    resume(&dataset, &recipe(Options { learning_rate: Some(0.001), ..options.clone() })).unwrap();
+    refused(&dataset, &recipe(RecipeOptions { validate: Some(0.3), ..options.clone() }), "--validate 0.3");
+    refused(&dataset, &recipe(RecipeOptions { seed: Some(9), ..options.clone() }), "--seed 9");
+    refused(&dataset, &recipe(RecipeOptions { batch: Some(7), ..options.clone() }), "--batch 64");
+    resume(&dataset, &recipe(RecipeOptions { learning_rate: Some(0.001), ..options.clone() })).unwrap();
 
     // Files of the run that something else wrote.
     let manifest = path.join("manifest.json");
@@ -189,7 +190,7 @@ fn a_run_goes_on_with_what_it_began_with_only() {
 #[test]
 fn a_damaged_checkpoint_is_refused_and_the_one_before_gives_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
-    let recipe = recipe(Options { epochs: Some(3), ..Options::default() });
+    let recipe = recipe(RecipeOptions { epochs: Some(3), ..RecipeOptions::default() });
     let (whole, damaged) = (folder.path().join("whole"), folder.path().join("damaged"));
     run(&whole, Existing::Refuse, &recipe, usize::MAX).unwrap();
     run(&damaged, Existing::Refuse, &recipe, 10).unwrap();
@@ -223,7 +224,8 @@ fn a_resumed_run_with_dropout_and_adamw_ends_with_the_same_bits() {
     let (dataset, optimizer) = (dataset(), Some(Optimizer::AdamW));
     let architecture = crate::architecture::Architecture::parse("dropping", DROPPING).unwrap();
     let model = architecture.build(dataset.shape, dataset.classes.len(), 7).unwrap();
-    let options = Options { epochs: Some(2), optimizer, learning_rate: Some(1e-3), ..Options::default() };
+    let options =
+        RecipeOptions { epochs: Some(2), optimizer, learning_rate: Some(1e-3), ..RecipeOptions::default() };
     let recipe = recipe(options);
     let go = |name: &str, existing, stop_at: usize| {
         let (run, stop) = (Run::open(&folder.path().join(name), existing).unwrap(), AtomicBool::new(false));
@@ -270,15 +272,15 @@ fn a_resumed_run_with_means_mixed_images_and_a_teacher_ends_with_the_same_bits()
     let lenet = network(&dataset, "lenet5");
     let setup = Setup::default();
     let mean = Some(vec![0.4]);
-    let teaching = recipe(Options { epochs: Some(2), mean, ..Options::default() });
+    let teaching = recipe(RecipeOptions { epochs: Some(2), mean, ..RecipeOptions::default() });
     let teacher = run_of(&dataset, &lenet, &setup, &teacher, Existing::Refuse, &teaching, usize::MAX).model;
     let model = network(&dataset, "dscnn");
-    let options = Options {
+    let options = RecipeOptions {
         epochs: Some(2),
         ema: Some(0.9),
         augment: Some("flip,crop=2,mixup=0.5,cutmix=1".into()),
         teacher: Some(teacher.clone()),
-        ..Options::default()
+        ..RecipeOptions::default()
     };
     let recipe = recipe(options);
     let mut losses = Vec::new();
@@ -336,7 +338,7 @@ fn a_fresh_last_layer_is_all_that_changes_when_the_rest_is_frozen() {
     assert!(error.unwrap_err().to_string().contains("--head 3"));
     let model = crate::architecture::replace_head(&whole, 10, 3).unwrap();
     let freeze = Some(vec!["conv".to_owned(), "linear1".to_owned(), "linear2".to_owned()]);
-    let recipe = recipe(Options { epochs: Some(1), freeze, ..Options::default() });
+    let recipe = recipe(RecipeOptions { epochs: Some(1), freeze, ..RecipeOptions::default() });
     let path = folder.path().join("run");
     let summary = run_of(&dataset(), &model, &Setup::default(), &path, Existing::Refuse, &recipe, usize::MAX);
     let trained = Model::read(&summary.model).unwrap();
@@ -355,7 +357,7 @@ fn a_teacher_of_other_images_or_classes_is_refused() {
             crate::architecture::load("lenet5").unwrap().build(dataset.shape, classes, 7).unwrap();
         model.metadata.insert(goldcrest_onnx::info::LABELS.into(), labels.into());
         std::fs::write(&path, model.encode()).unwrap();
-        let recipe = recipe(Options { teacher: Some(path.clone()), ..Options::default() });
+        let recipe = recipe(RecipeOptions { teacher: Some(path.clone()), ..RecipeOptions::default() });
         let run = Run::open(&folder.path().join("run"), Existing::Refuse).unwrap();
         let (setup, stop) = (Setup::default(), AtomicBool::new(false));
         train(&network(&dataset, "lenet5"), &dataset, &recipe, &run, &setup, &stop, &mut |_| ())
@@ -379,7 +381,7 @@ fn weights_in_constant_nodes_are_trained_and_exported() {
     let constant = Node::new("Constant", &[], &["conv1.weight"]);
     model.graph.nodes.insert(0, constant.with("value", Attribute::Tensor(weights.clone())));
     let run = Run::open(&folder.path().join("run"), Existing::Refuse).unwrap();
-    let recipe = recipe(Options { epochs: Some(1), ..Options::default() });
+    let recipe = recipe(RecipeOptions { epochs: Some(1), ..RecipeOptions::default() });
     let setup = Setup::default();
     let summary = train(&model, &dataset, &recipe, &run, &setup, &stop, &mut |_| ()).unwrap();
     let trained = Model::read(&summary.model).unwrap();
@@ -391,7 +393,7 @@ fn weights_in_constant_nodes_are_trained_and_exported() {
 fn the_best_model_is_chosen_on_validation_images_where_there_are_some() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
-    let recipe = recipe(Options { validate: Some(0.25), batch: Some(25), ..Options::default() });
+    let recipe = recipe(RecipeOptions { validate: Some(0.25), batch: Some(25), ..RecipeOptions::default() });
     let summary = run(&path, Existing::Refuse, &recipe, usize::MAX).unwrap();
     let accuracies: Vec<f64> =
         summary.epochs.iter().map(|epoch| epoch.validation_accuracy.unwrap()).collect();
@@ -416,7 +418,8 @@ fn both_backends_have_the_same_losses() {
     // Steep steps of a deep network make much of the last bit: 1e-7 after one step is 1e-5 after three.
     for (name, learning_rate) in [("lenet5", 0.05), ("resnet8", 1e-4)] {
         let network = network(&dataset, name);
-        let options = Options { epochs: Some(1), learning_rate: Some(learning_rate), ..Options::default() };
+        let options =
+            RecipeOptions { epochs: Some(1), learning_rate: Some(learning_rate), ..RecipeOptions::default() };
         let recipe = recipe(options);
         let losses = [Backend::TrainingApi, Backend::Session].map(|backend| {
             let path = folder.path().join(format!("{name}-{backend:?}"));

@@ -157,8 +157,8 @@ pub fn train(
     Ok(Summary { epochs, stopped, model })
 }
 
-/// The network that computes as its int8 form does: quantized once for a run, so that a resumed one has the same
-/// scales.
+/// The network that computes as its int8 form does: quantized once for a run, so that a resumed one has the
+/// same scales.
 fn prepare(
     model: &Model,
     images: &Split,
@@ -232,7 +232,8 @@ fn initial(parameters: &[Parameter]) -> State {
     state
 }
 
-/// The run's checkpoint, when it is of the same network as `fresh`; the one before where the last is not there.
+/// The run's checkpoint, when it is of the same network as `fresh`; the one before where the last is not
+/// there.
 fn saved(fresh: &State, run: &Run) -> Result<(State, Position), TrainError> {
     let path =
         Some(run.checkpoint()).filter(|path| path.exists()).unwrap_or_else(|| run.previous_checkpoint());

@@ -6,7 +6,8 @@ use core::ops::{Deref, DerefMut};
 use super::{Image, ImageError};
 use crate::engine::{bytes, bytes_mut, part};
 
-/// Bytes that start at a multiple of [`ALIGNMENT`](super::ALIGNMENT) in memory, which those of a `Vec<u8>` need not.
+/// Bytes that start at a multiple of [`ALIGNMENT`](super::ALIGNMENT) in memory, which those of a `Vec<u8>`
+/// need not.
 ///
 /// ```
 /// use goldcrest_engine::image::{ALIGNMENT, AlignedBytes};
@@ -66,8 +67,8 @@ pub struct ImageBuf {
 }
 
 impl ImageBuf {
-    /// Copies bytes, wherever they stand in memory, and checks them as [`Image::new_checked`] does; what follows the
-    /// image's own length is left out.
+    /// Copies bytes, wherever they stand in memory, and checks them as [`Image::new_checked`] does; what
+    /// follows the image's own length is left out.
     ///
     /// # Errors
     /// The first thing found wrong.

@@ -283,8 +283,8 @@ pub(super) fn signed(bytes: &[u8]) -> &[i8] {
     unsafe { core::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) }
 }
 
-/// Bytes as pairs of words. A checked image keeps them aligned; the check itself meets others, and does not look at
-/// what they hold.
+/// Bytes as pairs of words. A checked image keeps them aligned; the check itself meets others, and does not
+/// look at what they hold.
 #[allow(unsafe_code)]
 fn pairs(bytes: &[u8]) -> &[Channel] {
     // SAFETY: `Channel` is two i32 without padding, for which every bit pattern is a value;

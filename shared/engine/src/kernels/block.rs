@@ -1,7 +1,8 @@
 //! The inner loop of the portable convolutions: up to four output channels of a few pixels at once, so
 //! that each value loaded is used several times.
 //!
-//! Weights of `N` output channels stand side by side for each tap, of eight bits or of four ([`int4`](super::int4)).
+//! Weights of `N` output channels stand side by side for each tap, of eight bits or of four
+//! ([`int4`](super::int4)).
 #![allow(unsafe_code)]
 
 #[cfg(feature = "pack")]
@@ -40,7 +41,8 @@ pub fn bytes<const BITS: usize>(weights: usize) -> usize {
     }
 }
 
-/// Bytes of the weights of so many output channels with so many taps each, in one group. Every block begins a new byte.
+/// Bytes of the weights of so many output channels with so many taps each, in one group. Every block begins a
+/// new byte.
 pub fn weight_bytes<const BITS: usize>(outputs: usize, taps: u64) -> u64 {
     let taps_of = |channels: usize| taps.saturating_mul(channels as u64);
     match BITS {
@@ -72,8 +74,8 @@ pub fn order<const BITS: usize>(layer: &LayerSpec<'_>) -> Constants {
     layer.with_weights(weights)
 }
 
-/// Adds `values[pixel][tap] * weights[tap][channel]` over all taps to `sums[pixel][channel]`; the weights of the block, of
-/// `BITS` bits, are taken from the `first` one on.
+/// Adds `values[pixel][tap] * weights[tap][channel]` over all taps to `sums[pixel][channel]`; the weights of
+/// the block, of `BITS` bits, are taken from the `first` one on.
 #[inline(always)]
 pub fn accumulate<const BITS: usize, const N: usize, const P: usize>(
     sums: &mut [[i32; N]; P],

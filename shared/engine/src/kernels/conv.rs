@@ -1,5 +1,6 @@
 //! Convolution of any window and any groups. Weights `[group][block of output channels][row][column]
-//! [input channel][output channel of the block]`, blocks as [`block::width`] cuts them, each from a new byte on.
+//! [input channel][output channel of the block]`, blocks as [`block::width`] cuts them, each from a new byte
+//! on.
 
 use super::block::{self, PIXELS, accumulate};
 use super::output::Output;

@@ -10,8 +10,8 @@ use crate::engine::part;
 /// Taps unpacked at once.
 const CHUNK: usize = 32;
 
-/// Adds `values[pixel][tap] * weights[tap][channel]` over all taps to `sums[pixel][channel]`; `first` counts weights
-/// from the begin of the block.
+/// Adds `values[pixel][tap] * weights[tap][channel]` over all taps to `sums[pixel][channel]`; `first` counts
+/// weights from the begin of the block.
 pub fn accumulate<const N: usize, const P: usize>(
     sums: &mut [[i32; N]; P],
     values: [&[Cell<i8>]; P],

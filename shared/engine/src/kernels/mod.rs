@@ -1,9 +1,9 @@
 //! The kernels: one file per operator and family, all of one shape, listed in one table.
 //!
-//! A kernel is a [`Kernel`] with two functions for the device. `needs` looks at a layer's shapes alone: it says how
-//! many weights, channel constants and scratch bytes the kernel will touch, or that the shapes do not belong to the
-//! operator. `run` computes the layer. The image check compares `needs` with what the image holds, so `run`
-//! never meets a surprise. With feature `pack` it also holds what the packer must know.
+//! A kernel is a [`Kernel`] with two functions for the device. `needs` looks at a layer's shapes alone: it
+//! says how many weights, channel constants and scratch bytes the kernel will touch, or that the shapes do
+//! not belong to the operator. `run` computes the layer. The image check compares `needs` with what the image
+//! holds, so `run` never meets a surprise. With feature `pack` it also holds what the packer must know.
 //!
 //! To add a kernel: a file with its value, its `mod` line, and a line in `ALL` below.
 
@@ -66,8 +66,8 @@ pub struct Needs {
     pub scratch: u64,
 }
 
-/// Every kernel. Where several suit a layer, the packer prefers the first, so the faster kernels of an operator stand
-/// before the slower ones.
+/// Every kernel. Where several suit a layer, the packer prefers the first, so the faster kernels of an
+/// operator stand before the slower ones.
 const ALL: &[&Kernel] = &[
     &dsp::fully_connected::DSP_INT4_FULLY_CONNECTED,
     &dsp::conv::DSP_INT4_CONV,
@@ -97,7 +97,8 @@ const ALL: &[&Kernel] = &[
     &upsample::UPSAMPLE,
 ];
 
-/// Every kernel of this build, in the order in which the packer prefers them. What no table names, the linker drops.
+/// Every kernel of this build, in the order in which the packer prefers them. What no table names, the linker
+/// drops.
 pub static TABLE: &[Kernel] = &table();
 
 /// Kernels that [`included`] does not leave out.
@@ -123,8 +124,8 @@ const fn table() -> [Kernel; COUNT] {
     table
 }
 
-/// Whether this build prefers little code to speed: the environment variable `GOLDCREST_SMALL` was set when it
-/// was compiled.
+/// Whether this build prefers little code to speed: the environment variable `GOLDCREST_SMALL` was set when
+/// it was compiled.
 pub(crate) const SMALL: bool = option_env!("GOLDCREST_SMALL").is_some();
 
 /// Whether this build has a kernel: it has all, unless the environment variable `GOLDCREST_KERNELS` named

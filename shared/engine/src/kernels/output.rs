@@ -128,7 +128,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn narrow_and_wide_equal_the_contract(acc in -(1i32 << 24)..(1 << 24), k in 1u32..100_000, zero: i8, a: i8, b: i8, bounds: bool) {
+        fn narrow_and_wide_equal_the_contract(
+            acc in -(1i32 << 24)..(1 << 24), k in 1u32..100_000, zero: i8, a: i8, b: i8, bounds: bool
+        ) {
             let (low, high) = if bounds { (a.min(b), a.max(b)) } else { (-128, 127) };
             let record = Record { output_zero: zero, low, high, ..Record::default() };
             let expected = requantize(acc, Multiplier::new(k).unwrap(), zero).clamp(low, high);

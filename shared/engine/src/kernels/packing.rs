@@ -1,5 +1,5 @@
-//! What the packer must know of kernels: which layers they compute, in which order they read a layer's constants,
-//! and how far an output must start before its input.
+//! What the packer must know of kernels: which layers they compute, in which order they read a layer's
+//! constants, and how far an output must start before its input.
 
 use alloc::vec::Vec;
 
@@ -15,8 +15,8 @@ pub struct Packing {
     pub suits: fn(&LayerSpec<'_>) -> bool,
     /// The layer's constants in the order in which the kernel reads them.
     pub order: fn(&LayerSpec<'_>) -> Constants,
-    /// The smallest `input offset - output offset` at which the kernel never overwrites values of input `which`
-    /// (0 the first, 1 the second) that it still reads; `None` when its output must stand elsewhere.
+    /// The smallest `input offset - output offset` at which the kernel never overwrites values of input
+    /// `which` (0 the first, 1 the second) that it still reads; `None` when its output must stand elsewhere.
     pub overlap: fn(record: &Record, which: usize) -> Option<i64>,
 }
 
@@ -27,8 +27,8 @@ pub struct LayerSpec<'a> {
     pub operator: Operator,
     /// Shapes, window, groups, zero points and bounds; kernel, places and lengths are not known yet.
     pub record: Record,
-    /// Weights of a convolution, `[output channel][row][column][input channel of the group]`; the outputs of a
-    /// table for -128, -127, ..., 127.
+    /// Weights of a convolution, `[output channel][row][column][input channel of the group]`; the outputs of
+    /// a table for -128, -127, ..., 127.
     pub weights: &'a [i8],
     /// Bits that a weight takes in the image: 8 or 4.
     pub bits: usize,
@@ -112,8 +112,8 @@ impl LayerSpec<'_> {
         self.operator == Operator::Convolution && self.bits == bits
     }
 
-    /// Whether a kernel that computes nothing but fully connected layers may compute it. Where code is spared, the
-    /// kernel of convolutions does.
+    /// Whether a kernel that computes nothing but fully connected layers may compute it. Where code is
+    /// spared, the kernel of convolutions does.
     pub fn is_fully_connected(&self, bits: usize) -> bool {
         let Record { input, window, groups, .. } = self.record;
         let whole = window.kernel == [input.shape.height, input.shape.width]
@@ -133,8 +133,8 @@ impl LayerSpec<'_> {
         self.preferences.optimize == Optimize::Flash
     }
 
-    /// Weights of an output channel of a convolution, `[row][column][input channel of the group]`; none beyond the
-    /// last one.
+    /// Weights of an output channel of a convolution, `[row][column][input channel of the group]`; none
+    /// beyond the last one.
     pub fn of_channel(&self, channel: usize) -> &[i8] {
         let taps = self.taps();
         self.weights.get(channel * taps..).and_then(|rest| rest.get(..taps)).unwrap_or_default()
@@ -161,7 +161,8 @@ pub fn as_given(layer: &LayerSpec<'_>) -> Constants {
     layer.with_weights(layer.weights.to_vec())
 }
 
-/// The distance of kernels that read a value of an input of the output's shape before they write one at its place.
+/// The distance of kernels that read a value of an input of the output's shape before they write one at its
+/// place.
 pub fn value_by_value(record: &Record, which: usize) -> Option<i64> {
     let input = if which == 0 { record.input } else { record.second };
     (input.shape == record.output.shape).then_some(0)

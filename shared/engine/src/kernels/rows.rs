@@ -53,16 +53,16 @@ pub fn scratch_bytes(record: &Record) -> u64 {
     pitch(record.input.shape, &record.window).saturating_mul(reach(&record.window) as u64)
 }
 
-/// How far an output must start before its input, when its rows are written one after the other and the rows under
-/// their windows were copied before.
+/// How far an output must start before its input, when its rows are written one after the other and the rows
+/// under their windows were copied before.
 #[cfg(feature = "pack")]
 pub fn row_by_row(record: &Record, _which: usize) -> Option<i64> {
     let rows = (0..record.output.shape.height).map(|row| (row, row + 1));
     Some(distance(record, rows))
 }
 
-/// The distance for a kernel that has copied the rows under the window of an output row (the first of each pair)
-/// when it writes output rows up to another one (the second).
+/// The distance for a kernel that has copied the rows under the window of an output row (the first of each
+/// pair) when it writes output rows up to another one (the second).
 #[cfg(feature = "pack")]
 pub fn distance(record: &Record, rows: impl Iterator<Item = (usize, usize)>) -> i64 {
     let (input, output, window) = (record.input.shape, record.output.shape, &record.window);

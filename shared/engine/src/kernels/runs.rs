@@ -1,7 +1,7 @@
 //! Where the values under a window stand in the padded rows of its input.
 //!
-//! The patch under a window is a list of runs: neighbouring values of a row, one run per kernel row, or one per
-//! kernel row and column where columns do not lie side by side.
+//! The patch under a window is a list of runs: neighbouring values of a row, one run per kernel row, or one
+//! per kernel row and column where columns do not lie side by side.
 
 use super::product;
 use crate::image::Record;

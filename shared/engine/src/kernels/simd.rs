@@ -123,7 +123,10 @@ pub fn even(word: u32) -> u32 {
         let result;
         // SAFETY: reads and writes registers only.
         unsafe {
-            core::arch::asm!("sxtb16 {0}, {1}", out(reg) result, in(reg) word, options(pure, nomem, nostack, preserves_flags));
+            core::arch::asm!(
+                "sxtb16 {0}, {1}", out(reg) result, in(reg) word,
+                options(pure, nomem, nostack, preserves_flags)
+            );
         }
         result
     }
@@ -142,7 +145,10 @@ pub fn odd(word: u32) -> u32 {
         let result;
         // SAFETY: reads and writes registers only.
         unsafe {
-            core::arch::asm!("sxtb16 {0}, {1}, ror #8", out(reg) result, in(reg) word, options(pure, nomem, nostack, preserves_flags));
+            core::arch::asm!(
+                "sxtb16 {0}, {1}, ror #8", out(reg) result, in(reg) word,
+                options(pure, nomem, nostack, preserves_flags)
+            );
         }
         result
     }

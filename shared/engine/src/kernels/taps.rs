@@ -18,8 +18,8 @@ pub struct Taps {
     pub first: usize,
 }
 
-/// How far the output of a pool must start before its input, when a value is written after all values under its
-/// window were read, channel by channel.
+/// How far the output of a pool must start before its input, when a value is written after all values under
+/// its window were read, channel by channel.
 #[cfg(feature = "pack")]
 pub fn pixel_by_pixel(record: &Record, _which: usize) -> Option<i64> {
     let output = record.output.shape;

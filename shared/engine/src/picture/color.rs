@@ -1,7 +1,7 @@
 //! Pixels of cameras to pixels of models.
 
-/// A pixel of 16 bits (5 red, 6 green, 5 blue, red in the highest) as RGB of 8 bits each. The highest bits of a
-/// colour are repeated below it, so that black stays 0 and white becomes 255.
+/// A pixel of 16 bits (5 red, 6 green, 5 blue, red in the highest) as RGB of 8 bits each. The highest bits of
+/// a colour are repeated below it, so that black stays 0 and white becomes 255.
 pub const fn rgb565(pixel: u16) -> [u8; 3] {
     let (red, green, blue) = ((pixel >> 11) as u8, (pixel >> 5) as u8 & 0x3f, pixel as u8 & 0x1f);
     [red << 3 | red >> 2, green << 2 | green >> 4, blue << 3 | blue >> 2]

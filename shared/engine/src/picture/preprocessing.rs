@@ -1,10 +1,11 @@
-//! From a picture of any size to a model's input: the one rule for training, calibration, evaluation and boards.
+//! From a picture of any size to a model's input: the one rule for training, calibration, evaluation and
+//! boards.
 //!
 //! 1. A picture with transparency is laid over the background ([`color::over`]).
-//! 2. Where the model takes one channel, each pixel becomes its luma ([`color::gray`]); where it takes three and
-//!    the picture is gray, the value is repeated.
-//! 3. The part that the model sees is averaged by area ([`Resize`]); a picture of the input's size stays as it
-//!    is.
+//! 2. Where the model takes one channel, each pixel becomes its luma ([`color::gray`]); where it takes three
+//!    and the picture is gray, the value is repeated.
+//! 3. The part that the model sees is averaged by area ([`Resize`]); a picture of the input's size stays as
+//!    it is.
 
 use super::color;
 use super::resize::{Crop, Resize, ResizeError};
@@ -221,7 +222,8 @@ mod tests {
             let pixels = noise(rgb);
             let luma: Vec<u8> = pixels.as_chunks::<3>().0.iter().map(|&pixel| color::gray(pixel)).collect();
             let to = Shape::new(rows, columns, 1);
-            prop_assert_eq!(prepare(rule, rgb, &pixels, to).unwrap(), prepare(rule, gray, &luma, to).unwrap());
+            let colour = prepare(rule, rgb, &pixels, to).unwrap();
+            prop_assert_eq!(colour, prepare(rule, gray, &luma, to).unwrap());
         }
     }
 

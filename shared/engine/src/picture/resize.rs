@@ -1,23 +1,24 @@
 //! A crop, then the average over the area of each output pixel.
 //!
-//! Output pixel `(r, c)` of `h x w` stands for the rectangle from row `r H / h` to `(r + 1) H / h` and from column
-//! `c W / w` to `(c + 1) W / w` of a crop of `H x W`. Its value is the mean over that rectangle, source pixels that its
-//! edges cut counting by the part inside, rounded to the nearest integer, halves up. In a measure where a source pixel
-//! is `h` high and `w` wide, all parts are integers, and a rectangle's add up to `H W`:
+//! Output pixel `(r, c)` of `h x w` stands for the rectangle from row `r H / h` to `(r + 1) H / h` and from
+//! column `c W / w` to `(c + 1) W / w` of a crop of `H x W`. Its value is the mean over that rectangle,
+//! source pixels that its edges cut counting by the part inside, rounded to the nearest integer, halves up.
+//! In a measure where a source pixel is `h` high and `w` wide, all parts are integers, and a rectangle's add
+//! up to `H W`:
 //!
 //! ```text
 //! value = floor((sum(part * pixel) + floor(H W / 2)) / (H W))
 //! ```
 //!
-//! So there is one right answer, to the bit. Rows are taken one after another: a board needs room for one row of a
-//! picture and one sum for each value of an output row, 8 bytes each, whatever the picture's size. The same rule makes
-//! pictures larger.
+//! So there is one right answer, to the bit. Rows are taken one after another: a board needs room for one row
+//! of a picture and one sum for each value of an output row, 8 bytes each, whatever the picture's size. The
+//! same rule makes pictures larger.
 
 use crate::shape::Shape;
 
 /// Longest side of a picture, a crop and an output.
 pub const MAX_SIDE: usize = u16::MAX as usize;
-/// Most channels.
+/// Maximum number of channels.
 pub const MAX_CHANNELS: usize = 4;
 
 /// A rectangle of a picture.
@@ -87,7 +88,8 @@ impl core::fmt::Display for ResizeError {
         match self {
             Self::Shape(shape) => write!(
                 f,
-                "a picture of {shape} (height, width, channels): sides must be 1 to {MAX_SIDE} and channels 1 to {MAX_CHANNELS}"
+                "a picture of {shape} (height, width, channels): sides must be 1 to {MAX_SIDE} and channels \
+                 1 to {MAX_CHANNELS}"
             ),
             Self::Crop(Crop { top, left, height, width }) => write!(
                 f,
@@ -312,13 +314,15 @@ mod tests {
                 .collect();
             let [top, left, crop_height, crop_width] = corner.map(usize::from);
             let (top, left) = (top % height, left % width);
-            let (crop_height, crop_width) = (1 + crop_height % (height - top), 1 + crop_width % (width - left));
+            let crop_height = 1 + crop_height % (height - top);
+            let crop_width = 1 + crop_width % (width - left);
             for crop in [
                 Crop { top, left, height: crop_height, width: crop_width },
                 Crop::whole(picture),
                 Crop::middle(picture, to),
             ] {
-                prop_assert_eq!(resize(picture, &pixels, crop, to).unwrap(), defined(picture, &pixels, crop, to));
+                let found = resize(picture, &pixels, crop, to).unwrap();
+                prop_assert_eq!(found, defined(picture, &pixels, crop, to));
             }
         }
 
@@ -334,7 +338,8 @@ mod tests {
             // One pixel more on the shorter side would be too much.
             let (high, wide) = (crop.height * columns, crop.width * rows);
             prop_assert!(crop.width == width || (wide <= high.max(rows) && high < wide + rows), "{:?}", crop);
-            prop_assert!(crop.height == height || (high <= wide.max(columns) && wide < high + columns), "{:?}", crop);
+            let is_close = high <= wide.max(columns) && wide < high + columns;
+            prop_assert!(crop.height == height || is_close, "{:?}", crop);
         }
     }
 

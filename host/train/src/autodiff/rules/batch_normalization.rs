@@ -1,9 +1,9 @@
-//! Batch normalization: `y = scale * (x - mean) / sqrt(variance + epsilon) + bias`, per channel, with mean and
-//! variance over batch, rows and columns (Ioffe and Szegedy, 2015).
+//! Batch normalization: `y = scale * (x - mean) / sqrt(variance + epsilon) + bias`, per channel, with mean
+//! and variance over batch, rows and columns (Ioffe and Szegedy, 2015).
 //!
 //! In training the statistics are those of the batch, and the running statistics move towards them:
-//! `running * momentum + batch * (1 - momentum)`, the batch's variance being divided by the number of values, not one
-//! less, as ONNX defines it. Where scale and bias are both frozen, the running statistics normalize
+//! `running * momentum + batch * (1 - momentum)`, the batch's variance being divided by the number of values,
+//! not one less, as ONNX defines it. Where scale and bias are both frozen, the running statistics normalize
 //! and stay.
 //!
 //! The training dialect takes Goldcrest's own operators ([`crate::operators`]), which take a Relu along that
@@ -81,8 +81,8 @@ impl Rule for BatchNormalization {
 /// The attribute of a batch normalization that takes Relu along.
 const RELU: &str = "relu";
 
-/// Nodes with each Relu joined to the batch normalization before it, where nothing else reads between them and
-/// the batch normalization is trained.
+/// Nodes with each Relu joined to the batch normalization before it, where nothing else reads between them
+/// and the batch normalization is trained.
 pub(in crate::autodiff) fn with_relu(nodes: &[Node], trainable: &BTreeSet<String>) -> Vec<Node> {
     let readers =
         |value: &String| nodes.iter().flat_map(|node| &node.inputs).filter(|&input| input == value).count();

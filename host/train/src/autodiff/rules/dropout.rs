@@ -1,10 +1,10 @@
 //! Dropout: each value is 0 with probability `ratio`, else `x / (1 - ratio)` (Srivastava et al., 2014).
 //! The gradient is masked and scaled alike.
 //!
-//! ONNX's own operator draws from a generator inside of the session, which a checkpoint does not hold. Here the
-//! mask is a function of the seed, the node, the step and the position, in integers: a resumed run drops the
-//! same values, and so do both dialects. Positions are scrambled by three rounds of `h (2h + 1)` modulo `2^30`
-//! and a rotation, the mixing of the cipher RC6.
+//! ONNX's own operator draws from a generator inside of the session, which a checkpoint does not hold. Here
+//! the mask is a function of the seed, the node, the step and the position, in integers: a resumed run drops
+//! the same values, and so do both dialects. Positions are scrambled by three rounds of `h (2h + 1)` modulo
+//! `2^30` and a rotation, the mixing of the cipher RC6.
 
 use goldcrest_onnx::proto::data_type;
 use goldcrest_onnx::{Attribute, Data, Node, Tensor};
@@ -87,7 +87,7 @@ fn ratio(tape: &Tape, node: &Node) -> Result<f32, AutodiffError> {
     let Some(name) = node.inputs.get(1).filter(|name| !name.is_empty()) else { return Ok(0.5) };
     match tape.constants.get(name).and_then(Tensor::as_f32) {
         Some([ratio]) if (0.0..1.0).contains(ratio) => Ok(*ratio),
-        _ => Err(AutodiffError::unsupported(node, format!("ratio `{name}` is no constant in 0..1"))),
+        _ => Err(AutodiffError::unsupported(node, format!("ratio `{name}` is not a constant in 0..1"))),
     }
 }
 
@@ -98,7 +98,8 @@ mod tests {
     use goldcrest_onnx::{Node, Tensor};
 
     /// Finite differences would see another mask at every run. In one run, the output is
-    /// `mask * x` and the gradient must be `mask * dy`; the mask of a seed and a step is the same in both dialects.
+    /// `mask * x` and the gradient must be `mask * dy`; the mask of a seed and a step is the same in both
+    /// dialects.
     #[test]
     fn gradient() {
         let results = [Dialect::Training, Dialect::Standard].map(|dialect| {

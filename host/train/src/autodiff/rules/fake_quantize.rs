@@ -1,10 +1,10 @@
-//! Rounding to a grid of integers and back, as training for int8 sees it: `QuantizeLinear` and `DequantizeLinear`
-//! in a row.
+//! Rounding to a grid of integers and back, as training for int8 sees it: `QuantizeLinear` and
+//! `DequantizeLinear` in a row.
 //!
 //! The gradient passes where the value lies within the grid and is 0 where it saturates: the straight-through
-//! estimator (Bengio, Léonard, Courville, 2013; Jacob et al., 2018). Both dialects are the same. The slope, 1 or 0, is
-//! a steep `HardSigmoid` of the distance from the grid's middle: ONNX Runtime computes it with vector instructions, several
-//! times faster than two comparisons and a `Where`.
+//! estimator (Bengio, Léonard, Courville, 2013; Jacob et al., 2018). Both dialects are the same. The slope, 1
+//! or 0, is a steep `HardSigmoid` of the distance from the grid's middle: ONNX Runtime computes it with
+//! vector instructions, several times faster than two comparisons and a `Where`.
 
 use goldcrest_onnx::{Attribute, Data, Node, Tensor};
 
@@ -18,7 +18,8 @@ pub(in crate::autodiff) struct FakeQuantize;
 /// Name of the value between the joined nodes, as an attribute.
 const INTEGERS: &str = "integers";
 
-/// Nodes with every `DequantizeLinear` joined to the `QuantizeLinear` before it, where nothing else reads between them.
+/// Nodes with every `DequantizeLinear` joined to the `QuantizeLinear` before it, where nothing else reads
+/// between them.
 pub(in crate::autodiff) fn joined(nodes: &[Node]) -> Vec<Node> {
     let readers =
         |value: &String| nodes.iter().flat_map(|node| &node.inputs).filter(|&input| input == value).count();

@@ -1,5 +1,5 @@
-//! `y = round(x)`, halves to even: the gradient passes as if nothing were rounded, the straight-through estimator
-//! (Bengio, Léonard, Courville, 2013).
+//! `y = round(x)`, halves to even: the gradient passes as if nothing were rounded, the straight-through
+//! estimator (Bengio, Léonard, Courville, 2013).
 
 use goldcrest_onnx::Node;
 

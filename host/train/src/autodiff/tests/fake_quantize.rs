@@ -126,7 +126,7 @@ fn integers_that_something_else_reads_are_named() {
     model.graph.nodes.insert(0, Node::new("Gemm", &["image", "v"], &["x"]));
     model.graph.inputs = vec![ValueInfo::float("image", &[-1, 1])];
     model.graph.initializers.insert("v".into(), Tensor::f32(&[1, FEATURES], vec![1.0; FEATURES]));
-    let error = gradient_graph(&model, &Options::default()).unwrap_err().to_string();
+    let error = gradient_graph(&model, &GraphOptions::default()).unwrap_err().to_string();
     assert!(error.contains("h.integers") && error.contains("DequantizeLinear"), "{error}");
 }
 

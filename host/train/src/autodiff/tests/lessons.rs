@@ -67,7 +67,7 @@ fn losses_of_shares_and_teachers_are_those_of_their_definitions() {
         let mut results = Vec::new();
         for dialect in [Dialect::Training, Dialect::Standard] {
             let targets = Targets::Shares;
-            let options = Options { targets, label_smoothing, distillation, ..options(dialect) };
+            let options = GraphOptions { targets, label_smoothing, distillation, ..options(dialect) };
             let graph = gradient_graph(&linear(CLASSES), &options).unwrap();
             let mut session = session(&graph.model);
             let mut feeds = fed(&graph, distillation.is_some());
@@ -98,7 +98,7 @@ fn losses_of_shares_and_teachers_are_those_of_their_definitions() {
 fn a_teacher_beside_labels_is_the_same_as_beside_their_shares() {
     let distillation = Some(Distillation { weight: 0.5, temperature: 2.0 });
     let losses = [Targets::Labels, Targets::Shares].map(|targets| {
-        let options = Options { targets, distillation, ..options(Dialect::Training) };
+        let options = GraphOptions { targets, distillation, ..options(Dialect::Training) };
         let graph = gradient_graph(&linear(CLASSES), &options).unwrap();
         let mut feeds = feeds(&graph.model, &graph.parameters, CLASSES as i64);
         let labels: Vec<i64> = vec![2, 0, 3];
@@ -119,11 +119,11 @@ fn a_teacher_beside_labels_is_the_same_as_beside_their_shares() {
 
 #[test]
 fn options_of_teachers_and_means_have_their_range() {
-    let distillation = |weight, temperature| Options {
+    let distillation = |weight, temperature| GraphOptions {
         distillation: Some(Distillation { weight, temperature }),
-        ..Options::default()
+        ..GraphOptions::default()
     };
-    let average = Options { average: Some(1.0), ..Options::default() };
+    let average = GraphOptions { average: Some(1.0), ..GraphOptions::default() };
     for wrong in [distillation(1.1, 1.0), distillation(0.5, 0.0), distillation(0.5, f32::NAN), average] {
         let error = gradient_graph(&linear(CLASSES), &wrong).unwrap_err();
         assert!(matches!(error, AutodiffError::Option { .. }), "{error}");
@@ -134,7 +134,7 @@ fn options_of_teachers_and_means_have_their_range() {
 fn mean_weights_follow_their_definition_and_are_what_is_evaluated() {
     let decay = 0.3;
     for dialect in [Dialect::Training, Dialect::Standard] {
-        let options = Options { average: Some(decay), ..options(dialect) };
+        let options = GraphOptions { average: Some(decay), ..options(dialect) };
         let graph = gradient_graph(&linear(CLASSES), &options).unwrap();
         let names: Vec<&str> = graph.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
         assert_eq!(names, ["linear1.weight", "linear1.weight.ema", "goldcrest.step"]);

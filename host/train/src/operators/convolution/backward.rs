@@ -175,7 +175,8 @@ impl Convolution {
                 }
             }
             if !dw.is_empty() {
-                // Behind the images rows are 0 and the products with them must be: 0 times what is no number is none.
+                // Behind the images rows are 0 and the products with them must be: 0 times what is not a
+                // number is none.
                 for plane in planes.chunks_exact_mut(stride).take(inputs * phases.len()) {
                     plane[positions..].fill(0.0);
                 }

@@ -25,7 +25,8 @@ pub fn write(outcome: &Outcome) -> Model {
     let mut layers = BTreeMap::new();
     for (node, layer) in int8.graph.nodes.iter().zip(&report.layers) {
         let tensor = int8.graph.tensor(node.output);
-        // Copies of other grids, which concatenations read, have names of their own: the concatenation rounds.
+        // Copies of other grids, which concatenations read, have names of their own: the concatenation
+        // rounds.
         if tensor.name == float.tensor(layer.float).name {
             grids.insert(tensor.name.clone(), tensor.info);
         }
@@ -60,8 +61,8 @@ pub fn write(outcome: &Outcome) -> Model {
     model
 }
 
-/// Puts the integers that parameters round to in the place of those that a file has. They are rounded as the training
-/// network does it.
+/// Puts the integers that parameters round to in the place of those that a file has. They are rounded as the
+/// training network does it.
 pub fn settle(file: &mut BTreeMap<String, Tensor>, trained: &BTreeMap<String, Tensor>) {
     for (name, parameter) in trained {
         let (Some(values), Some(scales)) = (parameter.as_f32(), file.get(&format!("{name}{SCALE}"))) else {

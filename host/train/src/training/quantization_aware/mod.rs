@@ -1,8 +1,9 @@
 //! Training for int8: a trained model becomes one that computes what its int8 form does.
 //!
-//! The model is quantized once, with calibration images, which fixes the grid of every activation and the scale of
-//! every channel of weights. [`file`] is that as an ordinary QDQ file; `network` is the int8 arithmetic that
-//! `goldcrest quantize` makes of the file, in float32 and with float parameters, for training.
+//! The model is quantized once, with calibration images, which fixes the grid of every activation and the
+//! scale of every channel of weights. [`file`] is that as an ordinary QDQ file; `network` is the int8
+//! arithmetic that `goldcrest quantize` makes of the file, in float32 and with float parameters, for
+//! training.
 
 mod file;
 mod network;
@@ -22,7 +23,8 @@ const CALIBRATION_IMAGES: usize = 500;
 pub enum QatError {
     /// The model has its scales already.
     #[error(
-        "--qat: the model is quantized already; fine-tune the float model that it came from, or go on with its run by --resume"
+        "--qat: the model is quantized already; fine-tune the float model that it came from, or go on with \
+         its run by --resume"
     )]
     Quantized,
     /// The model has no int8 form, or it cannot be calibrated.
@@ -33,14 +35,16 @@ pub enum QatError {
 /// What a run for int8 begins with.
 #[derive(Clone, Debug)]
 pub struct Prepared {
-    /// The quantized model (QDQ). Its metadata say how pixels are normalized, which is not always as the float model's.
+    /// The quantized model (QDQ). Its metadata say how pixels are normalized, which is not always as the
+    /// float model's.
     pub file: Model,
     /// The same for training, with float parameters.
     pub network: Model,
 }
 
 impl Prepared {
-    /// Quantizes a model, calibrated with some of `images`. The network has the float model's weights, unrounded.
+    /// Quantizes a model, calibrated with some of `images`. The network has the float model's weights,
+    /// unrounded.
     ///
     /// # Errors
     /// See [`QatError`].

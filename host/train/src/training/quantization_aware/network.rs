@@ -1,14 +1,15 @@
-//! The network that training for int8 runs: the integers of [int8 arithmetic](../../../../docs/int8-semantics.md) as
-//! whole numbers in float32.
+//! The network that training for int8 runs: the integers of [int8
+//! arithmetic](../../../../docs/int8-semantics.md) as whole numbers in float32.
 //!
-//! A value stands for an int8 tensor minus its zero point; its step is 1. A convolution multiplies whole numbers and
-//! adds whole numbers, which float32 does exactly, in any order, as long as no sum reaches `2^24`. Times a multiplier
-//! `k / 2^16`, what does not saturate fits 24 bits as well, and `QuantizeLinear` rounds it as the specification does.
-//! So training sees the bits of the int8 model, with any convolution of any library. Scales appear where real numbers do:
-//! parameters are divided by theirs, pixels too, functions are computed between two, and logits are multiplied by one.
+//! A value stands for an int8 tensor minus its zero point; its step is 1. A convolution multiplies whole
+//! numbers and adds whole numbers, which float32 does exactly, in any order, as long as no sum reaches
+//! `2^24`. Times a multiplier `k / 2^16`, what does not saturate fits 24 bits as well, and `QuantizeLinear`
+//! rounds it as the specification does. So training sees the bits of the int8 model, with any convolution of
+//! any library. Scales appear where real numbers do: parameters are divided by theirs, pixels too, functions
+//! are computed between two, and logits are multiplied by one.
 //!
-//! Tables of functions are the exception: float32 computes their entries here, double precision in the int8 model, and
-//! an entry next to a rounding tie may differ.
+//! Tables of functions are the exception: float32 computes their entries here, double precision in the int8
+//! model, and an entry next to a rounding tie may differ.
 
 use goldcrest_engine::requantize::Multiplier;
 use goldcrest_engine::shape::Shape;
@@ -115,7 +116,7 @@ impl Writer<'_> {
                 let ones = self.constant(format!("{name}.kernel"), ones);
                 let one = self.scalar("goldcrest/one".into(), 1.0);
                 let (kernel, sum) = (format!("{name}.ones"), format!("{name}.sum"));
-                // What is dequantized is no parameter.
+                // What is dequantized is not a parameter.
                 self.push("DequantizeLinear", &[&ones, &one], &kernel);
                 let conv = windowed("Conv", &[inputs[0], &kernel], &sum, window);
                 self.onnx.nodes.push(conv.with("group", Attribute::Int(channels as i64)));

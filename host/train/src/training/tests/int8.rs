@@ -20,14 +20,20 @@ fn trained(folder: &Path, name: &str, backend: Backend) -> Summary {
     goldcrest_prove::runtime::load(&Default::default()).unwrap();
     let (dataset, setup) = (drawn(), Setup { backend, ..Setup::default() });
     let (batch, optimizer) = (Some(20), Some(Optimizer::AdamW));
-    let plain =
-        Options { epochs: Some(3), batch, optimizer, learning_rate: Some(2e-3), ..Options::default() };
+    let plain = RecipeOptions {
+        epochs: Some(3),
+        batch,
+        optimizer,
+        learning_rate: Some(2e-3),
+        ..RecipeOptions::default()
+    };
     let (float, model) = (folder.join("float"), network(&dataset, name));
     let float = run_of(&dataset, &model, &setup, &float, Existing::Refuse, &recipe(plain), usize::MAX);
     let model = Model::read(&float.model).unwrap();
     let (qat, learning_rate) = (Some(true), Some(5e-4));
-    let options = Options { epochs: Some(2), batch, optimizer, learning_rate, qat, ..Options::default() };
-    let recipe = recipe(options.or(Options::of_model(&model)));
+    let options =
+        RecipeOptions { epochs: Some(2), batch, optimizer, learning_rate, qat, ..RecipeOptions::default() };
+    let recipe = recipe(options.or(RecipeOptions::of_model(&model)));
     run_of(&dataset, &model, &setup, &folder.join("int8"), Existing::Refuse, &recipe, usize::MAX)
 }
 
@@ -114,7 +120,7 @@ fn both_backends_round_alike_and_a_resumed_run_keeps_its_scales() {
 
     let whole = folder.path().join("TrainingApi/int8");
     let model = Model::read(&folder.path().join("TrainingApi/float/model.onnx")).unwrap();
-    let recipe = Options::read(&whole.join("recipe.toml")).unwrap().resolve().unwrap();
+    let recipe = RecipeOptions::read(&whole.join("recipe.toml")).unwrap().resolve().unwrap();
     let (cut, dataset, setup) = (folder.path().join("cut"), drawn(), Setup::default());
     run_of(&dataset, &model, &setup, &cut, Existing::Refuse, &recipe, 35);
     run_of(&dataset, &model, &setup, &cut, Existing::Resume, &recipe, usize::MAX);

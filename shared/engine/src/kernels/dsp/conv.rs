@@ -1,7 +1,8 @@
 //! Convolution without groups. Weights per pair of output channels: where the sums start (`bias a`, then
 //! `256 bias b + bias a`), `[run][four taps][even, odd]`, each a word of two taps and two channels, the
-//! multipliers, and `0x7fff` plus the zero point in the upper half; an odd last channel is paired with the one before it again.
-//! With weights of four bits a word holds four taps of both channels, and the second sum starts at `16 bias b + bias a`.
+//! multipliers, and `0x7fff` plus the zero point in the upper half; an odd last channel is paired with the
+//! one before it again. With weights of four bits a word holds four taps of both channels, and the second sum
+//! starts at `16 bias b + bias a`.
 
 use super::super::output::Output;
 #[cfg(feature = "pack")]
@@ -75,7 +76,8 @@ mod pack {
         }
         let (input, output) = (record.input.shape.channels as i64, record.output.shape.channels as i64);
         let pixels = (record.output.shape.height * record.output.shape.width) as i64;
-        // Behind each four but the last; the greatest distance is behind the first or behind the last of them.
+        // Behind each four but the last; the greatest distance is behind the first or behind the last of
+        // them.
         let [first, last] = [4, (pixels - 1) / 4 * 4].map(|read| read * (output - input));
         Some(if pixels <= 4 { -(record.output.shape.len() as i64) } else { first.max(last) })
     }

@@ -1,7 +1,7 @@
-//! Depthwise convolution with one output channel per input channel, for windows that lie side by side, so that each
-//! column serves several outputs. Weights `[channel][column][pair of
-//! kernel rows]`, each a word of two rows' weights as [`planes`](super::planes) hold the values, filled up
-//! to an even number of words per channel.
+//! Depthwise convolution with one output channel per input channel, for windows that lie side by side, so
+//! that each column serves several outputs. Weights `[channel][column][pair of kernel rows]`, each a word of
+//! two rows' weights as [`planes`](super::planes) hold the values, filled up to an even number of words per
+//! channel.
 #![allow(unsafe_code)]
 
 use core::cell::Cell;
@@ -44,8 +44,8 @@ mod pack {
         packing::is_depthwise(layer) && shared && !layer.spares_flash()
     }
 
-    /// Channels in columns and pairs of rows. Of an odd last row the weight stands low for the first two of four
-    /// channels and high for the others.
+    /// Channels in columns and pairs of rows. Of an odd last row the weight stands low for the first two of
+    /// four channels and high for the others.
     pub fn order(layer: &LayerSpec<'_>) -> Constants {
         let [height, width] = layer.record.window.kernel;
         let mut weights = Vec::new();
@@ -206,8 +206,8 @@ impl<'a> Windows<'a> {
             filler.fill(first);
             call.count = (pitch - first).min(CHANNELS);
             let place = target.wrapping_add(first);
-            // SAFETY: `count` channels from `first` on have their weights, constants and planes, which hold the
-            // windows of all pixels; the target holds them at each of `width` places `pitch` apart.
+            // SAFETY: `count` channels from `first` on have their weights, constants and planes, which hold
+            // the windows of all pixels; the target holds them at each of `width` places `pitch` apart.
             // Weights and channels are aligned, because the image check saw to it.
             unsafe { run(weights, planes, place, &call) };
             if rest > 0 {
@@ -315,7 +315,9 @@ mod armv7em {
         ($(#[$doc:meta])* $name:ident, $load:expr, $tile:expr) => {
             $(#[$doc])*
             #[unsafe(naked)]
-            pub unsafe extern "C" fn $name(weights: *const i8, planes: *const u32, output: *mut i8, call: &Call) {
+            pub unsafe extern "C" fn $name(
+                weights: *const i8, planes: *const u32, output: *mut i8, call: &Call
+            ) {
                 naked_asm!(
                     super::super::cpu!(),
                     "push {{r4-r11, lr}}",

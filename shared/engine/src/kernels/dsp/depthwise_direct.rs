@@ -1,7 +1,7 @@
-//! Depthwise convolution with one output channel per input channel, four channels of one pixel after the other: for
-//! windows of any size and step. Weights per four channels: where their sums start, `[row][column]` with a word of the
-//! weights of channels 0 and 2 and one of 1 and 3, `0x7fff` plus the zero point in the upper half, and the
-//! multipliers; the last channels are filled up with zeros.
+//! Depthwise convolution with one output channel per input channel, four channels of one pixel after the
+//! other: for windows of any size and step. Weights per four channels: where their sums start,
+//! `[row][column]` with a word of the weights of channels 0 and 2 and one of 1 and 3, `0x7fff` plus the zero
+//! point in the upper half, and the multipliers; the last channels are filled up with zeros.
 #![allow(unsafe_code)]
 
 use core::cell::Cell;
@@ -134,8 +134,8 @@ impl Pixels {
         }
     }
 
-    /// A row of all fours of channels that have weights, from channel `first` on, saturated but not bounded; the target's
-    /// pixels are `pitch` values apart.
+    /// A row of all fours of channels that have weights, from channel `first` on, saturated but not bounded;
+    /// the target's pixels are `pitch` values apart.
     #[cfg(not(goldcrest_dsp))]
     fn groups(&self, weights: &[i8], rows: &Rows<'_>, first: usize, target: &[Cell<i8>], pitch: usize) {
         use super::super::simd::{even, halfwords, load, odd, set};
@@ -171,8 +171,8 @@ impl Pixels {
         }
     }
 
-    /// A row of all fours of channels that have weights, from channel `first` on, saturated but not bounded; the target's
-    /// pixels are `pitch` values apart.
+    /// A row of all fours of channels that have weights, from channel `first` on, saturated but not bounded;
+    /// the target's pixels are `pitch` values apart.
     #[cfg(goldcrest_dsp)]
     fn groups(&self, weights: &[i8], rows: &Rows<'_>, first: usize, target: &[Cell<i8>], pitch: usize) {
         let [height, width] = self.kernel;
@@ -212,9 +212,9 @@ impl Pixels {
             (_, 5) => armv7em::five,
             _ => armv7em::any,
         };
-        // SAFETY: each of the `height` rows holds four bytes at every column of every window for every four channels, and
-        // the target at every pixel; the weights hold `group` bytes for each four channels and are aligned, because
-        // the image check saw to it; cells may be written through shared references.
+        // SAFETY: each of the `height` rows holds four bytes at every column of every window for every four
+        // channels, and the target at every pixel; the weights hold `group` bytes for each four channels and
+        // are aligned, because the image check saw to it; cells may be written through shared references.
         unsafe { run(&call) }
     }
 }
@@ -364,8 +364,8 @@ mod armv7em {
         )
     }
 
-    /// Any number of rows; r1 a row of the window, r2 bytes of a column, r3 bytes from the rows' starts to the window, r12
-    /// behind the row's address, lr the end of the addresses.
+    /// Any number of rows; r1 a row of the window, r2 bytes of a column, r3 bytes from the rows' starts to
+    /// the window, r12 behind the row's address, lr the end of the addresses.
     macro_rules! rows {
         ($(#[$doc:meta])* $name:ident, $columns:expr) => {
             $(#[$doc])*

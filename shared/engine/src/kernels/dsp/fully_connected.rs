@@ -1,7 +1,8 @@
 //! Fully connected layer. Weights in blocks of four pairs of output channels:
 //! `[block][four input values][even, odd][pair]`, each a word of two values and two channels; channels
-//! that fill no block of eight follow in blocks of one pair. Channel constants in pairs: `bias a`, then `256 bias b + bias a`.
-//! With weights of four bits a word holds four values and two channels, and the second constant is `16 bias b + bias a`.
+//! that fill no block of eight follow in blocks of one pair. Channel constants in pairs: `bias a`, then `256
+//! bias b + bias a`. With weights of four bits a word holds four values and two channels, and the second
+//! constant is `16 bias b + bias a`.
 #![allow(unsafe_code)]
 
 use core::cell::Cell;
@@ -143,8 +144,8 @@ fn one_pair<const BITS: usize>(weights: &[i8], input: &[Cell<u32>], channels: &[
     }
     let range = input.as_ptr_range();
     let run = if BITS == 4 { armv7em::one_pair_of_four_bits } else { armv7em::one_pair };
-    // SAFETY: the weights hold two words, or one of four bits, for each word of input and are aligned, because the image
-    // check saw to it.
+    // SAFETY: the weights hold two words, or one of four bits, for each word of input and are aligned,
+    // because the image check saw to it.
     let sums = unsafe { run(weights.as_ptr(), range.start.cast(), range.end.cast(), channels.as_ptr()) };
     [sums as i32, (sums >> 32) as i32]
 }
@@ -201,8 +202,8 @@ fn four_pairs<const BITS: usize>(
         (_, true) => armv7em::wide,
         (_, false) => armv7em::narrow,
     };
-    // SAFETY: for each eight channels the weights hold `BITS` words for each word of input, and the target 8 values;
-    // weights and channels are aligned, because the image check saw to it.
+    // SAFETY: for each eight channels the weights hold `BITS` words for each word of input, and the target 8
+    // values; weights and channels are aligned, because the image check saw to it.
     unsafe { run(weights.as_ptr(), target.as_ptr().cast_mut().cast(), &call) }
 }
 
@@ -342,8 +343,8 @@ mod armv7em {
                 naked_asm!(
                     super::super::cpu!(),
                     "push {{r4-r11, lr}}",
-                    // [sp]: input, its end, channels, rounding, end of the weights, outputs; with weights of four bits eight
-                    // times the sum of the input.
+                    // [sp]: input, its end, channels, rounding, end of the weights, outputs; with weights of
+                    // four bits eight times the sum of the input.
                     "sub sp, sp, #28",
                     "ldm r2, {{r3, r4, r5, r6, r7}}",
                     "stm sp, {{r3, r4, r5, r6, r7}}",

@@ -7,9 +7,9 @@
 //! sign-extended low bytes (one SXTB16) sums `A`, and `B` is their difference divided by 256: exact as
 //! long as `B` fits 24 bits, which the packer proves.
 //!
-//! Of weights of four bits a word holds four taps of both channels, as the bytes `16 b + a + 8`. SXTB16 gives two of
-//! these taps as halfwords, whose sum is `16 B + A + 8 X` with `X` the sum of the values; their low halves (AND) sum
-//! `A + 8 X`. `X` is the same for all channels.
+//! Of weights of four bits a word holds four taps of both channels, as the bytes `16 b + a + 8`. SXTB16 gives
+//! two of these taps as halfwords, whose sum is `16 B + A + 8 X` with `X` the sum of the values; their low
+//! halves (AND) sum `A + 8 X`. `X` is the same for all channels.
 //!
 //! The instructions stand in a few small functions with plain Rust twins, so every other core, the
 //! host's tests and Miri run the same kernels.
@@ -56,5 +56,5 @@ pub mod winograd;
 /// Output pixels that are computed at once.
 const PIXELS: usize = 4;
 
-/// Most rows of a window.
+/// Maximum number of rows of a window.
 const HEIGHT: usize = 7;

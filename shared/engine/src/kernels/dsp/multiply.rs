@@ -38,8 +38,8 @@ pub struct Multiply<'a, const BITS: usize> {
 }
 
 impl<'a, const BITS: usize> Multiply<'a, BITS> {
-    /// The product of a layer with tiles of `quads` groups of four values; `None` when weights or tile are not
-    /// as long as that.
+    /// The product of a layer with tiles of `quads` groups of four values; `None` when weights or tile are
+    /// not as long as that.
     pub fn new(layer: &Layer<'a>, last: &Output, quads: usize, tile: &'a [Cell<u32>]) -> Option<Self> {
         let outputs = layer.record.output.shape.channels;
         let weights = part(layer.weights, 0, outputs.div_ceil(2) * pair_bytes::<BITS>(quads as u64) as usize);
@@ -81,7 +81,8 @@ impl<'a, const BITS: usize> Multiply<'a, BITS> {
         }
     }
 
-    /// The weights, the loop over them, and what it needs for all whole pairs of channels and for an odd last one.
+    /// The weights, the loop over them, and what it needs for all whole pairs of channels and for an odd last
+    /// one.
     #[cfg(goldcrest_dsp)]
     pub fn parts(&self) -> (&'a [i8], armv7em::Pairs, &armv7em::Call, Option<&armv7em::Call>) {
         let (run, whole, odd) = &self.calls;
@@ -172,7 +173,11 @@ pub mod armv7em {
         ($i:literal, $j:literal) => {
             taps!($i, $j, ["r4", "r5", "r6", "r7"], ["r8", "r9", "r10", "r11"])
         };
-        ($i:literal, $j:literal, [$a:literal, $b:literal, $c:literal, $d:literal], [$e:literal, $f:literal, $g:literal, $h:literal]) => {
+        (
+            $i:literal, $j:literal,
+            [$a:literal, $b:literal, $c:literal, $d:literal],
+            [$e:literal, $f:literal, $g:literal, $h:literal]
+        ) => {
             concat!(
                 "ldrd r12, lr, [r1, #",
                 $i,
@@ -238,8 +243,9 @@ pub mod armv7em {
         };
     }
 
-    /// Four taps of four pixels with weights of four bits, from a word whose bytes are `16 b + a + 8`; registers as above,
-    /// the sums of channel a eight times the sum of the values larger. `$h` to `$k` are offsets of tile words.
+    /// Four taps of four pixels with weights of four bits, from a word whose bytes are `16 b + a + 8`;
+    /// registers as above, the sums of channel a eight times the sum of the values larger. `$h` to `$k` are
+    /// offsets of tile words.
     macro_rules! four_bit_taps {
         ($h:literal, $i:literal, $j:literal, $k:literal) => {
             concat!(
@@ -358,12 +364,15 @@ pub mod armv7em {
         ($(#[$doc:meta])* $name:ident, $bits:ident, $sums:ident, $requantize:ident) => {
             $(#[$doc])*
             #[unsafe(naked)]
-            pub unsafe extern "C" fn $name(weights: *const i8, tile: *const u32, outputs: *mut i8, call: &Call) {
+            pub unsafe extern "C" fn $name(
+                weights: *const i8, tile: *const u32, outputs: *mut i8, call: &Call
+            ) {
                 naked_asm!(
                     super::super::cpu!(),
                     "push {{r4-r11, lr}}",
-                    // [sp]: outputs, pitch, end of the weights, tile, its end, the first round's start; with weights of
-                    // four bits, for the four pixels from the last on, eight times the sum of the values.
+                    // [sp]: outputs, pitch, end of the weights, tile, its end, the first round's start; with
+                    // weights of four bits, for the four pixels from the last on, eight times the sum of the
+                    // values.
                     "sub sp, sp, #40",
                     "ldm r3, {{r4, r5, r7, r8}}",
                     "stm sp, {{r2, r4, r5}}",

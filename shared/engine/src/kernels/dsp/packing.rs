@@ -49,8 +49,8 @@ pub fn pair_constants<const BITS: usize>(a: Channel, b: Channel) -> [Channel; 2]
     [a, Channel { bias, multiplier: b.multiplier }]
 }
 
-/// The words of a run of two channels, filled up with zeros: for each four taps an even and an odd one, or one where
-/// weights have four bits.
+/// The words of a run of two channels, filled up with zeros: for each four taps an even and an odd one, or
+/// one where weights have four bits.
 pub fn run_words<const BITS: usize>(a: &[i8], b: &[i8]) -> Vec<[i8; 4]> {
     let tap = |run: &[i8], at: usize| run.get(at).copied().unwrap_or(0);
     let mut words = Vec::new();

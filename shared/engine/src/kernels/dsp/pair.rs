@@ -2,8 +2,8 @@
 
 use super::super::simd::{even, multiply_add, odd};
 
-/// The accumulators of channels `a` and `b` from where the sums start, the words of weights, and the widened values,
-/// two words for each four taps.
+/// The accumulators of channels `a` and `b` from where the sums start, the words of weights, and the widened
+/// values, two words for each four taps.
 pub fn sums<const BITS: usize>(
     [mut low, mut both]: [i32; 2],
     weights: impl Iterator<Item = u32>,

@@ -49,8 +49,8 @@ impl Patch {
         self.quads().saturating_mul((8 * PIXELS) as u64)
     }
 
-    /// Fills a tile with the patches of `count` output pixels from `first` on; the words of other pixels keep what
-    /// they held.
+    /// Fills a tile with the patches of `count` output pixels from `first` on; the words of other pixels keep
+    /// what they held.
     pub fn fill(&self, tile: &[Cell<u32>], sources: &[&[Cell<i8>]], first: usize, count: usize) {
         let Runs { per_row, step, pixel_step, .. } = self.runs;
         let words = 2 * PIXELS * self.quads;
@@ -89,7 +89,8 @@ pub mod armv7em {
         };
     }
 
-    /// Widens `quads` > 0 groups of 4 bytes of four runs, `step` bytes apart, and leaves the end of what it wrote in r1.
+    /// Widens `quads` > 0 groups of 4 bytes of four runs, `step` bytes apart, and leaves the end of what it
+    /// wrote in r1.
     #[unsafe(naked)]
     pub unsafe extern "C" fn widen_four(bytes: *const i8, tile: *mut u32, quads: usize, step: usize) {
         naked_asm!(

@@ -58,7 +58,8 @@ impl Planes {
         self.pairs
     }
 
-    /// What fills the planes in `memory` from the rows under the current window, `None` when they are too short.
+    /// What fills the planes in `memory` from the rows under the current window, `None` when they are too
+    /// short.
     pub fn filler<'a>(&self, memory: &'a [Cell<u32>], rows: &Rows<'a>) -> Option<Filler<'a>> {
         let memory = part(memory, 0, CHANNELS * self.words);
         let bytes = self.columns * self.channels;
@@ -161,8 +162,8 @@ impl<'a> Filler<'a> {
             if first >= step.call.channels {
                 return;
             }
-            // SAFETY: the rows are equally long parts of one block of scratch memory, in which a word can be read
-            // at every column and `first` less than the number of channels; a word of each pair can be
+            // SAFETY: the rows are equally long parts of one block of scratch memory, in which a word can be
+            // read at every column and `first` less than the number of channels; a word of each pair can be
             // written at every column of the four planes. `filler` looked at both lengths.
             unsafe {
                 (step.run)(step.row.as_ptr().cast::<i8>().add(first), step.target, self.pitch, &step.call)
@@ -191,7 +192,8 @@ mod armv7em {
         pub step: usize,
     }
 
-    /// Three rows (r0 the first), two words per column of the planes (r1), which are `pitch` bytes (r2) apart.
+    /// Three rows (r0 the first), two words per column of the planes (r1), which are `pitch` bytes (r2)
+    /// apart.
     #[unsafe(naked)]
     pub unsafe extern "C" fn three(row: *const i8, planes: *mut u32, pitch: usize, call: &Call) {
         naked_asm!(
@@ -232,10 +234,13 @@ mod armv7em {
         )
     }
 
-    /// A loop over the columns: r0 row, r1 plane, r2 and r8 bytes to the second and the fourth plane, r3 bytes
-    /// of a column, r4 of a column of a plane, r5 the end of the row, r9 bytes to the second row.
+    /// A loop over the columns: r0 row, r1 plane, r2 and r8 bytes to the second and the fourth plane, r3
+    /// bytes of a column, r4 of a column of a plane, r5 the end of the row, r9 bytes to the second row.
     macro_rules! columns {
-        ($(#[$doc:meta])* $name:ident, $words:expr, $even:literal, $odd:literal, $even_high:literal, $odd_high:literal) => {
+        (
+            $(#[$doc:meta])* $name:ident, $words:expr,
+            $even:literal, $odd:literal, $even_high:literal, $odd_high:literal
+        ) => {
             $(#[$doc])*
             #[unsafe(naked)]
             pub unsafe extern "C" fn $name(row: *const i8, planes: *mut u32, pitch: usize, call: &Call) {

@@ -1,8 +1,8 @@
-//! Fully connected layer of few weights, as it ends most networks. Weights are halfwords: twice the flash, but
-//! no instruction but loads and SMLAD. Per pair of outputs: where their sums start, `[eight input
-//! values][output][two values]` in the order of [`patch`](super::patch), the multipliers, and `0x7fff` plus the zero
-//! point in the upper half. Values are filled up with zeros to whole eights; an odd last output is paired with one
-//! of zeros.
+//! Fully connected layer of few weights, as it ends most networks. Weights are halfwords: twice the flash,
+//! but no instruction but loads and SMLAD. Per pair of outputs: where their sums start, `[eight input
+//! values][output][two values]` in the order of [`patch`](super::patch), the multipliers, and `0x7fff` plus
+//! the zero point in the upper half. Values are filled up with zeros to whole eights; an odd last output is
+//! paired with one of zeros.
 #![allow(unsafe_code)]
 
 use core::cell::Cell;
@@ -34,8 +34,8 @@ mod pack {
     use crate::kernels::dsp::packing::{self, halfwords, le_bytes};
     use crate::kernels::packing::{Constants, LayerSpec};
 
-    /// Most weights of a layer for which twice the flash is spent on speed. Beyond, what a layer takes whatever its size
-    /// no longer counts.
+    /// Maximum number of weights of a layer for which twice the flash is spent on speed. Beyond, what a layer
+    /// takes whatever its size no longer counts.
     const WEIGHTS: usize = 4096;
 
     pub fn suits(layer: &LayerSpec<'_>) -> bool {
@@ -137,8 +137,9 @@ fn pairs(weights: &[i8], input: &[Cell<u32>], widened: &[Cell<u32>], target: &[C
         weights_end: weights.as_ptr_range().end,
     };
     let (widened, target) = (widened.as_ptr().cast_mut().cast(), target.as_ptr().cast_mut().cast());
-    // SAFETY: `widened` holds four words for each two words of input; for each pair of outputs the weights hold twice as
-    // many and its constants, and the target a halfword. All are aligned, because the image check saw to it.
+    // SAFETY: `widened` holds four words for each two words of input; for each pair of outputs the weights
+    // hold twice as many and its constants, and the target a halfword. All are aligned, because the image
+    // check saw to it.
     unsafe { armv7em::pairs(weights.as_ptr(), widened, target, &call) }
 }
 
@@ -183,7 +184,8 @@ mod armv7em {
             super::super::cpu!(),
             "push {{r4-r11, lr}}",
             "ldm r3, {{r4, r5, r8}}",
-            // The loop takes two eights at once; when their number is odd, its first round begins in its middle.
+            // The loop takes two eights at once; when their number is odd, its first round begins in its
+            // middle.
             "adds r7, r5, #1",
             "lsrs r7, r7, #1",
             "add r3, r1, r7, lsl #4",

@@ -6,11 +6,11 @@ use core::cell::Cell;
 use super::super::simd::halfwords;
 use super::super::taps::Taps;
 
-/// Most values whose sum is sure to fit a halfword.
+/// Maximum number of values whose sum is sure to fit a halfword.
 const VALUES: usize = 256;
 
-/// The sums of the values under a window of four channels from `channel` on; `None` when a row of the window is
-/// too wide for the sums.
+/// The sums of the values under a window of four channels from `channel` on; `None` when a row of the window
+/// is too wide for the sums.
 pub fn four_channels(input: &[Cell<i8>], taps: &Taps, channel: usize) -> Option<[i32; 4]> {
     let rows = VALUES.checked_div(taps.columns).unwrap_or(0);
     if rows == 0 {

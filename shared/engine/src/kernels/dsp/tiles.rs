@@ -72,9 +72,10 @@ impl<const BITS: usize> Tiles<'_, BITS> {
             whole: *whole,
         };
         let target = row.as_ptr().cast_mut().cast::<i8>();
-        // SAFETY: the rows hold the runs of all pixels, `pixel_step` apart, in groups of 4 bytes; the tile holds a group
-        // of 8 words for each group of each run, as weights and calls expect it, and the row all outputs. The weights
-        // are aligned, because the image check saw to it; cells may be written through shared references.
+        // SAFETY: the rows hold the runs of all pixels, `pixel_step` apart, in groups of 4 bytes; the tile
+        // holds a group of 8 words for each group of each run, as weights and calls expect it, and the row
+        // all outputs. The weights are aligned, because the image check saw to it; cells may be written
+        // through shared references.
         unsafe { armv7em::row(&call, target, 0) };
         if !width.is_multiple_of(PIXELS) {
             // The last tile computes some pixels again: their patches are still in the rows.

@@ -10,7 +10,7 @@ use super::finish::narrow;
 use crate::engine::{Arena, part};
 use crate::image::{Channel, Entry};
 
-/// Most taps whose sum fits 16 bits.
+/// Maximum number of taps whose sum fits 16 bits.
 const TAPS: usize = 255;
 
 pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
@@ -61,8 +61,8 @@ struct Call {
     high: i32,
 }
 
-/// Rows, columns and their steps stand at the front of [`Taps`]. r4 channels left, r5 the start, r6 the multiplier,
-/// r7 the column, r12 rows left; on the stack the row.
+/// Rows, columns and their steps stand at the front of [`Taps`]. r4 channels left, r5 the start, r6 the
+/// multiplier, r7 the column, r12 rows left; on the stack the row.
 #[unsafe(naked)]
 unsafe extern "C" fn average(source: *const i8, taps: &Taps, target: *mut i8, call: &Call) {
     naked_asm!(

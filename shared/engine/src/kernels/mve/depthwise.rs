@@ -98,14 +98,16 @@ struct Call {
     pixel_step: usize,
 }
 
-/// A function of the ring (r0), the constants of eight channels (r1), an output row (r2) and [`Call`] (r3). r4
-/// weights, r5 row, r6 value, r7 kernel rows left, r11 and r12 steps of values and weights; on the stack the
-/// pixels left.
+/// A function of the ring (r0), the constants of eight channels (r1), an output row (r2) and [`Call`] (r3).
+/// r4 weights, r5 row, r6 value, r7 kernel rows left, r11 and r12 steps of values and weights; on the stack
+/// the pixels left.
 macro_rules! row {
     ($(#[$doc:meta])* $name:ident, $load:literal, $store:literal) => {
         $(#[$doc])*
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(source: *const i8, channels: *const Channel, target: *mut i8, call: &Call) {
+        unsafe extern "C" fn $name(
+            source: *const i8, channels: *const Channel, target: *mut i8, call: &Call
+        ) {
             naked_asm!(
                 ".cpu cortex-m55",
                 "push {{r4-r11, lr}}",

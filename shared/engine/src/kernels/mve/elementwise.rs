@@ -14,8 +14,8 @@ pub struct Call {
     pub high: i32,
 }
 
-/// A function of two inputs (r0, r1), the output (r2) and [`Call`] (r3). `$eight` turns eight values of the inputs
-/// (q0, q1) into outputs (q6) with the operands (r5-r7); it may overwrite q0-q5.
+/// A function of two inputs (r0, r1), the output (r2) and [`Call`] (r3). `$eight` turns eight values of the
+/// inputs (q0, q1) into outputs (q6) with the operands (r5-r7); it may overwrite q0-q5.
 macro_rules! elementwise {
     ($name:ident, $eight:expr) => {
         #[unsafe(naked)]

@@ -26,8 +26,8 @@ pub fn run(entry: &Entry<'_>, arena: Arena<'_>) {
         return;
     }
     for (a, target) in a.chunks_exact(step).zip(target.chunks_exact(step)) {
-        // SAFETY: all three hold `step` values; cells may be written through shared references, and values are
-        // read before values at their place are written.
+        // SAFETY: all three hold `step` values; cells may be written through shared references, and values
+        // are read before values at their place are written.
         unsafe { mul(a.as_ptr().cast(), b.as_ptr().cast(), target.as_ptr().cast_mut().cast(), &call) }
     }
 }

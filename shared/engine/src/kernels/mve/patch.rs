@@ -169,8 +169,9 @@ impl Row<'_> {
     fn spread(&self, first: usize) {
         let source = self.source.at(first);
         let tile = self.tile.words.as_ptr().cast_mut().cast();
-        // SAFETY: every run of the row lies in the ring, behind which stands the tile, so the last vector of a
-        // run may end beyond it; straight patches have four pixels; the tile holds them and is aligned to words.
+        // SAFETY: every run of the row lies in the ring, behind which stands the tile, so the last vector of
+        // a run may end beyond it; straight patches have four pixels; the tile holds them and is aligned to
+        // words.
         unsafe { helium::spread(tile, &source, source.length.div_ceil(VECTOR)) };
     }
 
@@ -300,7 +301,8 @@ mod helium {
         };
     }
 
-    /// Puts runs of up to 16 bytes, one per row, behind each other. r3 base, r7 rows, r10 pitch, r11 pixel step.
+    /// Puts runs of up to 16 bytes, one per row, behind each other. r3 base, r7 rows, r10 pitch, r11 pixel
+    /// step.
     #[unsafe(naked)]
     pub unsafe extern "C" fn gather_short(patches: *mut i8, source: &Source, call: &Gather) {
         naked_asm!(

@@ -7,8 +7,8 @@ use super::VECTOR;
 use super::finish::BLOCK;
 use crate::image::Channel;
 
-/// The vectors of `width` output channels in turn, each run of `run` taps in vectors of its own; vectors and the
-/// last block are filled with zeros. Channel constants are filled up to whole blocks.
+/// The vectors of `width` output channels in turn, each run of `run` taps in vectors of its own; vectors and
+/// the last block are filled with zeros. Channel constants are filled up to whole blocks.
 pub fn interleaved(layer: &LayerSpec<'_>, width: usize, run: usize) -> Constants {
     let count = layer.channels.len();
     let vectors = layer.taps() / run * run.div_ceil(VECTOR);

@@ -53,7 +53,8 @@ pub unsafe extern "C" fn block(
         "mov r6, r10",
         "mov r7, r11",
         "push {{r4-r7}}",
-        // [sp]: tile, its end in whole rounds of 16 taps, its end, sums, what rounding added; [sp, #56]: count.
+        // [sp]: tile, its end in whole rounds of 16 taps, its end, sums, what rounding added; [sp, #56]:
+        // count.
         "sub sp, #20",
         "lsls r4, r3, #5",
         "adds r6, r0, r4",

@@ -1,5 +1,5 @@
-//! Four tiles side by side, transformed: `V = B^T d B` as `[position][four channels][even, odd][tile]`, each a
-//! word of two channels. What stands for channels that do not exist meets weights of 0.
+//! Four tiles side by side, transformed: `V = B^T d B` as `[position][four channels][even, odd][tile]`, each
+//! a word of two channels. What stands for channels that do not exist meets weights of 0.
 #![allow(unsafe_code)]
 
 use core::cell::Cell;
@@ -104,7 +104,8 @@ impl Tiles<'_> {
         if target.is_empty() || a.len() < read || b.len() < read {
             return;
         }
-        // SAFETY: both rows hold a word for each group of channels of ten columns; the target holds four positions.
+        // SAFETY: both rows hold a word for each group of channels of ten columns; the target holds four
+        // positions.
         unsafe {
             run(
                 a.as_ptr().cast(),
@@ -121,8 +122,8 @@ impl Tiles<'_> {
 mod armv7em {
     use core::arch::naked_asm;
 
-    /// A function of two rows (r0, r1), the first position of the tiles (r2), bytes of a column (r3) and bytes
-    /// of a position (on the stack).
+    /// A function of two rows (r0, r1), the first position of the tiles (r2), bytes of a column (r3) and
+    /// bytes of a position (on the stack).
     pub type Row = unsafe extern "C" fn(*const i8, *const i8, *mut u32, usize, usize);
 
     /// A column of two rows, `$x` from r0 and r1 by an offset of `$at`.
@@ -238,7 +239,9 @@ mod armv7em {
         ($(#[$doc:meta])* $name:ident) => {
             $(#[$doc])*
             #[unsafe(naked)]
-            pub unsafe extern "C" fn $name(a: *const i8, b: *const i8, tiles: *mut u32, channels: usize, position: usize) {
+            pub unsafe extern "C" fn $name(
+                a: *const i8, b: *const i8, tiles: *mut u32, channels: usize, position: usize
+            ) {
                 naked_asm!(
                     super::super::super::cpu!(),
                     "push {{r4-r11, lr}}",

@@ -145,9 +145,9 @@ impl<'a> Product<'a> {
             (false, 4) => armv7em::four_quads,
             (false, _) => armv7em::narrow,
         };
-        // SAFETY: the slices hold what the function reads and writes: `count` pairs of channels, the transformed
-        // tiles, the sums of all positions, and two values at each of eight places `pitch` apart in two
-        // rows. The weights are aligned, because the image check saw to it.
+        // SAFETY: the slices hold what the function reads and writes: `count` pairs of channels, the
+        // transformed tiles, the sums of all positions, and two values at each of eight places `pitch` apart
+        // in two rows. The weights are aligned, because the image check saw to it.
         unsafe { run(weights.as_ptr(), tiles.as_ptr().cast(), target.as_ptr().cast_mut().cast(), &call) }
     }
 }
@@ -174,7 +174,8 @@ mod armv7em {
         pub rounding: i32,
         /// Bytes of a position of the tiles.
         pub stride: usize,
-        /// Groups of four channels that the first round of the loop leaves out, 0 to 4, beside the first group.
+        /// Groups of four channels that the first round of the loop leaves out, 0 to 4, beside the first
+        /// group.
         pub skipped: usize,
     }
 
@@ -271,10 +272,13 @@ mod armv7em {
         };
     }
 
-    /// Across a row of two tiles, `A` applied from the right: `$a`, `$b` the left outputs, `$c`, `$d` the right ones;
-    /// r0 sums, r1, r2, r3, r12 are overwritten. `$start` adds where the sums start.
+    /// Across a row of two tiles, `A` applied from the right: `$a`, `$b` the left outputs, `$c`, `$d` the
+    /// right ones; r0 sums, r1, r2, r3, r12 are overwritten. `$start` adds where the sums start.
     macro_rules! new_row {
-        ($m0:literal, $m1:literal, $m2:literal, $m3:literal, $a:literal, $b:literal, $c:literal, $d:literal, $start:expr) => {
+        (
+            $m0:literal, $m1:literal, $m2:literal, $m3:literal,
+            $a:literal, $b:literal, $c:literal, $d:literal, $start:expr
+        ) => {
             concat!(
                 "ldrd r1, r2, [r0, #",
                 $m1,
@@ -364,12 +368,15 @@ mod armv7em {
         ($(#[$doc:meta])* $name:ident, $sums:ident, $requantize:ident) => {
             $(#[$doc])*
             #[unsafe(naked)]
-            pub unsafe extern "C" fn $name(weights: *const i8, tiles: *const u32, outputs: *mut i8, call: &Call) {
+            pub unsafe extern "C" fn $name(
+                weights: *const i8, tiles: *const u32, outputs: *mut i8, call: &Call
+            ) {
                 naked_asm!(
                     super::super::super::cpu!(),
                     "push {{r4-r11, lr}}",
-                    // [sp]: tiles, sums, place of sums (then weights), end of sums, end of the weights, output,
-                    // pitch, row, rounding, stride, end of the position, the first round's start, constants, lane.
+                    // [sp]: tiles, sums, place of sums (then weights), end of sums, end of the weights,
+                    // output, pitch, row, rounding, stride, end of the position, the first round's start,
+                    // constants, lane.
                     "sub sp, sp, #56",
                     "ldm r3, {{r4, r5, r6, r7, r8, r9, r11}}",
                     "strd r1, r4, [sp]",
@@ -396,7 +403,8 @@ mod armv7em {
                     "movs r1, #0",
                     "str r1, [sp, #52]",
                     "ldr r0, [sp, #4]",
-                    "6:", // Two tiles of one channel. r4, r5 upper left outputs, r6, r7 upper right, r8-r11 lower.
+                    // Two tiles of one channel. r4, r5 upper left outputs, r6, r7 upper right, r8-r11 lower.
+                    "6:",
                     new_row!(0, 32, 64, 96, "r4", "r5", "r6", "r7", ""),
                     new_row!(128, 160, 192, 224, "r8", "r9", "r10", "r11", concat!(
                         "ldr lr, [sp, #48]\n",
