@@ -20,23 +20,6 @@ pub use cortex_m_rt::entry;
 #[doc(hidden)]
 pub use riscv_rt::entry;
 
-/// Runs the application on a board; the whole body of a board's binary.
-///
-/// On the host, where `cargo test --workspace` compiles every target, it is an empty `main`.
-#[macro_export]
-macro_rules! run {
-    ($board:ident) => {
-        #[cfg(target_os = "none")]
-        #[goldcrest_firmware::start::entry]
-        fn main() -> ! {
-            goldcrest_firmware::start::run::<goldcrest_firmware::board::$board::Board>()
-        }
-
-        #[cfg(not(target_os = "none"))]
-        fn main() {}
-    };
-}
-
 /// Takes the board's peripherals and memory and serves for ever.
 pub fn run<B: Board>() -> ! {
     // SAFETY: called once, by the entry point, before anything else looks at free memory.
