@@ -5,6 +5,8 @@ mod fault;
 pub mod inference;
 pub(crate) mod known;
 mod memory;
+#[cfg(any(feature = "camera", feature = "stored"))]
+pub mod pictures;
 
 use crate::app::{App, KEY, Site, Stopped, time, update};
 use crate::board::{Board, Peripherals};

@@ -3,11 +3,16 @@
 //! The build script finds the board whose feature is on and makes its file a module here, so a program names
 //! [`Chosen`] and no board.
 
+#[cfg(feature = "camera")]
+use core::fmt::Debug;
+
 use embedded_hal::digital::OutputPin;
 use embedded_io::{Read, Write};
 
 use crate::app::update::Slot;
 use crate::clock::Stopwatch;
+#[cfg(feature = "camera")]
+use crate::source::ImageSource;
 use crate::start::Region;
 
 #[cfg(board)]
@@ -48,4 +53,18 @@ pub trait Board {
     /// # Safety
     /// Nobody else looks at or writes the slot while the result lives.
     unsafe fn spare(slot: Region) -> Option<Self::Slot>;
+}
+
+/// A board with a camera on its pins.
+#[cfg(feature = "camera")]
+pub trait Camera: Board {
+    /// The camera.
+    type Source: ImageSource<Error: Debug>;
+
+    /// Switches board and camera on: the camera and the light. `sums` has room for the model's input, 3 numbers for
+    /// each column.
+    ///
+    /// # Panics
+    /// When the camera does not answer.
+    fn camera(sums: &'static mut [u64]) -> (Self::Source, Self::Led);
 }
