@@ -119,19 +119,19 @@ pub fn start_alone(
     command.spawn().map_err(|error| start_error(machine.program, error))
 }
 
-/// Starts QEMU: serial line at a Unix socket that already listens, logs on its standard output.
+/// Starts QEMU: serial line at `serial`, as QEMU names such a thing, logs on its standard output.
 pub fn start(
     board: &'static Board,
     firmware: &Firmware,
     image: &Path,
-    socket: &Path,
+    serial: &str,
 ) -> Result<Child, QemuError> {
     let machine = machine(board)?;
     let mut command = command(machine, firmware, image);
     command
         .args(["-icount", &format!("shift={ICOUNT_SHIFT}")])
         .args(["-serial", "null"].repeat(machine.serial_port))
-        .args(["-serial", &format!("unix:{}", quote(socket))]);
+        .args(["-serial", serial]);
     command.spawn().map_err(|error| start_error(machine.program, error))
 }
 
