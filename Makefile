@@ -1,7 +1,6 @@
 # The two commands of a new user are `make demo` and `make test`; `make help` lists the rest.
 
 CARGO ?= cargo
-CLIPPY_FIRMWARE = $(CARGO) clippy --quiet --profile firmware --package goldcrest-firmware
 GOLDCREST = $(CARGO) run --quiet --release --bin goldcrest --
 # A data set: a folder, an archive, `cifar10` or `glyphs`. Empty: what is at hand.
 DATA ?=
@@ -27,13 +26,8 @@ lint: ## Formatting and clippy, as CI runs them
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 
-lint-firmware: ## Clippy on the code of the boards' cores, assembly included (needs the targets that `make doctor` installs)
-	$(CLIPPY_FIRMWARE) --target thumbv6m-none-eabi --features mps2-an385-v6m,inference -- -D warnings
-	$(CLIPPY_FIRMWARE) --target thumbv7m-none-eabi --features mps2-an385,inference -- -D warnings
-	$(CLIPPY_FIRMWARE) --target thumbv7em-none-eabihf --features mps2-an386,sections -- -D warnings
-	$(CLIPPY_FIRMWARE) --target riscv32imac-unknown-none-elf --features riscv-virt,inference -- -D warnings
-	CARGO_ENCODED_RUSTFLAGS=-Ctarget-cpu=cortex-m55 \
-	$(CLIPPY_FIRMWARE) --target thumbv8m.main-none-eabihf --features mps3-an547,inference -- -D warnings
+lint-firmware: build ## Clippy on the code of every board, assembly included (needs the targets that `make doctor` installs)
+	$(GOLDCREST) boards --json | .ci/lint-firmware
 
 bench-train: doctor ## Training throughput and memory against PyTorch (ROUNDS=3 THREADS=1)
 	python3 bench/train.py target/release/goldcrest target/bench/train $(or $(ROUNDS),3) $(or $(THREADS),1)

@@ -1,4 +1,4 @@
-//! Gives the linker the memory map of the board whose feature is on.
+//! Finds the board whose feature is on: makes its file a module, and gives the linker its memory map.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -6,16 +6,26 @@ use std::{env, fs};
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=memory");
+    println!("cargo::rustc-check-cfg=cfg(board)");
     if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
         return;
     }
-    let memory = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("set by cargo")).join("memory");
+    let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
+    let memory = manifest.join("memory");
     let boards = boards(&memory);
     let [board] = &boards[..] else {
         // A library build (cargo check without a board) links nothing.
         assert!(boards.is_empty(), "one board at a time, not {boards:?}: pass one of them with --features");
         return;
     };
+    let file = manifest.join("src/board").join(format!("{board}.rs"));
+    assert!(file.is_file(), "{} is missing: the file of board {board}", file.display());
+    let module = format!(
+        "#[path = {file:?}]\nmod chosen;\n/// The board that this program is built for.\npub use chosen::Board as Chosen;\n"
+    );
+    write(&out.join("board.rs"), &module);
+    println!("cargo::rustc-cfg=board");
     let read = |name: &str| {
         let path = memory.join(name);
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -32,13 +42,16 @@ fn main() {
         (true, false) => ("memory.x", &["-Tmemory.x", "-Tlink.x", "--nmagic"][..]),
         (false, false) => ("memory.x", &["-Tlink.x", "--nmagic"][..]),
     };
-    let out = PathBuf::from(env::var("OUT_DIR").expect("set by cargo"));
-    fs::write(out.join(name), script).expect("the build folder is writable");
+    write(&out.join(name), &script);
     println!("cargo::rustc-link-search={}", out.display());
     let logs = if env::var_os("CARGO_FEATURE_INFERENCE").is_none() { &["-Tdefmt.x"][..] } else { &[] };
     for argument in scripts.iter().chain(logs) {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
+}
+
+fn write(path: &Path, text: &str) {
+    fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
 /// Features that are boards: those with a memory map.

@@ -1,5 +1,6 @@
 //! The application: frames in, answers out.
 
+pub mod classify;
 mod model;
 mod service;
 mod signature;

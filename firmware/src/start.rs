@@ -5,6 +5,8 @@ mod fault;
 pub mod inference;
 pub(crate) mod known;
 mod memory;
+#[cfg(any(feature = "camera", feature = "stored"))]
+pub mod pictures;
 
 use crate::app::{App, KEY, Site, Stopped, time, update};
 use crate::board::{Board, Peripherals};
@@ -19,23 +21,6 @@ pub use cortex_m_rt::entry;
 #[cfg(target_arch = "riscv32")]
 #[doc(hidden)]
 pub use riscv_rt::entry;
-
-/// Runs the application on a board; the whole body of a board's binary.
-///
-/// On the host, where `cargo test --workspace` compiles every target, it is an empty `main`.
-#[macro_export]
-macro_rules! run {
-    ($board:ident) => {
-        #[cfg(target_os = "none")]
-        #[goldcrest_firmware::start::entry]
-        fn main() -> ! {
-            goldcrest_firmware::start::run::<goldcrest_firmware::board::$board::Board>()
-        }
-
-        #[cfg(not(target_os = "none"))]
-        fn main() {}
-    };
-}
 
 /// Takes the board's peripherals and memory and serves for ever.
 pub fn run<B: Board>() -> ! {

@@ -10,13 +10,13 @@ use goldcrest_link::message::{Info, ModelFault, Refusal, Report, Request, Respon
 use goldcrest_link::values::Values;
 use goldcrest_link::{CRC, VERSION};
 
+use super::classify::{first_largest, load};
 use super::model::{self, describe};
 use super::transfer::{Go, Transfer};
 use super::update::{Slot, Update, self_test};
 use super::{Reply, Site, Stack};
 use crate::clock::Stopwatch;
 use crate::log::{debug, info, warn};
-use crate::source::ImageSource;
 use crate::source::received::Received;
 
 /// Values per [`Response::Layer`].
@@ -175,8 +175,7 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
             Go::Run => self.transfer.forget(),
         }
         let mut engine = engine(&image, self.arena)?;
-        Received { crc }.fill(image.input_shape(), engine.input_mut())?;
-        convert(&image, engine.input_mut());
+        load(&mut engine, &mut Received { crc })?;
         match report {
             Report::Answer => {
                 let ticks = time(&mut self.watch, &mut || {
@@ -267,18 +266,6 @@ fn engine<'e>(image: &Image<'e>, arena: &'e mut [u32]) -> Result<Engine<'e>, Ref
     let fault =
         |small: goldcrest_engine::engine::ArenaTooSmall| ModelFault::Arena { needed: small.expected as u32 };
     Engine::new(image, arena).map_err(|small| Refusal::NoModel(fault(small)))
-}
-
-/// Turns pixels into the network's input where they stand, as [`Engine::load_pixels`] does on the way.
-fn convert(image: &Image, input: &mut [i8]) {
-    let channels = image.input_shape().channels.max(1);
-    for channel in 0..channels {
-        let table = image.pixel_table(channel);
-        for value in input.iter_mut().skip(channel).step_by(channels) {
-            let pixel = *value as u8;
-            *value = table.map_or(pixel ^ 0x80, |table| table[usize::from(pixel)]) as i8;
-        }
-    }
 }
 
 fn send_layer<L: Write>(reply: &mut Reply<'_, '_, L>, layer: usize, output: &[i8]) -> Result<(), L::Error> {

@@ -1,48 +1,22 @@
-//! Boards: one file each, plus a memory map in `memory/`, a feature and a binary in `Cargo.toml`.
+//! Boards: one file each, plus a memory map in `memory/` and a feature in `Cargo.toml`, all of the board's name.
+//!
+//! The build script finds the board whose feature is on and makes its file a module here, so a program names
+//! [`Chosen`] and no board.
+
+#[cfg(feature = "camera")]
+use core::fmt::Debug;
 
 use embedded_hal::digital::OutputPin;
 use embedded_io::{Read, Write};
 
 use crate::app::update::Slot;
 use crate::clock::Stopwatch;
+#[cfg(feature = "camera")]
+use crate::source::ImageSource;
 use crate::start::Region;
 
-#[cfg(feature = "b-l475e-iot01a")]
-pub mod b_l475e_iot01a;
-#[cfg(feature = "esp32c3-devkit")]
-pub mod esp32c3_devkit;
-#[cfg(feature = "lm3s6965evb")]
-pub mod lm3s6965evb;
-#[cfg(feature = "microbit-v2")]
-pub mod microbit_v2;
-#[cfg(feature = "mps2-an385")]
-pub mod mps2_an385;
-#[cfg(feature = "mps2-an385-v6m")]
-pub mod mps2_an385_v6m;
-#[cfg(feature = "mps2-an386")]
-pub mod mps2_an386;
-#[cfg(feature = "mps2-an500")]
-pub mod mps2_an500;
-#[cfg(feature = "mps2-an505")]
-pub mod mps2_an505;
-#[cfg(feature = "mps3-an547")]
-pub mod mps3_an547;
-#[cfg(feature = "netduinoplus2")]
-pub mod netduinoplus2;
-#[cfg(feature = "nrf52840-dk")]
-pub mod nrf52840_dk;
-#[cfg(feature = "nucleo-f446re")]
-pub mod nucleo_f446re;
-#[cfg(feature = "olimex-stm32-h405")]
-pub mod olimex_stm32_h405;
-#[cfg(feature = "pico")]
-pub mod pico;
-#[cfg(feature = "pico2")]
-pub mod pico2;
-#[cfg(feature = "riscv-virt")]
-pub mod riscv_virt;
-#[cfg(feature = "sifive-e")]
-pub mod sifive_e;
+#[cfg(board)]
+include!(concat!(env!("OUT_DIR"), "/board.rs"));
 
 /// What the application uses of a board.
 pub struct Peripherals<B: Board + ?Sized> {
@@ -79,4 +53,18 @@ pub trait Board {
     /// # Safety
     /// Nobody else looks at or writes the slot while the result lives.
     unsafe fn spare(slot: Region) -> Option<Self::Slot>;
+}
+
+/// A board with a camera on its pins.
+#[cfg(feature = "camera")]
+pub trait Camera: Board {
+    /// The camera.
+    type Source: ImageSource<Error: Debug>;
+
+    /// Switches board and camera on: the camera and the light. `sums` has room for the model's input, 3 numbers for
+    /// each column.
+    ///
+    /// # Panics
+    /// When the camera does not answer.
+    fn camera(sums: &'static mut [u64]) -> (Self::Source, Self::Led);
 }

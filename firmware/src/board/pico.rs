@@ -23,11 +23,20 @@ impl super::Board for Board {
         // The crystal of 12 MHz, which the default set-up expects, gives the cores 125 MHz.
         let parts = embassy_rp::init(embassy_rp::config::Config::default());
         let line = Line::new(parts.UART0, parts.PIN_0, parts.PIN_1, parts.USB);
-        Peripherals { line, watch: Timer::new(), led: Output::new(parts.PIN_25, Level::Low) }
+        Peripherals { line, watch: Timer::running(), led: Output::new(parts.PIN_25, Level::Low) }
     }
 
     unsafe fn spare(slot: Region) -> Option<FlashSlot> {
         // SAFETY: the slots are whole sectors, and the caller promises the rest.
         unsafe { rp::spare(slot) }
+    }
+}
+
+#[cfg(feature = "camera")]
+impl super::Camera for Board {
+    type Source = rp::camera::Camera;
+
+    fn camera(sums: &'static mut [u64]) -> (Self::Source, Self::Led) {
+        rp::camera::take(sums)
     }
 }

@@ -33,3 +33,12 @@ impl super::Board for Board {
         unsafe { rp::spare(slot) }
     }
 }
+
+#[cfg(feature = "camera")]
+impl super::Camera for Board {
+    type Source = rp::camera::Camera;
+
+    fn camera(sums: &'static mut [u64]) -> (Self::Source, Self::Led) {
+        rp::camera::take(sums)
+    }
+}

@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "arm")]
 pub mod cmsdk;
-#[cfg(any(feature = "nrf52", feature = "pico2"))]
+#[cfg(any(feature = "nrf52", feature = "rp235x"))]
 pub mod dwt;
 #[cfg(feature = "esp32c3")]
 pub mod esp32c3;

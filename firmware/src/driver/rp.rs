@@ -6,7 +6,9 @@
 //! wait then: 32 bytes stay in the UART, which is enough for a write (1 ms) but not for the erasure of a sector
 //! (50 ms). What UART0 brings in that time is lost, and the host asks again; on USB the host waits.
 
-#[cfg(feature = "pico")]
+#[cfg(feature = "camera")]
+pub mod camera;
+#[cfg(feature = "rp2040")]
 pub mod timer;
 mod usb;
 

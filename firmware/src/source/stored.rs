@@ -1,62 +1,126 @@
-//! Pictures in flash, for boards that shall work without a host or a camera.
+//! Pictures in flash, for boards that shall work without a host or a camera: a file of binary PPM pictures (P6, 8 bits
+//! per channel; Netpbm's `ppm` format), one behind the other as `cat *.ppm` writes them.
 
 use goldcrest_engine::picture::ResizeError;
 use goldcrest_engine::shape::Shape;
 
 use super::{Fitting, ImageSource};
 
-/// Pictures of one size, RGB, HWC, one behind the other; after the last one comes the first.
+/// Pictures of any sizes; after the last one comes the first.
 pub struct Stored<'p> {
-    shape: Shape,
-    pixels: &'p [u8],
+    file: &'p [u8],
+    /// Where the next picture begins.
     next: usize,
-    /// One row, because rows are worked on.
+    /// Because rows are worked on.
     row: &'p mut [u8],
     sums: &'p mut [u64],
 }
 
+/// Why there is no picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoredError {
+    /// The file holds something else than whole pictures.
+    NoPicture {
+        /// Where in the file.
+        offset: usize,
+    },
+    /// A picture is wider than there is room for.
+    Row {
+        /// Bytes there are.
+        found: usize,
+        /// Bytes of the picture's row.
+        expected: usize,
+    },
+    /// The model's input cannot be filled.
+    Input(ResizeError),
+}
+
+impl core::fmt::Display for StoredError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::NoPicture { offset } => {
+                write!(f, "no whole binary PPM picture (P6, 255 levels) at byte {offset}")
+            }
+            Self::Row { found, expected } => {
+                write!(f, "a picture with rows of {expected} bytes, but there is room for {found}")
+            }
+            Self::Input(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl core::error::Error for StoredError {}
+
+impl From<ResizeError> for StoredError {
+    fn from(error: ResizeError) -> Self {
+        Self::Input(error)
+    }
+}
+
 impl<'p> Stored<'p> {
-    /// Pictures of `shape` (3 channels). `row` holds one of their rows, `sums` one row of the input's sums.
+    /// The pictures of a file, of which there is at least one. `row` holds a row of the widest, `sums` one row of the
+    /// model's input, see [`Resize::sums`](goldcrest_engine::picture::Resize::sums).
     ///
     /// # Errors
-    /// Other than 3 channels, no whole picture, or a `row` that is too short.
-    pub fn new(
-        shape: Shape,
-        pixels: &'p [u8],
-        row: &'p mut [u8],
-        sums: &'p mut [u64],
-    ) -> Result<Self, ResizeError> {
-        if shape.channels != 3 || shape.is_empty() || pixels.len() < shape.len() {
-            return Err(ResizeError::Shape(shape));
+    /// Which bytes are no picture, or how wide a picture is.
+    pub fn new(file: &'p [u8], row: &'p mut [u8], sums: &'p mut [u64]) -> Result<Self, StoredError> {
+        let mut offset = 0;
+        while offset == 0 || offset < file.len() {
+            let (shape, _, next) = picture(file, offset)?;
+            let (found, expected) = (row.len(), shape.width * 3);
+            if found < expected {
+                return Err(StoredError::Row { found, expected });
+            }
+            offset = next;
         }
-        let (found, expected) = (row.len(), shape.width * 3);
-        let row = row.get_mut(..expected).ok_or(ResizeError::Row { found, expected })?;
-        Ok(Self { shape, pixels, next: 0, row, sums })
+        Ok(Self { file, next: 0, row, sums })
     }
 }
 
 impl ImageSource for Stored<'_> {
-    type Error = ResizeError;
+    type Error = StoredError;
 
-    fn fill(&mut self, to: Shape, input: &mut [i8]) -> Result<(), ResizeError> {
-        let start = self.next * self.shape.len();
-        let picture = self.pixels.get(start..).and_then(|rest| rest.get(..self.shape.len()));
-        // A part of a picture at the end is none.
-        let picture = match picture {
-            Some(picture) => picture,
-            None => {
-                self.next = 0;
-                self.pixels.get(..self.shape.len()).unwrap_or_default()
-            }
-        };
-        self.next += 1;
-        let mut fitting = Fitting::new(self.shape, to, self.sums)?;
-        for row in picture.chunks_exact(self.row.len()) {
-            self.row.copy_from_slice(row);
-            fitting.row(self.row, input)?;
+    fn fill(&mut self, to: Shape, input: &mut [i8]) -> Result<(), StoredError> {
+        let (shape, pixels, next) = picture(self.file, self.next)?;
+        let mut fitting = Fitting::new(shape, to, self.sums)?;
+        for from in pixels.chunks_exact(shape.width * 3) {
+            let row = self.row.get_mut(..from.len()).unwrap_or_default();
+            row.iter_mut().zip(from).for_each(|(place, value)| *place = *value);
+            fitting.row(row, input)?;
         }
+        self.next = if next < self.file.len() { next } else { 0 };
         Ok(())
     }
+}
+
+/// The picture that begins at an offset of a file: its shape, its pixels, and where it ends.
+fn picture(file: &[u8], offset: usize) -> Result<(Shape, &[u8], usize), StoredError> {
+    let read = || {
+        let mut rest = file.get(offset..)?.strip_prefix(b"P6")?;
+        let mut numbers = [0; 3];
+        for place in &mut numbers {
+            (*place, rest) = number(rest)?;
+        }
+        let [width, height, 255] = numbers else { return None };
+        let bytes = width.checked_mul(height)?.checked_mul(3).filter(|&bytes| bytes > 0)?;
+        // One byte of white space, then the pixels.
+        let (pixels, rest) = rest.get(1..)?.split_at_checked(bytes)?;
+        Some((Shape::new(height, width, 3), pixels, file.len() - rest.len()))
+    };
+    read().ok_or(StoredError::NoPicture { offset })
+}
+
+/// The next number of a header, and what follows it. White space and comments, up to the end of their line, stand
+/// before a number.
+fn number(header: &[u8]) -> Option<(usize, &[u8])> {
+    let mut rest = header.trim_ascii_start();
+    while let Some(comment) = rest.strip_prefix(b"#") {
+        rest = comment.get(comment.iter().position(|&byte| byte == b'\n')?..)?.trim_ascii_start();
+    }
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, rest) = rest.split_at_checked(digits)?;
+    Some((core::str::from_utf8(digits).ok()?.parse().ok()?, rest))
 }
 
 #[cfg(test)]
@@ -83,33 +147,52 @@ mod tests {
         output
     }
 
+    /// A picture as a file, with a header of one of several forms.
+    fn ppm(shape: Shape, seed: usize) -> (Vec<u8>, Vec<u8>) {
+        let pixels: Vec<u8> = (0..shape.len()).map(|index| ((index + seed) * 89 % 253) as u8).collect();
+        let (width, height) = (shape.width, shape.height);
+        let header = match seed % 2 {
+            0 => std::format!("P6 {width} {height} 255\n"),
+            _ => std::format!("P6\n# by hand: 9 9 9\n{width}\t{height}\n# levels\n255\r"),
+        };
+        ([header.as_bytes(), &pixels].concat(), pixels)
+    }
+
     #[test]
     fn pictures_take_turns_and_are_the_hosts() {
-        let shape = Shape::new(9, 14, 3);
-        let pixels: Vec<u8> = (0..2 * shape.len() + 5).map(|index| (index * 89 % 253) as u8).collect();
+        let shapes = [Shape::new(9, 14, 3), Shape::new(20, 20, 3), Shape::new(5, 1, 3)];
+        let pictures: Vec<_> = shapes.iter().enumerate().map(|(seed, &shape)| ppm(shape, seed)).collect();
+        let file: Vec<u8> = pictures.iter().flat_map(|(file, _)| file.clone()).collect();
         for to in [Shape::new(4, 4, 3), Shape::new(12, 6, 1)] {
             let (mut row, mut sums) = ([0; 60], [0; 18]);
-            let mut source = Stored::new(shape, &pixels, &mut row, &mut sums).unwrap();
+            let mut source = Stored::new(&file, &mut row, &mut sums).unwrap();
             let mut input = vec![0; to.len()];
-            for turn in [0, 1, 0, 1] {
+            for turn in [0, 1, 2, 0, 1] {
                 source.fill(to, &mut input).unwrap();
-                let picture = &pixels[turn * shape.len()..][..shape.len()];
-                assert_eq!(input, expected(shape, picture, to), "{turn}");
+                assert_eq!(input, expected(shapes[turn], &pictures[turn].1, to), "{turn}");
             }
         }
     }
 
     #[test]
     fn what_cannot_be_is_refused() {
-        let shape = Shape::new(2, 2, 3);
-        let pixels = [0; 12];
-        let refused = |shape, pixels, room| Stored::new(shape, pixels, &mut vec![0; room], &mut []).err();
-        assert_eq!(refused(Shape::new(2, 2, 1), &pixels, 6), Some(ResizeError::Shape(Shape::new(2, 2, 1))));
-        assert_eq!(refused(shape, &pixels[..11], 6), Some(ResizeError::Shape(shape)));
-        assert_eq!(refused(shape, &pixels, 5), Some(ResizeError::Row { found: 5, expected: 6 }));
+        let (file, _) = ppm(Shape::new(2, 2, 3), 0);
+        let refused = |file: &[u8], room| Stored::new(file, &mut vec![0; room], &mut []).err();
+        let at = |offset| Some(StoredError::NoPicture { offset });
+        assert_eq!(refused(&file, 6), None);
+        assert_eq!(refused(&file, 5), Some(StoredError::Row { found: 5, expected: 6 }));
+        assert_eq!(refused(&[&file[..], b"\n"].concat(), 6), at(file.len()));
+        assert_eq!(refused(&file[..file.len() - 1], 6), at(0));
+        for text in
+            [&b""[..], b"P6", b"P3 1 1 255 1 1 1", b"P6 0 9 255\n", b"P6 1 1 65535\n123456", b"P6 # 1 1 255"]
+        {
+            assert_eq!(refused(text, 6), at(0), "{text:?}");
+        }
+        let large = std::format!("P6 {} {} 255\n123", usize::MAX, 2);
+        assert_eq!(refused(large.as_bytes(), 6), at(0));
         let (mut row, mut sums) = ([0; 6], [0; 6]);
-        let mut source = Stored::new(shape, &pixels, &mut row, &mut sums).unwrap();
-        let two = Shape::new(1, 1, 2);
-        assert_eq!(source.fill(two, &mut [0; 2]), Err(ResizeError::Channels { picture: 3, output: 2 }));
+        let mut source = Stored::new(&file, &mut row, &mut sums).unwrap();
+        let error = ResizeError::Channels { picture: 3, output: 2 };
+        assert_eq!(source.fill(Shape::new(1, 1, 2), &mut [0; 2]), Err(StoredError::Input(error)));
     }
 }

@@ -1,7 +1,8 @@
 //! A board in QEMU: its process, its serial line, its logs.
 
+mod line;
+
 use std::io;
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -11,11 +12,13 @@ use super::log::{Listener, Log, quoted};
 use super::qemu::{self, ICOUNT_SHIFT, QemuError};
 use super::segment;
 use super::table::Board;
+pub use line::Line;
+use line::Listener as Socket;
 
 /// An emulated board with a device image in its slot, answering.
 pub struct Emulator {
     board: &'static Board,
-    client: Client<UnixStream>,
+    client: Client<Line>,
     firmware: Firmware,
     info: BoardInfo,
     // Dropped in this order: QEMU ends before its folder goes.
@@ -103,7 +106,7 @@ pub struct Options {
     /// How long to wait for the board.
     pub patience: Patience,
     /// Puts something into the serial line: takes the board's end and gives the host's.
-    pub through: Option<fn(UnixStream) -> io::Result<UnixStream>>,
+    pub through: Option<fn(Line) -> io::Result<Line>>,
 }
 
 impl Default for Options {
@@ -137,10 +140,9 @@ impl Emulator {
         let file = folder.path().join("model.elf");
         std::fs::write(&file, segment::elf(firmware.slot_start as u32, image))
             .map_err(io("writing the device image"))?;
-        let socket = folder.path().join("serial");
-        let listener = UnixListener::bind(&socket).map_err(io("the serial line's socket"))?;
-        listener.set_nonblocking(true).map_err(io("the serial line's socket"))?;
-        let mut child = qemu::start(board, &firmware, &file, &socket)?;
+        let socket = Socket::bind(folder.path()).map_err(io("the serial line's socket"))?;
+        let serial = socket.device().map_err(io("the serial line's socket"))?;
+        let mut child = qemu::start(board, &firmware, &file, &serial)?;
         let log = Log::new(options.log);
         if let Some(stdout) = child.stdout.take() {
             log.collect_defmt(&firmware.elf, stdout);
@@ -149,7 +151,7 @@ impl Emulator {
             log.collect_text(stderr);
         }
         let mut process = Process { board: board.name, child, log };
-        let line = process.accept(&listener)?;
+        let line = process.accept(&socket)?;
         let line = match options.through {
             Some(through) => through(line).map_err(io("the serial line's socket"))?,
             None => line,
@@ -175,7 +177,7 @@ impl Emulator {
     }
 
     /// The conversation with it, for what goes beyond classification.
-    pub fn client(&mut self) -> &mut Client<UnixStream> {
+    pub fn client(&mut self) -> &mut Client<Line> {
         &mut self.client
     }
 
@@ -251,13 +253,12 @@ struct Process {
 
 impl Process {
     /// Waits until QEMU opens its end of the serial line.
-    fn accept(&mut self, listener: &UnixListener) -> Result<UnixStream, EmulatorError> {
+    fn accept(&mut self, socket: &Socket) -> Result<Line, EmulatorError> {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
-            match listener.accept() {
-                Ok((line, _)) => {
-                    let ready = line.set_nonblocking(false);
-                    let ready = ready.and_then(|()| line.set_write_timeout(Some(Duration::from_secs(60))));
+            match socket.accept() {
+                Ok(line) => {
+                    let ready = line.set_write_timeout(Some(Duration::from_secs(60)));
                     let io = |error| EmulatorError::Io { what: "the serial line's socket", error };
                     return ready.map(|()| line).map_err(io);
                 }

@@ -1,12 +1,14 @@
 //! Building the firmware of a board, and what the host must know of the result.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs, io};
 
 use object::read::elf::{ElfFile32, FileHeader, ProgramHeader};
 use object::{Object, ObjectSection, ObjectSymbol};
+use sha2::{Digest, Sha256};
 
 use super::payload::Payload;
 use super::sources::{self, SourcesError};
@@ -56,6 +58,14 @@ pub enum BuildError {
         board: &'static str,
         /// What the compiler said.
         output: String,
+    },
+    /// The ELF file cannot be put where it stays.
+    #[error("{}: {error}; firmware is kept there: is the folder writable, and the disk not full?", path.display())]
+    Keep {
+        /// A file or folder in the target folder.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
     },
     /// The build made no readable ELF file.
     #[error("firmware {}: {problem}", path.display())]
@@ -108,41 +118,20 @@ pub fn build(board: &Board) -> Result<Firmware, BuildError> {
 }
 
 /// Builds a program for a board; quick when nothing changed.
+///
+/// All boards of a target triple share the path that cargo puts a program at, so the ELF file is copied to a path of
+/// its own before the next build may begin: [`Firmware::elf`].
+///
+/// # Errors
+/// When cargo, its target or the sources are missing, the build fails, or its result cannot be kept or read.
 pub fn build_as(board: &Board, recipe: &Recipe) -> Result<Firmware, BuildError> {
     let root = sources::root()?;
-    let (binary, feature) = match recipe.program {
-        Program::Application => (board.name, Some("emulated")),
-        Program::Flashed => (board.name, None),
-        Program::Inference => ("inference", Some("inference")),
-        Program::Sections => ("inference", Some("sections")),
-    };
-    // A key makes the firmware take signed models only, and brings the code that looks.
-    let takes_updates = matches!(recipe.program, Program::Application | Program::Flashed);
-    let signature = env::var_os("GOLDCREST_UPDATE_KEY").filter(|_| takes_updates).map(|_| "signature");
-    let profile = if recipe.small { "firmware-small" } else { "firmware" };
-    let features = [Some(board.name), feature, signature].into_iter().flatten().collect::<Vec<_>>().join(",");
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
-    command
-        .current_dir(&root)
-        .args(["build", "--package", "goldcrest-firmware", "--profile", profile])
-        .args(["--target", board.target, "--features", &features, "--bin", binary])
-        .arg("--message-format=json-render-diagnostics")
-        .env("DEFMT_LOG", env::var_os("DEFMT_LOG").unwrap_or_else(|| OsString::from("info")))
-        .stdin(Stdio::null());
-    match recipe.small {
-        true => command.env("GOLDCREST_SMALL", "1"),
-        false => command.env_remove("GOLDCREST_SMALL"),
-    };
-    match &recipe.kernels {
-        Some(kernels) => command.env("GOLDCREST_KERNELS", kernels.join(",")),
-        None => command.env_remove("GOLDCREST_KERNELS"),
-    };
-    // Flags meant for the host would break, or change, the firmware.
-    for variable in ["RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER"] {
-        command.env_remove(variable);
-    }
-    command.env("CARGO_ENCODED_RUSTFLAGS", board.rustflags.join("\x1f"));
-    let output = command.output().map_err(BuildError::NoCargo)?;
+    let build = Build::new(board, recipe);
+    let kept = target_folder(&root).join("firmware");
+    fs::create_dir_all(&kept).map_err(|error| BuildError::Keep { path: kept.clone(), error })?;
+    let lock = kept.join(format!(".{}-{}.lock", board.target, build.profile));
+    let _lock = lock_file(&lock).map_err(|error| BuildError::Keep { path: lock, error })?;
+    let output = build.command(&root).output().map_err(BuildError::NoCargo)?;
     if !output.status.success() {
         let output = String::from_utf8_lossy(&output.stderr).trim_end().to_string();
         if output.contains("target may not be installed") {
@@ -150,11 +139,125 @@ pub fn build_as(board: &Board, recipe: &Recipe) -> Result<Firmware, BuildError> 
         }
         return Err(BuildError::Failed { board: board.name, output });
     }
-    let Some(elf) = executable(&output.stdout, binary) else {
+    let Some(built) = executable(&output.stdout, build.binary) else {
         let output = "no binary came out of a successful build".to_string();
         return Err(BuildError::Failed { board: board.name, output });
     };
+    let elf = kept.join(build.file_name());
+    keep(&built, &elf).map_err(|error| BuildError::Keep { path: elf.clone(), error })?;
     Firmware::open(&elf)
+}
+
+/// Cargo's folder for what it builds: where the environment says, or in the workspace. Whoever builds the same
+/// workspace finds the same lock there, even where a configuration file moves cargo's own output.
+fn target_folder(root: &Path) -> PathBuf {
+    let moved = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"].into_iter().find_map(env::var_os);
+    root.join(moved.filter(|folder| !folder.is_empty()).unwrap_or_else(|| OsString::from("target")))
+}
+
+/// Waits for a file's lock, which threads and processes alike give back when they drop the file or end.
+fn lock_file(path: &Path) -> io::Result<File> {
+    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    match file.lock() {
+        // A file system without locks: as cargo does there, build without.
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
+        outcome => outcome.map(|()| file),
+    }
+}
+
+/// Puts a copy of a file at a path, in one move; a copy that is there already stays.
+fn keep(built: &Path, path: &Path) -> io::Result<()> {
+    let bytes = fs::read(built)?;
+    match fs::read(path) {
+        Ok(there) if there == bytes => Ok(()),
+        _ => goldcrest_files::write(path, &bytes),
+    }
+}
+
+/// What cargo is told.
+struct Build<'b> {
+    board: &'b Board,
+    binary: &'static str,
+    features: Vec<&'static str>,
+    profile: &'static str,
+    small: bool,
+    /// Environment of the build that changes the program; none: the variable is not set.
+    variables: [(&'static str, Option<OsString>); 3],
+}
+
+/// Names of the kernels to build in.
+const KERNELS: &str = "GOLDCREST_KERNELS";
+/// Public key of those who may sign device images.
+const UPDATE_KEY: &str = "GOLDCREST_UPDATE_KEY";
+/// Level of the logs.
+const LOG_LEVEL: &str = "DEFMT_LOG";
+
+impl<'b> Build<'b> {
+    fn new(board: &'b Board, recipe: &Recipe) -> Self {
+        let (binary, feature) = match recipe.program {
+            Program::Application => ("application", Some("emulated")),
+            Program::Flashed => ("application", None),
+            Program::Inference => ("inference", Some("inference")),
+            Program::Sections => ("inference", Some("sections")),
+        };
+        // A key makes the firmware take signed models only, and brings the code that looks.
+        let takes_updates = matches!(recipe.program, Program::Application | Program::Flashed);
+        let key = env::var_os(UPDATE_KEY).filter(|_| takes_updates);
+        let signature = key.as_ref().map(|_| "signature");
+        let kernels = recipe.kernels.as_ref().map(|kernels| kernels.join(",").into());
+        Self {
+            board,
+            binary,
+            features: [Some(board.name), feature, signature].into_iter().flatten().collect(),
+            profile: if recipe.small { "firmware-small" } else { "firmware" },
+            small: recipe.small,
+            variables: [(KERNELS, kernels), (UPDATE_KEY, key), (LOG_LEVEL, env::var_os(LOG_LEVEL))],
+        }
+    }
+
+    fn command(&self, root: &Path) -> Command {
+        let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+        command
+            .current_dir(root)
+            .args(["build", "--package", "goldcrest-firmware", "--profile", self.profile])
+            .args(["--target", self.board.target, "--features", &self.features.join(",")])
+            .args(["--bin", self.binary, "--message-format=json-render-diagnostics"])
+            .stdin(Stdio::null());
+        for (name, value) in &self.variables {
+            match value {
+                Some(value) => command.env(name, value),
+                None if *name == LOG_LEVEL => command.env(name, "info"),
+                None => command.env_remove(name),
+            };
+        }
+        match self.small {
+            true => command.env("GOLDCREST_SMALL", "1"),
+            false => command.env_remove("GOLDCREST_SMALL"),
+        };
+        // Flags meant for the host would break, or change, the firmware.
+        for variable in ["RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER"] {
+            command.env_remove(variable);
+        }
+        command.env("CARGO_ENCODED_RUSTFLAGS", self.board.rustflags.join("\x1f"));
+        command
+    }
+
+    /// A name that no other build has: `BOARD-application-emulated.elf`, with a hash of the kernels, the key and the
+    /// level of logs where they are not the usual ones.
+    fn file_name(&self) -> String {
+        let mut parts = vec![self.board.name, self.binary];
+        parts.extend(
+            self.features.iter().filter(|&&feature| feature != self.board.name && feature != self.binary),
+        );
+        parts.extend(self.small.then_some("small"));
+        let mut name = parts.join("-");
+        if self.variables.iter().any(|(_, value)| value.is_some()) {
+            let hash = Sha256::digest(format!("{:?}", self.variables));
+            name.push('-');
+            name.extend(hash.iter().take(6).map(|byte| format!("{byte:02x}")));
+        }
+        name + ".elf"
+    }
 }
 
 /// The path in cargo's message about the finished binary.
@@ -244,12 +347,55 @@ mod tests {
 
     #[test]
     fn the_binary_is_found_among_cargo_messages() {
-        let messages = br#"{"reason":"compiler-artifact","target":{"name":"mps2-an386"},"executable":null}
+        let messages = br#"{"reason":"compiler-artifact","target":{"name":"application"},"executable":null}
 not json
-{"reason":"compiler-artifact","target":{"name":"mps2-an386"},"executable":"/t/mps2-an386"}
+{"reason":"compiler-artifact","target":{"name":"application"},"executable":"/t/application"}
 {"reason":"build-finished","success":true}"#;
-        assert_eq!(executable(messages, "mps2-an386"), Some(PathBuf::from("/t/mps2-an386")));
+        assert_eq!(executable(messages, "application"), Some(PathBuf::from("/t/application")));
         assert_eq!(executable(messages, "other"), None);
+    }
+
+    #[test]
+    fn every_build_has_a_file_of_its_own() {
+        let mut names = std::collections::BTreeSet::new();
+        let kernels = [None, Some(vec![]), Some(vec!["conv"]), Some(vec!["conv", "dense"])];
+        let programs = [Program::Application, Program::Flashed, Program::Inference, Program::Sections];
+        let mut builds = 0;
+        for board in crate::BOARDS {
+            for program in programs {
+                for small in [false, true] {
+                    for kernels in kernels.clone() {
+                        let recipe = Recipe { program, kernels, small };
+                        names.insert(Build::new(board, &recipe).file_name());
+                        builds += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!(names.len(), builds);
+    }
+
+    #[test]
+    fn who_has_the_lock_is_waited_for_and_a_copy_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let (lock, built, kept) =
+            (folder.path().join("lock"), folder.path().join("built"), folder.path().join("kept"));
+        std::thread::scope(|scope| {
+            for writer in 0..4u8 {
+                let (lock, built, kept) = (&lock, &built, &kept);
+                scope.spawn(move || {
+                    for _ in 0..10 {
+                        let _lock = lock_file(lock).unwrap();
+                        // In two steps, as a linker writes: without the lock others would see half of it.
+                        fs::write(built, [writer]).unwrap();
+                        std::thread::yield_now();
+                        fs::write(built, [writer; 1000]).unwrap();
+                        keep(built, kept).unwrap();
+                        assert_eq!(fs::read(kept).unwrap(), [writer; 1000]);
+                    }
+                });
+            }
+        });
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The table of boards. A new board is a row here, and in the firmware a board file, a memory map,
-//! a feature and a binary, all of the row's name.
+//! The table of boards. A new board is a row here, and in the firmware a board file, a memory map and a feature, all
+//! of the row's name.
 
 use goldcrest_engine::kernels::Family;
 
@@ -8,7 +8,7 @@ use super::boot::Boot;
 /// A board that the firmware runs on: in an emulator, on a desk, or both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Board {
-    /// Name, also of the firmware's feature and binary.
+    /// Name, also of the firmware's feature, board file and memory map.
     pub name: &'static str,
     /// Processor core.
     pub core: &'static str,
@@ -184,6 +184,9 @@ const RP2040: Flash = Flash {
 
 const ARM: &str = "qemu-system-arm";
 const RISCV: &str = "qemu-system-riscv32";
+
+/// The board that is emulated when none is named.
+pub const DEFAULT: &str = "mps2-an386";
 
 /// All boards.
 pub static BOARDS: &[Board] = &[
@@ -442,9 +445,9 @@ mod tests {
 
     #[test]
     fn an_unknown_name_lists_the_known() {
-        assert!(find("mps2-an386").is_ok());
+        assert!(find(DEFAULT).is_ok_and(|board| board.machine.is_some()));
         let message = find("arduino").unwrap_err().to_string();
-        assert!(message.contains("\"arduino\"") && message.contains("mps2-an386"), "{message}");
+        assert!(message.contains("\"arduino\"") && message.contains(DEFAULT), "{message}");
     }
 
     /// `LENGTH = 3M` of a region in a memory map.
@@ -453,6 +456,22 @@ mod tests {
         let text = line.rsplit("LENGTH =").next().unwrap().trim();
         let (digits, unit) = text.split_at(text.len() - 1);
         digits.trim().parse::<u32>().unwrap() * if unit == "M" { MIB } else { KIB }
+    }
+
+    #[test]
+    fn every_board_has_its_files_and_its_feature() {
+        let firmware = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware");
+        let manifest = std::fs::read_to_string(firmware.join("Cargo.toml")).unwrap();
+        let mut features = manifest.lines().skip_while(|line| *line != "[features]").skip(1);
+        let features: Vec<_> = features.by_ref().take_while(|line| !line.starts_with('[')).collect();
+        for Board { name, .. } in BOARDS {
+            assert!(features.iter().any(|line| line.starts_with(&format!("{name} ="))), "{name}: no feature");
+            let source = std::fs::read_to_string(firmware.join(format!("src/board/{name}.rs")));
+            let source = source.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(source.contains(&format!("const NAME: &'static str = \"{name}\";")), "{name}");
+        }
+        let files = std::fs::read_dir(firmware.join("src/board")).unwrap().count();
+        assert_eq!(files, BOARDS.len() + 1, "a file of a board without a row, beside mod.rs");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use goldcrest_board::client::{Client, LinkError, Patience};
+use goldcrest_board::table;
 use goldcrest_link::frame::Sink;
 use goldcrest_link::message::{self, Info, Refusal, Request, Response};
 use goldcrest_link::values::Values;
@@ -115,7 +116,7 @@ fn greets(line: UnixStream, mut rest: impl FnMut(&mut UnixStream, u32, &Request)
             let hello = Response::Hello { version: VERSION, frame_bytes: 4096, ahead_bytes: 4096 };
             line.write_all(&frame(sequence, &hello))
         }
-        Request::Info => line.write_all(&frame(sequence, &info("mps2-an386"))),
+        Request::Info => line.write_all(&frame(sequence, &info(table::DEFAULT))),
         _ => rest(line, sequence, request),
     });
 }

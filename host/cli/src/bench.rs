@@ -10,6 +10,7 @@ use goldcrest_board::bench::{Measurement, Row, Subject, markdown, measure, rows}
 use goldcrest_board::emulator::EmulatorError;
 use goldcrest_board::fit::{Fit, Size};
 use goldcrest_board::payload::Payload;
+use goldcrest_board::table::DEFAULT;
 use goldcrest_board::{BOARDS, Board, qemu, table};
 use goldcrest_engine::kernels::Family;
 use goldcrest_files::write as write_atomically;
@@ -23,13 +24,13 @@ use super::{Output, Usage};
 
 /// Measure inference on emulated boards: instructions per layer, RAM, flash, modelled cycles
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = format!("Examples:
   goldcrest bench
-  goldcrest bench resnet8.int8.onnx --board mps2-an386 --cycles libmcycle.so
+  goldcrest bench resnet8.int8.onnx --board {DEFAULT} --cycles libmcycle.so
   goldcrest bench resnet8.int8.onnx lenet5.int8.onnx --markdown docs/measurements.md
 
 Without models: ResNet-8 and LeNet-5 with random weights, on which instructions do not depend.
-The plugin of --cycles must be mcycle, with QEMU 9.1 or later. Exit code 1: a layer got slower than kept.")]
+The plugin of --cycles must be mcycle, with QEMU 9.1 or later. Exit code 1: a layer got slower than kept."))]
 pub struct Args {
     /// Int8 ONNX models made by `goldcrest quantize`
     pub models: Vec<PathBuf>,

@@ -113,6 +113,7 @@ fn to_json(
         "name": board.name,
         "core": board.core,
         "target": board.target,
+        "rustflags": board.rustflags,
         "flash_bytes": board.flash_bytes,
         "slot_bytes": board.slot_bytes,
         "ram_bytes": board.ram_bytes,

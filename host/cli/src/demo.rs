@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(long)]
     pub epochs: Option<usize>,
     /// The board to emulate
-    #[arg(long, value_name = "BOARD", default_value = "mps2-an386")]
+    #[arg(long, value_name = "BOARD", default_value = table::DEFAULT)]
     pub board: String,
     /// Test images that the board computes
     #[arg(long, value_name = "N", default_value_t = 200)]

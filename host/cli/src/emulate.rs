@@ -7,6 +7,7 @@ use anyhow::Context;
 use goldcrest_board::emulator::{Emulator, EmulatorError, Options};
 use goldcrest_board::firmware::{Program, Recipe};
 use goldcrest_board::log::Listener;
+use goldcrest_board::table::DEFAULT;
 use goldcrest_board::{BuildError, firmware, qemu, table};
 use goldcrest_prove::board_model::BoardModel;
 use goldcrest_prove::emulated::{Evaluation, evaluate};
@@ -20,10 +21,10 @@ use super::{Output, Usage, progress};
 
 /// Run the firmware on an emulated board and compare every logit with the host
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
-  goldcrest emulate --board mps2-an386 --model model-int8.onnx --data glyphs --count 50
-  goldcrest emulate --board mps2-an386 --model model.gci --data photos/ --profile --log
-Exit code 0: every logit is the host's. 1: some differ, or the run failed. 2: wrong usage, or QEMU or the compiler is missing.")]
+#[command(after_help = format!("Examples:
+  goldcrest emulate --board {DEFAULT} --model model-int8.onnx --data glyphs --count 50
+  goldcrest emulate --board {DEFAULT} --model model.gci --data photos/ --profile --log
+Exit code 0: every logit is the host's. 1: some differ, or the run failed. 2: wrong usage, or QEMU or the compiler is missing."))]
 pub struct Args {
     /// The board; `goldcrest boards` lists them
     #[arg(long, value_name = "BOARD")]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use goldcrest_board::table;
+use goldcrest_board::table::{self, DEFAULT};
 use goldcrest_engine::kernels::Family;
 use goldcrest_files::write as write_atomically;
 use goldcrest_onnx::{Model, int8};
@@ -17,10 +17,10 @@ use super::{Output, Usage, refuse_same};
 
 /// Pack an int8 model as a device image for the firmware
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = format!("Examples:
   goldcrest pack model.int8.onnx --out model.gci
-  goldcrest pack model.int8.onnx --board mps2-an386 --optimize ram --out model.gci
-  goldcrest pack model.int8.onnx --ram-budget 50000 --out model.gci")]
+  goldcrest pack model.int8.onnx --board {DEFAULT} --optimize ram --out model.gci
+  goldcrest pack model.int8.onnx --ram-budget 50000 --out model.gci"))]
 pub struct Args {
     /// Int8 ONNX model made by `goldcrest quantize`
     pub model: PathBuf,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use goldcrest_board::table;
+use goldcrest_board::table::{self, DEFAULT};
 use goldcrest_engine::kernels::Family;
 use goldcrest_prove::verify::{Comparison, Difference, Int8File, Scope, Stress};
 use serde_json::json;
@@ -17,9 +17,13 @@ use super::{Output, Usage};
 
 /// Compare every layer of an int8 model in tract, ONNX Runtime and our engine, on images and next to rounding ties
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  goldcrest verify model.int8.onnx --data cifar10\n  goldcrest verify model.int8.onnx --data glyphs --count 100 --json\n  goldcrest verify model.int8.onnx --data images.tar.gz --board mps2-an386\n  goldcrest verify model.int8.onnx --data cifar10 --image model.gci\n\nExit code 0: equal, 1: a value differs, 2: could not run."
-)]
+#[command(after_help = format!("Examples:
+  goldcrest verify model.int8.onnx --data cifar10
+  goldcrest verify model.int8.onnx --data glyphs --count 100 --json
+  goldcrest verify model.int8.onnx --data images.tar.gz --board {DEFAULT}
+  goldcrest verify model.int8.onnx --data cifar10 --image model.gci
+
+Exit code 0: equal, 1: a value differs, 2: could not run."))]
 pub struct Args {
     /// Int8 ONNX model made by `goldcrest quantize`
     pub model: PathBuf,

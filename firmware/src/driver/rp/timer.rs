@@ -17,7 +17,7 @@ pub struct Timer {
 
 impl Timer {
     /// The timer of a part whose clocks are set up.
-    pub fn new() -> Self {
+    pub fn running() -> Self {
         // SAFETY: on an RP2040, the only part that this is built for, the register lies there; reading it
         // changes nothing.
         Self { count: unsafe { Register::new(COUNT) }, start: 0 }

@@ -24,7 +24,7 @@ impl super::Board for Board {
         let parts = esp32c3::take();
         let line = Line::new(parts.UART0, parts.GPIO21, parts.GPIO20);
         let led = ActiveLow(Output::new(parts.GPIO8, Level::High, OutputConfig::default()));
-        Peripherals { line, watch: Cycles::new(), led }
+        Peripherals { line, watch: Cycles::running(), led }
     }
 
     unsafe fn spare(slot: Region) -> Option<FlashSlot> {

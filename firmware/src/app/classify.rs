@@ -1,0 +1,68 @@
+//! From a picture to logits: what the application and the programs without a host share.
+
+use goldcrest_engine::engine::Engine;
+use goldcrest_engine::image::Image;
+use goldcrest_link::message::ModelFault;
+
+use super::model;
+use crate::source::ImageSource;
+
+/// A model that classifies the pictures of a source, one after another.
+pub struct Classifier<'m> {
+    engine: Engine<'m>,
+}
+
+impl<'m> Classifier<'m> {
+    /// The model in a slot, with RAM for its activations.
+    ///
+    /// # Errors
+    /// What is wrong with the model, or that it takes more RAM.
+    pub fn new(slot: &'m [u8], arena: &'m mut [u32]) -> Result<Self, ModelFault> {
+        let image = model::check(slot, arena)?;
+        let fault = |small: goldcrest_engine::engine::ArenaTooSmall| ModelFault::Arena {
+            needed: small.expected as u32,
+        };
+        Ok(Self { engine: Engine::new(&image, arena).map_err(fault)? })
+    }
+
+    /// Class and logits of the source's next picture.
+    ///
+    /// # Errors
+    /// Why the source has no picture.
+    pub fn next<S: ImageSource>(&mut self, source: &mut S) -> Result<(u16, &[i8]), S::Error> {
+        load(&mut self.engine, source)?;
+        let logits = self.engine.run();
+        Ok((first_largest(logits), logits))
+    }
+}
+
+/// Puts a source's next picture into a network's input.
+pub(super) fn load<S: ImageSource>(engine: &mut Engine, source: &mut S) -> Result<(), S::Error> {
+    let image = *engine.image();
+    source.fill(image.input_shape(), engine.input_mut())?;
+    convert(&image, engine.input_mut());
+    Ok(())
+}
+
+/// Turns pixels into the network's input where they stand, as [`Engine::load_pixels`] does on the way.
+fn convert(image: &Image, input: &mut [i8]) {
+    let channels = image.input_shape().channels.max(1);
+    for channel in 0..channels {
+        let table = image.pixel_table(channel);
+        for value in input.iter_mut().skip(channel).step_by(channels) {
+            let pixel = *value as u8;
+            *value = table.map_or(pixel ^ 0x80, |table| table[usize::from(pixel)]) as i8;
+        }
+    }
+}
+
+/// The class of logits: the first of the largest.
+pub(super) fn first_largest(logits: &[i8]) -> u16 {
+    let mut best = (0, i8::MIN);
+    for (class, &logit) in logits.iter().enumerate() {
+        if logit > best.1 {
+            best = (class, logit);
+        }
+    }
+    best.0 as u16
+}

@@ -1,3 +1,0 @@
-#![cfg_attr(target_os = "none", no_std, no_main)]
-
-goldcrest_firmware::run!(sifive_e);
