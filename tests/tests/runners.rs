@@ -131,14 +131,7 @@ fn targets_are_where_the_stress_says() {
             let places =
                 (0..height).flat_map(|y| (0..width).flat_map(move |x| (0..channels).map(move |c| [y, x, c])));
             for position in places {
-                let Some(sum) = output.accumulator(position) else { continue };
-                let k = match &rounding.op {
-                    QuantizedOp::Conv(conv) => conv.multipliers[position[2]].k(),
-                    QuantizedOp::AveragePool { multiplier, .. } | QuantizedOp::Mul { multiplier } => {
-                        multiplier.k()
-                    }
-                    _ => 1,
-                };
+                let Some((sum, k)) = output.sum(position) else { continue };
                 // Distance to the nearest half, in units of one step of the accumulator.
                 let scaled = sum * i64::from(k);
                 near += u64::from(((scaled & 0xffff) - 0x8000).abs() <= i64::from(k));

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use goldcrest_quantize::graph::{FloatGraph, FloatOp};
+use goldcrest_quantize::FloatGraph;
 
 use crate::import::{ImportError, OPSETS, float_model};
 use crate::shape_inference::{ShapeError, TensorType, Types};
@@ -166,13 +166,7 @@ fn measure(graph: &FloatGraph) -> Result<(), NativeError> {
     let mut total = Total::default();
     for node in &graph.nodes {
         let output = graph.tensor(node.output).shape;
-        let each = match &node.op {
-            FloatOp::Conv(conv) => conv.weights.len() / output.channels.max(1),
-            FloatOp::MaxPool(window) | FloatOp::AveragePool { window, .. } => {
-                window.kernel[0].saturating_mul(window.kernel[1])
-            }
-            _ => 1,
-        };
+        let each = node.op.rules().reads(output);
         total.add(&node.name, output.len() as u64, each as u64)?;
     }
     Ok(())
@@ -197,7 +191,7 @@ fn infer(model: &Model) -> Result<(), NativeError> {
         let (count, each) = match &*node.op {
             "Conv" => (output, input(1).map_or(0, behind_the_first)),
             "ConvTranspose" => (output.max(input(0).map_or(0, values)), input(1).map_or(0, behind_the_first)),
-            "MaxPool" | "AveragePool" => {
+            op if op.ends_with("Pool") => {
                 let kernel = node.ints("kernel_shape").unwrap_or(&[]);
                 let area = kernel.iter().map(|&size| size.unsigned_abs());
                 (output, area.fold(1, u64::saturating_mul))

@@ -11,7 +11,8 @@
 use alloc::{vec, vec::Vec};
 
 use super::fusion::steps;
-use super::graph::{Activation, FloatGraph, FloatOp, TensorId};
+use super::graph::{FloatGraph, FloatOp, TensorId};
+use super::operators::Channels;
 use super::statistics::Statistics;
 
 /// Smallest factor: channels that hardly ever answer are not blown up further.
@@ -63,28 +64,23 @@ impl Classes {
         classes.fix(graph, graph.input);
         classes.fix(graph, graph.output);
         for node in &graph.nodes {
-            match &node.op {
-                FloatOp::Conv(_) => {}
-                FloatOp::Activation(Activation::Relu | Activation::LeakyRelu { .. })
-                | FloatOp::MaxPool(_)
-                | FloatOp::AveragePool { .. }
-                | FloatOp::Add
-                | FloatOp::Pad(_)
-                | FloatOp::UpsampleNearest2 => {
+            match node.op.rules().channels() {
+                Channels::Absorbed => {}
+                Channels::Shared => {
                     node.inputs.iter().for_each(|&input| classes.join(graph, input, node.output, 0));
                 }
-                FloatOp::Concat => {
+                Channels::Joined => {
                     let mut offset = 0;
                     for &input in &node.inputs {
                         classes.join(graph, input, node.output, offset);
                         offset += graph.tensor(input).shape.channels;
                     }
                 }
-                FloatOp::Mul => {
+                Channels::OfFirst => {
                     classes.join(graph, node.inputs[0], node.output, 0);
                     classes.fix(graph, node.inputs[1]);
                 }
-                FloatOp::Activation(_) => {
+                Channels::Fixed => {
                     classes.fix(graph, node.inputs[0]);
                     classes.fix(graph, node.output);
                 }
@@ -149,7 +145,7 @@ impl Classes {
 
 #[cfg(test)]
 mod tests {
-    use super::super::graph::{FloatConv, Node, Tensor};
+    use super::super::graph::{Activation, FloatConv, Node, Tensor};
     use super::*;
     use goldcrest_engine::shape::{Shape, Window};
 

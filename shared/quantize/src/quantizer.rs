@@ -2,7 +2,7 @@
 //!
 //! 1. [`fusion`](super::fusion) decides which float nodes become one int8 node.
 //! 2. [`scales`](super::scales) gives every int8 tensor its grid.
-//! 3. [`lower`](super::lower) turns each step into int8 operators, one file per operator.
+//! 3. [`operators`](super::operators) turn each step into int8 operators, one file per operator.
 //! 4. [`check`](super::check) proves that no accumulator can overflow.
 
 use alloc::{string::String, vec::Vec};
@@ -12,7 +12,6 @@ use super::fusion::{Step, steps};
 use super::given::Given;
 use super::graph::{FloatGraph, ModelInfo, Node, Quantization, QuantizedGraph, QuantizedModel};
 use super::graph::{QuantizedOp, Tensor, TensorId};
-use super::lower::lower;
 use super::range::RangeMethod;
 use super::scales::Scales;
 use super::statistics::Statistics;
@@ -135,7 +134,8 @@ pub fn quantize_given(
     let scales = Scales::assign(graph, info, &steps, statistics, options, given)?;
     let mut builder = Builder::new(graph, &scales);
     for step in &steps {
-        lower(&mut builder, &Context { graph, statistics, options, given, scales: &scales }, step)?;
+        let context = Context { graph, statistics, options, given, scales: &scales };
+        step.node.op.rules().lower(&mut builder, &context, step)?;
     }
     let (graph, report) = builder.finish();
     let model = QuantizedModel { graph, info: info.clone() };

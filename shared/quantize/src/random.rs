@@ -14,6 +14,7 @@ use super::graph::{
     QuantizedModel, QuantizedOp, Tensor, TensorId,
 };
 use super::infer::Infer;
+use super::operators::{Lookup, MaxPool, Pad, QuantizedAdd, QuantizedAveragePool, QuantizedMul};
 use goldcrest_engine::requantize::Multiplier;
 use goldcrest_engine::shape::{Padding, Shape, Window};
 
@@ -147,14 +148,14 @@ impl Builder {
 
     /// A maximum pool.
     pub fn max_pool(&mut self, input: TensorId, window: Window) -> TensorId {
-        self.push(QuantizedOp::MaxPool(window), &[input], true)
+        self.push(QuantizedOp::MaxPool(MaxPool { window }), &[input], true)
     }
 
     /// An average pool.
     pub fn average_pool(&mut self, input: TensorId, window: Window) -> TensorId {
         let taps = (window.kernel[0] * window.kernel[1]) as i64;
         let multiplier = self.multiplier(2 * 65536 / taps);
-        self.push(QuantizedOp::AveragePool { window, multiplier }, &[input], false)
+        self.push(QuantizedOp::AveragePool(QuantizedAveragePool { window, multiplier }), &[input], false)
     }
 
     fn multiplier(&mut self, largest: i64) -> Multiplier {
@@ -166,20 +167,20 @@ impl Builder {
         let limit = if self.extreme { i64::from(QuantizedOp::ELEMENTWISE_LIMIT) } else { 50_000 };
         let multipliers = [self.multiplier(limit), self.multiplier(limit)];
         let clamp = clamp.unwrap_or_else(|| self.clamp());
-        self.push(QuantizedOp::Add { multipliers, clamp }, &[a, b], false)
+        self.push(QuantizedOp::Add(QuantizedAdd { multipliers, clamp }), &[a, b], false)
     }
 
     /// A product.
     pub fn mul(&mut self, a: TensorId, b: TensorId) -> TensorId {
         let limit = if self.extreme { i64::from(QuantizedOp::ELEMENTWISE_LIMIT) } else { 1500 };
         let multiplier = self.multiplier(limit);
-        self.push(QuantizedOp::Mul { multiplier }, &[a, b], false)
+        self.push(QuantizedOp::Mul(QuantizedMul { multiplier }), &[a, b], false)
     }
 
     /// A table.
     pub fn lookup(&mut self, input: TensorId) -> TensorId {
-        let table: [i8; 256] = core::array::from_fn(|_| self.random.bits() as i8);
-        self.push(QuantizedOp::Lookup(Box::new(table)), &[input], false)
+        let table = Box::new(core::array::from_fn(|_| self.random.bits() as i8));
+        self.push(QuantizedOp::Lookup(Lookup { table }), &[input], false)
     }
 
     /// A concatenation; the inputs take the first one's quantization.
@@ -193,7 +194,7 @@ impl Builder {
 
     /// Padding.
     pub fn pad(&mut self, input: TensorId, padding: Padding) -> TensorId {
-        self.push(QuantizedOp::Pad(padding), &[input], true)
+        self.push(QuantizedOp::Pad(Pad { padding }), &[input], true)
     }
 
     /// Upsampling.

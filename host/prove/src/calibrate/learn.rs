@@ -2,14 +2,14 @@
 //! layers before it, already learned, really write, and the values that the float network wants from it.
 
 use goldcrest_data::Split;
-use goldcrest_engine::requantize::Multiplier;
 use goldcrest_engine::shape::{Shape, Window};
 use goldcrest_quantize::graph::{
-    FloatConv, FloatOp, Graph, ModelInfo, Node, Normalization, Quantization, QuantizedConv, QuantizedGraph,
-    QuantizedModel, QuantizedOp, Tensor, TensorId,
+    FloatConv, FloatOp, Graph, ModelInfo, Node, Normalization, QuantizedConv, QuantizedGraph, QuantizedModel,
+    QuantizedOp, Tensor, TensorId,
 };
 use goldcrest_quantize::learn::{Learning, learn};
 use goldcrest_quantize::moments::{Moments, Sample};
+use goldcrest_quantize::operators::MaxPool;
 use goldcrest_quantize::random::Random;
 use goldcrest_quantize::reference::run_node;
 use goldcrest_quantize::rounding::WeightRange;
@@ -212,8 +212,8 @@ fn alone(graph: &QuantizedGraph, node: &Node<QuantizedOp>, conv: &QuantizedConv)
     let pooled = Shape::new(1, 1, output.shape.channels);
     let labels = (0..pooled.channels).map(|index| index.to_string()).collect();
     let window = Window::new([output.shape.height, output.shape.width], [1, 1]);
-    let pool = QuantizedOp::AveragePool { window, multiplier: const { Multiplier::new(1).unwrap() } };
-    let info = Quantization { scale: 1.0, zero_point: 0 };
+    let pool = QuantizedOp::MaxPool(MaxPool { window });
+    let info = output.info;
     let name = |name: &str| name.to_owned();
     let nodes = vec![
         Node {

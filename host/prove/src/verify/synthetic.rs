@@ -9,6 +9,7 @@ use goldcrest_quantize::graph::{
     QuantizedModel, QuantizedOp, Tensor, TensorId,
 };
 use goldcrest_quantize::infer::Infer;
+use goldcrest_quantize::operators::MaxPool;
 
 /// What the names of tensors begin with that belong to no layer of a model.
 pub const OWN: &str = "synthetic/";
@@ -70,7 +71,12 @@ impl Builder {
             return id;
         }
         let window = Window::new([shape.height, shape.width], [1, 1]);
-        self.push(&format!("{OWN}largest/{}", id.0), QuantizedOp::MaxPool(window), &[id], info.zero_point)
+        self.push(
+            &format!("{OWN}largest/{}", id.0),
+            QuantizedOp::MaxPool(MaxPool { window }),
+            &[id],
+            info.zero_point,
+        )
     }
 
     /// The network with this output of one row and one column.

@@ -10,6 +10,7 @@ use goldcrest_data::random::Random;
 use goldcrest_engine::requantize::Multiplier;
 use goldcrest_engine::shape::{Shape, Window};
 use goldcrest_quantize::graph::{Node, QuantizedConv, QuantizedModel, QuantizedOp, TensorId};
+use goldcrest_quantize::operators::{QuantizedAdd, QuantizedAveragePool, QuantizedMul};
 
 use super::super::synthetic::Builder;
 use super::ties::{Target, around_boundaries};
@@ -50,19 +51,15 @@ pub fn probes(model: &QuantizedModel) -> Vec<Probe> {
         let mut random = Random::stream(index as u64, &[]);
         match &node.op {
             QuantizedOp::Conv(conv) => Some(convolution(&node.name, conv, input.shape, zeros, &mut random)),
-            QuantizedOp::AveragePool { window, multiplier } => {
-                let channels = input.shape.channels;
-                Some(average_pool(&node.name, window, *multiplier, channels, zeros, &mut random))
+            QuantizedOp::AveragePool(pool) => {
+                Some(average_pool(&node.name, pool, input.shape.channels, zeros, &mut random))
             }
-            QuantizedOp::Add { .. } | QuantizedOp::Mul { .. } => {
+            QuantizedOp::Add(_) | QuantizedOp::Mul(_) => {
                 let zeros = [zeros[0], zero(node.inputs[1]), zeros[1]];
                 Some(pairs(&node.name, &node.op, zeros))
             }
-            QuantizedOp::MaxPool(_)
-            | QuantizedOp::Lookup(_)
-            | QuantizedOp::Concat
-            | QuantizedOp::Pad(_)
-            | QuantizedOp::UpsampleNearest2 => None,
+            // The others move values, or look them up.
+            _ => None,
         }
     };
     graph.nodes.iter().enumerate().filter_map(probe).collect()
@@ -186,8 +183,7 @@ fn convolution(
 
 fn average_pool(
     name: &str,
-    window: &Window,
-    multiplier: Multiplier,
+    &QuantizedAveragePool { window, multiplier }: &QuantizedAveragePool,
     channels: usize,
     [input_zero, output_zero]: [i8; 2],
     random: &mut Random,
@@ -208,7 +204,10 @@ fn average_pool(
     let lists: Vec<Vec<(Target, Vec<i64>)>> =
         (0..channels).map(|channel| list.iter().skip(channel).step_by(channels).cloned().collect()).collect();
     let mut builder = Builder::new(Shape::new(rows, positions * columns, channels), input_zero);
-    let op = QuantizedOp::AveragePool { window: Window::new(window.kernel, window.kernel), multiplier };
+    let op = {
+        let window = Window::new(window.kernel, window.kernel);
+        QuantizedOp::AveragePool(QuantizedAveragePool { window, multiplier })
+    };
     let output = builder.push(name, op, &[TensorId(0)], output_zero);
     let place = |position: usize, channel: usize, tap: usize| {
         let (row, column) = (tap / columns, tap % columns);
@@ -257,8 +256,10 @@ fn pairs(name: &str, op: &QuantizedOp, [a_zero, b_zero, output_zero]: [i8; 3]) -
     let is_tie = |(a, b): (i8, i8)| {
         let (a, b) = (i64::from(a) - i64::from(a_zero), i64::from(b) - i64::from(b_zero));
         let scaled = match op {
-            QuantizedOp::Add { multipliers: [ka, kb], .. } => a * i64::from(ka.k()) + b * i64::from(kb.k()),
-            QuantizedOp::Mul { multiplier } => a * b * i64::from(multiplier.k()),
+            QuantizedOp::Add(QuantizedAdd { multipliers: [ka, kb], .. }) => {
+                a * i64::from(ka.k()) + b * i64::from(kb.k())
+            }
+            QuantizedOp::Mul(QuantizedMul { multiplier }) => a * b * i64::from(multiplier.k()),
             _ => 0,
         };
         scaled & 0xffff == 0x8000

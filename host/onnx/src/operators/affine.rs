@@ -5,8 +5,9 @@
 use goldcrest_engine::shape::Window;
 use goldcrest_quantize::graph::{FloatConv, FloatOp, TensorId};
 
-use super::layout::{Axis, View};
-use super::{Importer, Node, Problem, Tensor, Value, unsupported};
+use super::{Importer, Problem, Value, unsupported};
+use crate::import::{Axis, View};
+use crate::{Node, Tensor};
 
 /// Adds `scale * x + shift` to the graph, whose memory was [spent](Importer::spend).
 pub fn push(

@@ -1,14 +1,16 @@
-//! `Concat` along channels.
+//! `Concat` along channels, the same on int8.
 
-use goldcrest_quantize::graph::FloatOp;
+use goldcrest_quantize::graph::{FloatOp, QuantizedOp};
 
-use super::layout::Axis;
-use super::{Importer, Node, Problem, Value, unsupported};
+use super::{Export, Held, Importer, Int8Node, Problem, Reader, Value, Writer, unsupported};
+use crate::import::Axis;
+use crate::{Attribute, Node};
 
 /// Most inputs of one node.
 const INPUTS: usize = 64;
 
-pub fn concat(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
+/// From a file.
+pub fn import(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     if node.inputs.len() > INPUTS {
         return unsupported(format!("joins {} inputs; supported are up to {INPUTS}", node.inputs.len()));
     }
@@ -48,4 +50,26 @@ pub fn concat(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem
     }
     let output = importer.push(node, "", FloatOp::Concat, &inputs)?;
     Ok(Value::Activation(first.with(axes).of(output)))
+}
+
+/// To a float file.
+pub fn export(export: &mut Export<'_>) -> Node {
+    Node::new("Concat", export.inputs, &[export.output]).with("axis", Attribute::Int(1))
+}
+
+/// From an int8 file.
+pub fn read<'a>(reader: &mut Reader<'a>, node: &'a Node, output: &str) -> Result<Held, Problem> {
+    if node.int("axis") != Some(1) {
+        return unsupported("its axis must be 1");
+    }
+    let inputs = (0..node.inputs.len()).map(|index| reader.input(node, index)).collect::<Result<_, _>>()?;
+    reader.push(output, QuantizedOp::Concat, inputs)
+}
+
+/// To an int8 file.
+pub fn write(writer: &mut Writer<'_>, node: &Int8Node) {
+    let inputs: Vec<String> = node.inputs.iter().map(|&id| writer.name(id)).collect();
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let output = writer.name(node.output);
+    writer.push(Node::new("Concat", &inputs, &[&output]).with("axis", Attribute::Int(1)));
 }

@@ -4,9 +4,9 @@
 use goldcrest_engine::shape::{Shape, Window};
 use goldcrest_quantize::graph::{FloatConv, FloatOp};
 
-use super::known::Weights;
-use super::layout::{Axis, View};
-use super::{Importer, Node, Problem, Value, unsupported};
+use super::{Importer, Problem, Value, unsupported};
+use crate::Node;
+use crate::import::{Axis, View, Weights};
 
 /// `alpha * A * B + beta * C`, A the activation.
 pub fn gemm(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
