@@ -82,6 +82,14 @@ pub struct Quantization {
     pub zero_point: i8,
 }
 
+impl Quantization {
+    /// The int8 value nearest to a real one: `saturate(round_half_even(real / scale) + zero_point)`.
+    pub fn value(&self, real: f64) -> i8 {
+        let steps = libm::rint(real / f64::from(self.scale)) + f64::from(self.zero_point);
+        steps.clamp(-128.0, 127.0) as i8
+    }
+}
+
 /// Bounds of an int8 output. A Relu is `low = zero_point`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clamp {
@@ -117,6 +125,19 @@ pub struct Normalization {
     pub std: Vec<f32>,
 }
 
+impl Normalization {
+    /// The network's input for a pixel of a channel, before it is rounded.
+    pub fn real(&self, channel: usize, pixel: u8) -> f64 {
+        (f64::from(pixel) / 255.0 - f64::from(self.mean[channel])) / f64::from(self.std[channel])
+    }
+
+    /// The network's float input for every pixel, by channel.
+    pub fn tables(&self) -> Vec<[f32; 256]> {
+        let table = |channel| core::array::from_fn(|pixel| self.real(channel, pixel as u8) as f32);
+        (0..self.mean.len()).map(table).collect()
+    }
+}
+
 /// An int8 network with what belongs to it: the product of the quantizer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantizedModel {
@@ -127,16 +148,9 @@ pub struct QuantizedModel {
 }
 
 impl QuantizedModel {
-    /// The table that turns a pixel of one channel into the network's int8 input:
-    /// `saturate(round_half_even(normalized / scale) + zero_point)`, computed once in double precision.
+    /// The network's int8 input for every pixel of a channel, computed in double precision.
     pub fn pixel_table(&self, channel: usize) -> [i8; 256] {
         let input = self.graph.tensor(self.graph.input).info;
-        let mean = f64::from(self.info.normalization.mean[channel]);
-        let std = f64::from(self.info.normalization.std[channel]);
-        core::array::from_fn(|pixel| {
-            let real = (pixel as f64 / 255.0 - mean) / std;
-            let value = libm::rint(real / f64::from(input.scale)) + f64::from(input.zero_point);
-            value.clamp(-128.0, 127.0) as i8
-        })
+        core::array::from_fn(|pixel| input.value(self.info.normalization.real(channel, pixel as u8)))
     }
 }

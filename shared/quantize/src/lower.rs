@@ -23,8 +23,5 @@ pub fn on_grid(step: &Step<'_>, channel: usize, k: f64) -> Result<Multiplier, Qu
 /// Bounds of real values on a grid.
 pub fn clamp(bounds: Option<(f64, f64)>, grid: Quantization) -> Clamp {
     let Some((low, high)) = bounds else { return Clamp::NONE };
-    let value = |real: f64| {
-        (libm::rint(real / f64::from(grid.scale)) + f64::from(grid.zero_point)).clamp(-128.0, 127.0) as i8
-    };
-    Clamp { low: value(low), high: value(high) }
+    Clamp { low: grid.value(low), high: grid.value(high) }
 }

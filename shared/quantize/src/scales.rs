@@ -101,10 +101,9 @@ fn ranges(
 
 /// Every value that a pixel can become.
 fn pixels(info: &ModelInfo) -> impl Iterator<Item = f64> {
-    let channels = info.normalization.mean.iter().zip(&info.normalization.std);
-    channels.flat_map(|(&mean, &std)| {
-        (0..256).map(move |pixel| (f64::from(pixel) / 255.0 - f64::from(mean)) / f64::from(std))
-    })
+    let normalization = &info.normalization;
+    (0..normalization.mean.len())
+        .flat_map(move |channel| (0..=u8::MAX).map(move |pixel| normalization.real(channel, pixel)))
 }
 
 /// The grid that rounds pixels least. Over the plain range, every pixel of a channel can fall on a rounding
@@ -114,8 +113,7 @@ fn input_grid(info: &ModelInfo, range: Range) -> Quantization {
     let error = |grid: &Quantization| -> f64 {
         let (scale, zero) = (f64::from(grid.scale), f64::from(grid.zero_point));
         let each = |real: f64| {
-            let value = (libm::rint(real / scale) + zero).clamp(-128.0, 127.0);
-            let off = (value - zero) * scale - real;
+            let off = (f64::from(grid.value(real)) - zero) * scale - real;
             off * off
         };
         pixels(info).map(each).sum()

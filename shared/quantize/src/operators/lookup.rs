@@ -23,9 +23,7 @@ impl Lookup {
     pub fn of(input: Quantization, output: Quantization, function: impl Fn(f64) -> f64) -> Self {
         let entry = |index: usize| {
             let value = index as f64 - 128.0 - f64::from(input.zero_point);
-            let real = function(value * f64::from(input.scale));
-            let steps = libm::rint(real / f64::from(output.scale)) + f64::from(output.zero_point);
-            steps.clamp(-128.0, 127.0) as i8
+            output.value(function(value * f64::from(input.scale)))
         };
         Self { table: Box::new(core::array::from_fn(entry)) }
     }
