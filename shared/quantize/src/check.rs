@@ -157,7 +157,10 @@ fn check_node(
     if expected != output.shape {
         return Err(GraphError::Output { node: name.into(), found: output.shape, expected });
     }
-    op.rules().check(name, inputs, output)
+    if op.rules().moves().is_some() && inputs.iter().any(|input| input.info != output.info) {
+        return Err(GraphError::Quantization { node: name.into() });
+    }
+    op.rules().check(name, inputs[0].info.zero_point)
 }
 
 /// A multiplier whose product with any int8 value is exact in a float.
@@ -167,18 +170,6 @@ pub(crate) fn exact_in_a_float(name: &str, multiplier: Multiplier) -> Result<(),
             Err(GraphError::Multiplier { node: name.into(), k, limit: QuantizedOp::ELEMENTWISE_LIMIT })
         }
         _ => Ok(()),
-    }
-}
-
-/// One quantization of all tensors of a node.
-pub(crate) fn one_grid(
-    name: &str,
-    inputs: &[&Tensor<Quantization>],
-    output: &Tensor<Quantization>,
-) -> Result<(), GraphError> {
-    match inputs.iter().all(|input| input.info == output.info) {
-        true => Ok(()),
-        false => Err(GraphError::Quantization { node: name.into() }),
     }
 }
 

@@ -11,7 +11,7 @@
 use alloc::{vec, vec::Vec};
 
 use super::fusion::steps;
-use super::graph::{FloatGraph, FloatOp, TensorId};
+use super::graph::{FloatGraph, TensorId};
 use super::operators::Channels;
 use super::statistics::Statistics;
 
@@ -27,7 +27,7 @@ pub fn equalize(graph: &FloatGraph, statistics: &Statistics, strength: f64) -> F
     let factors = classes.factors(graph, statistics, strength);
     let mut equalized = graph.clone();
     for node in &mut equalized.nodes {
-        let FloatOp::Conv(conv) = &mut node.op else { continue };
+        let Some(conv) = node.op.conv_mut() else { continue };
         let (input, output) = (&factors[node.inputs[0].0], &factors[node.output.0]);
         let outputs = conv.bias.len();
         let (each, depth) = (conv.weights.len() / outputs, input.len() / conv.groups);
@@ -145,7 +145,7 @@ impl Classes {
 
 #[cfg(test)]
 mod tests {
-    use super::super::graph::{Activation, FloatConv, Node, Tensor};
+    use super::super::graph::{Activation, FloatConv, FloatOp, Node, Tensor};
     use super::*;
     use goldcrest_engine::shape::{Shape, Window};
 

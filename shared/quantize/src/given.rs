@@ -2,7 +2,7 @@
 
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
-use super::graph::{FloatGraph, FloatOp, Quantization, QuantizedModel, QuantizedOp, TensorId};
+use super::graph::{FloatGraph, Quantization, QuantizedModel, TensorId};
 use super::quantizer::QuantizeReport;
 use goldcrest_engine::requantize::Multiplier;
 
@@ -78,10 +78,10 @@ pub fn moved(
     for (node, layer) in graph.nodes.iter().zip(&report.layers) {
         let scale = |id: TensorId| f64::from(graph.tensor(id).info.scale);
         let (input, output) = (scale(node.inputs[0]), scale(node.output));
-        let change = match &node.op {
-            QuantizedOp::Conv(conv) => {
+        let change = match node.op.conv() {
+            Some(conv) => {
                 let written = float.nodes.iter().find(|float| float.output == layer.unbounded);
-                let Some(FloatOp::Conv(exact)) = written.map(|node| &node.op) else { continue };
+                let Some(exact) = written.and_then(|node| node.op.conv()) else { continue };
                 let each = conv.weights.len() / conv.bias.len();
                 let (mut largest, mut changed) = (0f64, 0);
                 for (channel, multiplier) in conv.multipliers.iter().enumerate() {
@@ -101,9 +101,10 @@ pub fn moved(
                 }
                 continue;
             }
-            op => {
+            None => {
+                let op = node.op.rules();
                 let inputs: Vec<f64> = node.inputs.iter().map(|&id| scale(id)).collect();
-                let (wanted, found) = (op.rules().ratios(&inputs, output), op.rules().multipliers());
+                let (wanted, found) = (op.ratios(&inputs, output), op.multipliers());
                 let change = |(wanted, found): (f64, &Multiplier)| found.to_f64() / wanted - 1.0;
                 let changes = wanted.into_iter().zip(found).map(change);
                 changes.fold(0.0, |most: f64, change| if change.abs() > most.abs() { change } else { most })

@@ -69,7 +69,7 @@ fn factors(
     let ones = affine::push(importer, node, "/ones", input, vec![0.0; channels], vec![1.0; channels])?;
     let (weights, bias) = (each.repeat(channels), vec![0.0; channels]);
     let conv = FloatConv { window, groups: channels, weights, bias };
-    importer.push(node, "/factors", FloatOp::Conv(conv), &[ones])
+    importer.push(node, "/factors", conv.into(), &[ones])
 }
 
 /// Weights of one dimension whose sum is 1, and `kernel / (kernel - n)` without the first or the last `n` of them, for

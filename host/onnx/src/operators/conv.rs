@@ -4,7 +4,7 @@
 
 use goldcrest_engine::requantize::Multiplier;
 use goldcrest_engine::shape::Window;
-use goldcrest_quantize::graph::{Clamp, FloatConv, FloatOp, QuantizedConv, QuantizedOp};
+use goldcrest_quantize::graph::{Clamp, FloatConv, QuantizedConv, QuantizedOp};
 
 use super::{
     Export, Held, Importer, Int8Node, Problem, Reader, Value, Writer, arithmetic, average_pool, dense,
@@ -45,7 +45,7 @@ pub fn import(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem
     importer.spend_floats(outputs * depth * rows * columns)?;
     let weights = ohwi(|index| weights.at(index), [outputs, depth, rows * columns]);
     let conv = FloatConv { window, groups, weights, bias };
-    let output = importer.push(node, "", FloatOp::Conv(conv), &[view.tensor])?;
+    let output = importer.push(node, "", conv.into(), &[view.tensor])?;
     Ok(Value::Activation(importer.image_view(output)))
 }
 

@@ -2,7 +2,7 @@
 //! where they are applied at every position.
 
 use goldcrest_engine::shape::{Shape, Window};
-use goldcrest_quantize::graph::{FloatConv, FloatOp};
+use goldcrest_quantize::graph::FloatConv;
 
 use super::{Importer, Problem, Value, unsupported};
 use crate::Node;
@@ -94,7 +94,7 @@ pub fn push(
         weights.extend((0..inputs).map(|input| weight(output, order(input))));
     }
     let conv = FloatConv { window, groups: 1, weights, bias };
-    let output = importer.push(node, "", FloatOp::Conv(conv), &[view.tensor])?;
+    let output = importer.push(node, "", conv.into(), &[view.tensor])?;
     let mut axes = view.axes.clone();
     axes[dimension] = if outputs == 1 { vec![] } else { vec![Axis::Channel] };
     Ok(View { tensor: output, axes })

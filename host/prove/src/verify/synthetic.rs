@@ -61,7 +61,7 @@ impl Builder {
             multipliers: vec![const { Multiplier::new(1 << 16).unwrap() }; channels.len()],
             clamp: Clamp::NONE,
         };
-        self.push(&format!("{OWN}{name}"), QuantizedOp::Conv(conv), &[TensorId(0)], zero_point)
+        self.push(&format!("{OWN}{name}"), conv.into(), &[TensorId(0)], zero_point)
     }
 
     /// The largest value of every channel, as a network's output must have one row and one column.

@@ -6,7 +6,7 @@ use super::lookup::Lookup;
 use super::{Channels, FloatOperator, QuantizedOp};
 use crate::fusion::Step;
 use crate::infer::{Infer, ShapeError, one};
-use crate::quantizer::{Builder, Context, QuantizeError};
+use crate::quantizer::{Builder, QuantizeError};
 
 /// Elementwise functions, named as in ONNX.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,15 +88,10 @@ impl FloatOperator for Activation {
         *self == Self::Clip { low: f32::NEG_INFINITY, high: f32::INFINITY }
     }
 
-    fn lower(
-        &self,
-        builder: &mut Builder<'_>,
-        context: &Context<'_>,
-        step: &Step<'_>,
-    ) -> Result<(), QuantizeError> {
-        let (input, output) = (context.input(step, 0), context.output(step));
+    fn lower(&self, builder: &mut Builder<'_>, step: &Step<'_>) -> Result<(), QuantizeError> {
+        let (input, output) = (builder.context.input(step, 0), builder.context.output(step));
         let table = Lookup::of(input, output, |x| self.apply(x));
-        builder.push(step, QuantizedOp::Lookup(table), output, 0.0);
+        builder.push(step, QuantizedOp::Lookup(table));
         Ok(())
     }
 }

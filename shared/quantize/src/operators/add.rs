@@ -10,11 +10,11 @@ use goldcrest_engine::shape::Shape;
 use super::{Channels, FloatOperator, OutputScale, QuantizedOp, QuantizedOperator};
 use crate::check::{self, GraphError};
 use crate::fusion::Step;
-use crate::graph::{Clamp, Quantization, Tensor};
+use crate::graph::Clamp;
 use crate::infer::{Infer, ShapeError, pair};
 use crate::lower::{clamp, multiplier};
 use crate::pack::Outline;
-use crate::quantizer::{Builder, Context, QuantizeError};
+use crate::quantizer::{Builder, QuantizeError};
 use crate::reference::{Computed, Operand};
 
 /// Of a float graph: a sum.
@@ -47,18 +47,13 @@ impl FloatOperator for Add {
         Channels::Shared
     }
 
-    fn lower(
-        &self,
-        builder: &mut Builder<'_>,
-        context: &Context<'_>,
-        step: &Step<'_>,
-    ) -> Result<(), QuantizeError> {
-        let output = context.output(step);
+    fn lower(&self, builder: &mut Builder<'_>, step: &Step<'_>) -> Result<(), QuantizeError> {
+        let output = builder.context.output(step);
         let ratio = |index: usize| {
-            multiplier(step, 0, f64::from(context.input(step, index).scale) / f64::from(output.scale))
+            multiplier(step, 0, f64::from(builder.context.input(step, index).scale) / f64::from(output.scale))
         };
         let op = QuantizedAdd { multipliers: [ratio(0)?, ratio(1)?], clamp: clamp(step.bounds, output) };
-        builder.push(step, QuantizedOp::Add(op), output, 0.0);
+        builder.push(step, QuantizedOp::Add(op));
         Ok(())
     }
 }
@@ -87,12 +82,7 @@ impl QuantizedOperator for QuantizedAdd {
         vec![inputs[0] / output, inputs[1] / output]
     }
 
-    fn check(
-        &self,
-        node: &str,
-        _: &[&Tensor<Quantization>],
-        _: &Tensor<Quantization>,
-    ) -> Result<(), GraphError> {
+    fn check(&self, node: &str, _: i8) -> Result<(), GraphError> {
         self.multipliers.iter().try_for_each(|&multiplier| check::exact_in_a_float(node, multiplier))
     }
 

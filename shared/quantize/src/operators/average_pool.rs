@@ -10,11 +10,11 @@ use goldcrest_engine::shape::{Padding, Shape, Window};
 use super::{Channels, FloatOp, FloatOperator, OutputScale, QuantizedOp, QuantizedOperator, sum};
 use crate::check::{self, GraphError};
 use crate::fusion::Step;
-use crate::graph::{Clamp, Quantization, Tensor};
+use crate::graph::Clamp;
 use crate::infer::{Infer, ShapeError, one, pooled};
 use crate::lower::multiplier;
 use crate::pack::{Outline, is_wide};
-use crate::quantizer::{Builder, Context, QuantizeError};
+use crate::quantizer::{Builder, QuantizeError};
 use crate::reference::{Computed, Operand, taps};
 
 /// Of a float graph: a mean. A global one has the window of its input.
@@ -65,23 +65,18 @@ impl FloatOperator for FloatAveragePool {
         self.window.kernel[0].saturating_mul(self.window.kernel[1])
     }
 
-    fn lower(
-        &self,
-        builder: &mut Builder<'_>,
-        context: &Context<'_>,
-        step: &Step<'_>,
-    ) -> Result<(), QuantizeError> {
+    fn lower(&self, builder: &mut Builder<'_>, step: &Step<'_>) -> Result<(), QuantizeError> {
         let Self { window, count_include_pad } = *self;
         if !count_include_pad && window.padding != Default::default() {
             let problem = "an average pool that leaves its padding out divides by different numbers at the \
                            border; set count_include_pad, or pad by nothing";
             return Err(QuantizeError::Unsupported { node: step.node.name.clone(), problem });
         }
-        let (input, output) = (context.input(step, 0), context.output(step));
+        let (input, output) = (builder.context.input(step, 0), builder.context.output(step));
         let divisor = (window.kernel[0] * window.kernel[1]) as f64;
         let real = f64::from(input.scale) / (f64::from(output.scale) * divisor);
         let op = QuantizedAveragePool { window, multiplier: multiplier(step, 0, real)? };
-        builder.push(step, QuantizedOp::AveragePool(op), output, 0.0);
+        builder.push(step, QuantizedOp::AveragePool(op));
         Ok(())
     }
 }
@@ -111,12 +106,7 @@ impl QuantizedOperator for QuantizedAveragePool {
         vec![inputs[0] / output / taps]
     }
 
-    fn check(
-        &self,
-        node: &str,
-        _: &[&Tensor<Quantization>],
-        _: &Tensor<Quantization>,
-    ) -> Result<(), GraphError> {
+    fn check(&self, node: &str, _: i8) -> Result<(), GraphError> {
         let reach = 255 * self.window.kernel[0] as i64 * self.window.kernel[1] as i64;
         check::in_range(node, 0, (-reach, reach))
     }

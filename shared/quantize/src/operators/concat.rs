@@ -7,13 +7,12 @@ use goldcrest_engine::kernels::packing::{LayerSpec, Operator};
 use goldcrest_engine::shape::Shape;
 
 use super::lookup::Lookup;
-use super::{Channels, FloatOp, FloatOperator, Grid, QuantizedOp, QuantizedOperator};
-use crate::check::{self, GraphError};
+use super::{FloatOp, FloatOperator, Grid, QuantizedOp, QuantizedOperator};
 use crate::fusion::Step;
-use crate::graph::{Quantization, Tensor, TensorId};
+use crate::graph::TensorId;
 use crate::infer::{Infer, ShapeError, sized};
 use crate::pack::Outline;
-use crate::quantizer::{Builder, Context, QuantizeError};
+use crate::quantizer::{Builder, QuantizeError};
 use crate::reference::{Computed, Operand};
 
 /// Concatenation, of either graph.
@@ -41,20 +40,11 @@ impl FloatOperator for Concat {
         Grid::Inputs
     }
 
-    fn channels(&self) -> Channels {
-        Channels::Joined
-    }
-
-    fn lower(
-        &self,
-        builder: &mut Builder<'_>,
-        context: &Context<'_>,
-        step: &Step<'_>,
-    ) -> Result<(), QuantizeError> {
-        let output = context.output(step);
+    fn lower(&self, builder: &mut Builder<'_>, step: &Step<'_>) -> Result<(), QuantizeError> {
+        let output = builder.context.output(step);
         let mut inputs = Vec::new();
         for (index, &id) in step.node.inputs.iter().enumerate() {
-            let input = context.input(step, index);
+            let input = builder.context.input(step, index);
             inputs.push(match input == output {
                 true => builder.tensor(id),
                 false => {
@@ -63,7 +53,7 @@ impl FloatOperator for Concat {
                 }
             });
         }
-        builder.push_over(step, QuantizedOp::Concat, inputs, output, 0.0);
+        builder.push_over(step, QuantizedOp::Concat, inputs, 0.0);
         Ok(())
     }
 }
@@ -71,15 +61,6 @@ impl FloatOperator for Concat {
 impl QuantizedOperator for Concat {
     fn moves(&self) -> Option<FloatOp> {
         Some(FloatOp::Concat)
-    }
-
-    fn check(
-        &self,
-        node: &str,
-        inputs: &[&Tensor<Quantization>],
-        output: &Tensor<Quantization>,
-    ) -> Result<(), GraphError> {
-        check::one_grid(node, inputs, output)
     }
 
     fn compute(

@@ -13,7 +13,7 @@ use goldcrest_engine::shape::{Padding, Shape, Window};
 use super::{Channels, FloatOp, FloatOperator, QuantizedOp, QuantizedOperator, sum};
 use crate::check::{self, GraphError};
 use crate::fusion::Step;
-use crate::graph::{Clamp, Quantization, Tensor};
+use crate::graph::Clamp;
 use crate::infer::{Infer, ShapeError, one, sized, slide};
 use crate::lower::{clamp, on_grid};
 use crate::pack::{Outline, channel, is_wide};
@@ -79,16 +79,11 @@ impl FloatOperator for FloatConv {
         self.weights.len() / output.channels.max(1)
     }
 
-    fn lower(
-        &self,
-        builder: &mut Builder<'_>,
-        context: &Context<'_>,
-        step: &Step<'_>,
-    ) -> Result<(), QuantizeError> {
+    fn lower(&self, builder: &mut Builder<'_>, step: &Step<'_>) -> Result<(), QuantizeError> {
         if !self.weights.iter().chain(&self.bias).all(|value| value.is_finite()) {
             return Err(QuantizeError::Weights { node: step.node.name.clone() });
         }
-        let (input, output) = (context.input(step, 0), context.output(step));
+        let (input, output) = (builder.context.input(step, 0), builder.context.output(step));
         // Multiplier of a channel, in units of 2^-16, for weights in units of 1.
         let unit = f64::from(input.scale) / f64::from(output.scale) * 65536.0;
         let each = self.weights.len() / self.bias.len();
@@ -99,7 +94,7 @@ impl FloatOperator for FloatConv {
             let largest = row.iter().fold(0.0, |largest: f64, &weight| largest.max(f64::from(weight).abs()));
             let ideal = largest / LIMIT * unit;
             let for_bias = f64::from(shift).abs() / f64::from(input.scale) / BIAS_LIMIT * unit;
-            let k = match context.given.weight_scale(step.node.output, channel) {
+            let k = match builder.context.given.weight_scale(step.node.output, channel) {
                 Some(scale) => given(scale * unit, ideal.max(for_bias)),
                 None => libm::ceil(ideal.max(for_bias) * (1.0 - 1e-9)).max(1.0),
             };
@@ -110,8 +105,8 @@ impl FloatOperator for FloatConv {
             let first = weights.len();
             weights.extend(rounded);
             let mut shift = f64::from(shift);
-            if context.options.bias_correction {
-                shift -= mean_error(context, step, self, channel, &weights[first..], scale);
+            if builder.context.options.bias_correction {
+                shift -= mean_error(&builder.context, step, self, channel, &weights[first..], scale);
             }
             let steps = libm::rint(shift / (f64::from(input.scale) * scale));
             bias.push(steps.clamp(-BIAS_LIMIT, BIAS_LIMIT) as i32);
@@ -128,7 +123,7 @@ impl FloatOperator for FloatConv {
             multipliers,
             clamp: clamp(step.bounds, output),
         };
-        builder.push(step, QuantizedOp::Conv(op), output, grid_cost);
+        builder.push_costly(step, QuantizedOp::Conv(op), grid_cost);
         Ok(())
     }
 }
@@ -219,17 +214,11 @@ impl QuantizedOperator for QuantizedConv {
         &self.multipliers
     }
 
-    fn check(
-        &self,
-        node: &str,
-        inputs: &[&Tensor<Quantization>],
-        _: &Tensor<Quantization>,
-    ) -> Result<(), GraphError> {
+    fn check(&self, node: &str, zero_point: i8) -> Result<(), GraphError> {
         if self.multipliers.len() != self.bias.len() {
             let (found, expected) = (self.multipliers.len(), self.bias.len());
             return Err(GraphError::Count { what: "multipliers of a convolution", found, expected });
         }
-        let zero_point = inputs[0].info.zero_point;
         (0..self.bias.len()).try_for_each(|channel| {
             check::in_range(node, channel, self.accumulator_range(channel, zero_point))
         })

@@ -4,13 +4,11 @@ use goldcrest_engine::image::Record;
 use goldcrest_engine::kernels::packing::{LayerSpec, Operator};
 use goldcrest_engine::shape::{Shape, Window};
 
-use super::{Channels, FloatOp, FloatOperator, Grid, QuantizedOp, QuantizedOperator};
-use crate::check::{self, GraphError};
+use super::{FloatOp, FloatOperator, Grid, QuantizedOp, QuantizedOperator};
 use crate::fusion::Step;
-use crate::graph::{Quantization, Tensor};
 use crate::infer::{Infer, ShapeError, one, pooled};
 use crate::pack::Outline;
-use crate::quantizer::{Builder, Context, QuantizeError};
+use crate::quantizer::{Builder, QuantizeError};
 use crate::reference::{Computed, Operand, taps};
 
 /// A maximum, of either graph.
@@ -31,14 +29,6 @@ impl FloatOperator for MaxPool {
         Grid::Selects
     }
 
-    fn keeps_range(&self) -> bool {
-        true
-    }
-
-    fn channels(&self) -> Channels {
-        Channels::Shared
-    }
-
     fn is_identity(&self) -> bool {
         self.window == Window::new([1, 1], [1, 1])
     }
@@ -47,13 +37,8 @@ impl FloatOperator for MaxPool {
         self.window.kernel[0].saturating_mul(self.window.kernel[1])
     }
 
-    fn lower(
-        &self,
-        builder: &mut Builder<'_>,
-        context: &Context<'_>,
-        step: &Step<'_>,
-    ) -> Result<(), QuantizeError> {
-        builder.push(step, QuantizedOp::MaxPool(*self), context.output(step), 0.0);
+    fn lower(&self, builder: &mut Builder<'_>, step: &Step<'_>) -> Result<(), QuantizeError> {
+        builder.push(step, QuantizedOp::MaxPool(*self));
         Ok(())
     }
 }
@@ -61,15 +46,6 @@ impl FloatOperator for MaxPool {
 impl QuantizedOperator for MaxPool {
     fn moves(&self) -> Option<FloatOp> {
         Some(FloatOp::MaxPool(*self))
-    }
-
-    fn check(
-        &self,
-        node: &str,
-        inputs: &[&Tensor<Quantization>],
-        output: &Tensor<Quantization>,
-    ) -> Result<(), GraphError> {
-        check::one_grid(node, inputs, output)
     }
 
     fn compute(&self, inputs: &[Operand<'_>], position: [usize; 3], _: i8) -> Computed {

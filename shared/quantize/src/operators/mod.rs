@@ -22,10 +22,10 @@ use goldcrest_engine::shape::{Padding, Shape};
 
 use crate::check::GraphError;
 use crate::fusion::Step;
-use crate::graph::{Clamp, Quantization, Tensor, TensorId};
+use crate::graph::{Clamp, TensorId};
 use crate::infer::{Infer, ShapeError};
 use crate::pack::Outline;
-use crate::quantizer::{Builder, Context, QuantizeError};
+use crate::quantizer::{Builder, QuantizeError};
 use crate::reference::{Computed, Operand};
 
 pub use activation::Activation;
@@ -134,6 +134,38 @@ impl QuantizedOp {
     }
 }
 
+/// Convolutions are what most passes over a graph look for.
+macro_rules! convolution {
+    ($op:ident, $conv:ident) => {
+        impl $op {
+            /// The operator as a convolution, the one kind that has weights.
+            pub fn conv(&self) -> Option<&$conv> {
+                match self {
+                    Self::Conv(conv) => Some(conv),
+                    _ => None,
+                }
+            }
+
+            /// As [`conv`](Self::conv), to change it.
+            pub fn conv_mut(&mut self) -> Option<&mut $conv> {
+                match self {
+                    Self::Conv(conv) => Some(conv),
+                    _ => None,
+                }
+            }
+        }
+
+        impl From<$conv> for $op {
+            fn from(conv: $conv) -> Self {
+                Self::Conv(conv)
+            }
+        }
+    };
+}
+
+convolution!(FloatOp, FloatConv);
+convolution!(QuantizedOp, QuantizedConv);
+
 impl Infer for FloatOp {
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, ShapeError> {
         self.rules().output_shape(inputs)
@@ -196,7 +228,7 @@ pub trait FloatOperator: Infer {
 
     /// Whether the output reaches no further than the input.
     fn keeps_range(&self) -> bool {
-        false
+        matches!(self.grid(), Grid::Input | Grid::Selects)
     }
 
     /// The scale of the output.
@@ -204,8 +236,14 @@ pub trait FloatOperator: Infer {
         output.scale
     }
 
-    /// Which channels around it equalization may scale.
-    fn channels(&self) -> Channels;
+    /// Which channels around it equalization may scale: those around an operator that moves values, unless it says more.
+    fn channels(&self) -> Channels {
+        match self.grid() {
+            Grid::Input | Grid::Selects => Channels::Shared,
+            Grid::Inputs => Channels::Joined,
+            Grid::Own => Channels::Fixed,
+        }
+    }
 
     /// Whether its int8 form bounds its output at no cost, and so does for a Relu behind it.
     fn takes_bounds(&self) -> bool {
@@ -236,12 +274,7 @@ pub trait FloatOperator: Infer {
     ///
     /// # Errors
     /// When it has none for these weights and grids.
-    fn lower(
-        &self,
-        builder: &mut Builder<'_>,
-        context: &Context<'_>,
-        step: &Step<'_>,
-    ) -> Result<(), QuantizeError>;
+    fn lower(&self, builder: &mut Builder<'_>, step: &Step<'_>) -> Result<(), QuantizeError>;
 }
 
 /// What the quantizer knows of an operator of an int8 graph.
@@ -256,21 +289,17 @@ pub trait QuantizedOperator: Infer {
         Vec::new()
     }
 
-    /// The float operator that moves reals as this one moves integers, of operators that do nothing else.
+    /// The float operator that moves reals as this one moves integers, of operators that do nothing else. All their
+    /// tensors share one grid.
     fn moves(&self) -> Option<FloatOp> {
         None
     }
 
-    /// Checks what the shapes do not say.
+    /// Checks what neither the shapes nor the grids say, for an input with this zero point.
     ///
     /// # Errors
     /// Names the rule that the node breaks.
-    fn check(
-        &self,
-        _node: &str,
-        _inputs: &[&Tensor<Quantization>],
-        _output: &Tensor<Quantization>,
-    ) -> Result<(), GraphError> {
+    fn check(&self, _node: &str, _zero_point: i8) -> Result<(), GraphError> {
         Ok(())
     }
 

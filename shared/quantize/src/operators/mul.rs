@@ -10,11 +10,11 @@ use goldcrest_engine::shape::Shape;
 use super::{Channels, FloatOperator, QuantizedOp, QuantizedOperator};
 use crate::check::{self, GraphError};
 use crate::fusion::Step;
-use crate::graph::{Clamp, Quantization, Tensor};
+use crate::graph::Clamp;
 use crate::infer::{Infer, ShapeError, pair};
 use crate::lower::multiplier;
 use crate::pack::{Outline, is_wide};
-use crate::quantizer::{Builder, Context, QuantizeError};
+use crate::quantizer::{Builder, QuantizeError};
 use crate::reference::{Computed, Operand};
 
 /// Of a float graph: a product.
@@ -35,16 +35,12 @@ impl FloatOperator for Mul {
         Channels::OfFirst
     }
 
-    fn lower(
-        &self,
-        builder: &mut Builder<'_>,
-        context: &Context<'_>,
-        step: &Step<'_>,
-    ) -> Result<(), QuantizeError> {
-        let (a, b, output) = (context.input(step, 0), context.input(step, 1), context.output(step));
+    fn lower(&self, builder: &mut Builder<'_>, step: &Step<'_>) -> Result<(), QuantizeError> {
+        let (a, b, output) =
+            (builder.context.input(step, 0), builder.context.input(step, 1), builder.context.output(step));
         let real = f64::from(a.scale) * f64::from(b.scale) / f64::from(output.scale);
         let op = QuantizedMul { multiplier: multiplier(step, 0, real)? };
-        builder.push(step, QuantizedOp::Mul(op), output, 0.0);
+        builder.push(step, QuantizedOp::Mul(op));
         Ok(())
     }
 }
@@ -71,12 +67,7 @@ impl QuantizedOperator for QuantizedMul {
         vec![inputs[0] * inputs[1] / output]
     }
 
-    fn check(
-        &self,
-        node: &str,
-        _: &[&Tensor<Quantization>],
-        _: &Tensor<Quantization>,
-    ) -> Result<(), GraphError> {
+    fn check(&self, node: &str, _: i8) -> Result<(), GraphError> {
         check::exact_in_a_float(node, self.multiplier)
     }
 

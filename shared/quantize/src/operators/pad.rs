@@ -4,13 +4,11 @@ use goldcrest_engine::image::Record;
 use goldcrest_engine::kernels::packing::{LayerSpec, Operator};
 use goldcrest_engine::shape::{Padding, Shape, Window};
 
-use super::{Channels, FloatOp, FloatOperator, Grid, QuantizedOp, QuantizedOperator};
-use crate::check::{self, GraphError};
+use super::{FloatOp, FloatOperator, Grid, QuantizedOp, QuantizedOperator};
 use crate::fusion::Step;
-use crate::graph::{Quantization, Tensor};
 use crate::infer::{Infer, ShapeError, one, sized};
 use crate::pack::Outline;
-use crate::quantizer::{Builder, Context, QuantizeError};
+use crate::quantizer::{Builder, QuantizeError};
 use crate::reference::{Computed, Operand};
 
 /// Padding, of either graph.
@@ -36,25 +34,12 @@ impl FloatOperator for Pad {
         Grid::Input
     }
 
-    fn keeps_range(&self) -> bool {
-        true
-    }
-
-    fn channels(&self) -> Channels {
-        Channels::Shared
-    }
-
     fn is_identity(&self) -> bool {
         self.padding == Padding::default()
     }
 
-    fn lower(
-        &self,
-        builder: &mut Builder<'_>,
-        context: &Context<'_>,
-        step: &Step<'_>,
-    ) -> Result<(), QuantizeError> {
-        builder.push(step, QuantizedOp::Pad(*self), context.output(step), 0.0);
+    fn lower(&self, builder: &mut Builder<'_>, step: &Step<'_>) -> Result<(), QuantizeError> {
+        builder.push(step, QuantizedOp::Pad(*self));
         Ok(())
     }
 }
@@ -62,15 +47,6 @@ impl FloatOperator for Pad {
 impl QuantizedOperator for Pad {
     fn moves(&self) -> Option<FloatOp> {
         Some(FloatOp::Pad(*self))
-    }
-
-    fn check(
-        &self,
-        node: &str,
-        inputs: &[&Tensor<Quantization>],
-        output: &Tensor<Quantization>,
-    ) -> Result<(), GraphError> {
-        check::one_grid(node, inputs, output)
     }
 
     fn compute(&self, inputs: &[Operand<'_>], position: [usize; 3], zero_point: i8) -> Computed {

@@ -3,13 +3,11 @@
 use goldcrest_engine::kernels::packing::{LayerSpec, Operator};
 use goldcrest_engine::shape::Shape;
 
-use super::{Channels, FloatOp, FloatOperator, Grid, QuantizedOp, QuantizedOperator};
-use crate::check::{self, GraphError};
+use super::{FloatOp, FloatOperator, Grid, QuantizedOp, QuantizedOperator};
 use crate::fusion::Step;
-use crate::graph::{Quantization, Tensor};
 use crate::infer::{Infer, ShapeError, one, sized};
 use crate::pack::Outline;
-use crate::quantizer::{Builder, Context, QuantizeError};
+use crate::quantizer::{Builder, QuantizeError};
 use crate::reference::{Computed, Operand};
 
 /// Upsampling, of either graph.
@@ -28,21 +26,8 @@ impl FloatOperator for UpsampleNearest2 {
         Grid::Input
     }
 
-    fn keeps_range(&self) -> bool {
-        true
-    }
-
-    fn channels(&self) -> Channels {
-        Channels::Shared
-    }
-
-    fn lower(
-        &self,
-        builder: &mut Builder<'_>,
-        context: &Context<'_>,
-        step: &Step<'_>,
-    ) -> Result<(), QuantizeError> {
-        builder.push(step, QuantizedOp::UpsampleNearest2, context.output(step), 0.0);
+    fn lower(&self, builder: &mut Builder<'_>, step: &Step<'_>) -> Result<(), QuantizeError> {
+        builder.push(step, QuantizedOp::UpsampleNearest2);
         Ok(())
     }
 }
@@ -50,15 +35,6 @@ impl FloatOperator for UpsampleNearest2 {
 impl QuantizedOperator for UpsampleNearest2 {
     fn moves(&self) -> Option<FloatOp> {
         Some(FloatOp::UpsampleNearest2)
-    }
-
-    fn check(
-        &self,
-        node: &str,
-        inputs: &[&Tensor<Quantization>],
-        output: &Tensor<Quantization>,
-    ) -> Result<(), GraphError> {
-        check::one_grid(node, inputs, output)
     }
 
     fn compute(&self, inputs: &[Operand<'_>], [row, column, channel]: [usize; 3], _: i8) -> Computed {

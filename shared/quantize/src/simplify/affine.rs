@@ -6,10 +6,7 @@ use goldcrest_engine::shape::Padding;
 
 /// The convolution of a node when it is [affine](FloatConv::is_affine).
 pub fn affine(op: &FloatOp) -> Option<&FloatConv> {
-    match op {
-        FloatOp::Conv(conv) if conv.is_affine() => Some(conv),
-        _ => None,
-    }
+    op.conv().filter(|conv| conv.is_affine())
 }
 
 /// Drops nodes that change nothing.
@@ -32,7 +29,7 @@ pub fn backward(graph: &mut FloatGraph, links: &mut Links) {
             continue;
         };
         let (scale, shift) = (conv.weights.clone(), conv.bias.clone());
-        let FloatOp::Conv(target) = &mut graph.nodes[before].op else { continue };
+        let Some(target) = graph.nodes[before].op.conv_mut() else { continue };
         let each = target.weights.len() / target.bias.len();
         for (channel, (&scale, &shift)) in scale.iter().zip(&shift).enumerate() {
             target.weights[channel * each..][..each].iter_mut().for_each(|weight| *weight *= scale);
@@ -49,7 +46,7 @@ pub fn forward(graph: &mut FloatGraph, links: &mut Links) {
         let Some(conv) = affine(&graph.nodes[index].op) else { continue };
         let Some(reader) = links.only_reader(graph, graph.nodes[index].output) else { continue };
         let (scale, shift) = (conv.weights.clone(), conv.bias.clone());
-        let FloatOp::Conv(target) = &mut graph.nodes[reader].op else { continue };
+        let Some(target) = graph.nodes[reader].op.conv_mut() else { continue };
         if target.window.padding != Padding::default() && shift.iter().any(|&shift| shift != 0.0) {
             continue;
         }

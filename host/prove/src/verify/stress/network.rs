@@ -162,17 +162,17 @@ fn convolution(
         false => Window::new([1, 1], [1, 1]),
     };
     let weights: Vec<i8> = digits.weights.iter().map(|&weight| weight as i8).collect();
-    let op = QuantizedOp::Conv(QuantizedConv {
+    let op = QuantizedConv {
         window,
         groups,
         weights: weights.repeat(outputs),
         bias: vec![0; outputs],
         multipliers: conv.multipliers.clone(),
         clamp: conv.clamp,
-    });
+    };
     let mut builder = Builder::new(shape, input_zero);
     let input = TensorId(0);
-    let output = builder.push(name, op, &[input], output_zero);
+    let output = builder.push(name, op.into(), &[input], output_zero);
     // Digits of a position: side by side as channels, or in the columns under the window.
     let place = |position: usize, group: usize, digit: usize| match depthwise {
         true => (position * count + digit) * groups + group,
