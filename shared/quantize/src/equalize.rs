@@ -155,7 +155,7 @@ mod tests {
             |name: &str, channels| Tensor { name: name.into(), shape: Shape::new(1, 1, channels), info: () };
         let conv = |weights: &[f32], outputs| {
             let window = Window::new([1, 1], [1, 1]);
-            FloatOp::Conv(FloatConv { window, groups: 1, weights: weights.into(), bias: vec![1.0; outputs] })
+            FloatOp::from(FloatConv { window, groups: 1, weights: weights.into(), bias: vec![1.0; outputs] })
         };
         let node = |name: &str, op, input, output| Node {
             name: name.into(),
@@ -177,11 +177,7 @@ mod tests {
     }
 
     fn convs(graph: &FloatGraph) -> [&FloatConv; 2] {
-        let conv = |index: usize| match &graph.nodes[index].op {
-            FloatOp::Conv(conv) => conv,
-            other => panic!("{other:?}"),
-        };
-        [conv(0), conv(2)]
+        [0, 2].map(|index| graph.nodes[index].op.conv().unwrap())
     }
 
     #[test]

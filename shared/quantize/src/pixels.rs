@@ -46,7 +46,7 @@ pub fn exact_pixels(graph: &mut FloatGraph, info: &mut ModelInfo) {
 mod tests {
     use alloc::{vec, vec::Vec};
 
-    use super::super::graph::{FloatOp, Node, Normalization, Tensor, TensorId};
+    use super::super::graph::{Node, Normalization, Tensor, TensorId};
     use super::*;
     use goldcrest_engine::shape::{Shape, Window};
 
@@ -54,12 +54,7 @@ mod tests {
         let tensor = |name: &str, shape| Tensor { name: name.into(), shape, info: () };
         let window = Window { padding, ..Window::new([1, 2], [1, 1]) };
         let conv = FloatConv { window, groups: 1, weights: vec![2.0, -1.0, 0.5, 3.0], bias: vec![0.25] };
-        let node = Node {
-            name: "y".into(),
-            op: FloatOp::Conv(conv),
-            inputs: vec![TensorId(0)],
-            output: TensorId(1),
-        };
+        let node = Node { name: "y".into(), op: conv.into(), inputs: vec![TensorId(0)], output: TensorId(1) };
         let graph = FloatGraph {
             name: "test".into(),
             tensors: vec![tensor("x", Shape::new(1, 2, 2)), tensor("y", Shape::new(1, 1, 1))],

@@ -22,12 +22,14 @@ use goldcrest_quantize::given::Given;
 use goldcrest_quantize::graph::{ModelInfo, TensorId};
 use goldcrest_quantize::simplify::simplify;
 
+pub(crate) use self::constant::{Fold, integers};
 pub use self::error::{ImportError, UnsupportedNode};
 pub use self::image::{ImageInput, image_input};
 pub(crate) use self::importer::{Importer, Value};
 pub(crate) use self::known::Weights;
 pub(crate) use self::layout::{Axis, View};
 pub use self::qoperator::is_quantized;
+pub(crate) use self::qoperator::{Form, Operands};
 use super::operators::{Problem, RULES, unsupported};
 use super::{Model, Node, Tensor, info};
 

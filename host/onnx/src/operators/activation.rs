@@ -2,7 +2,8 @@
 
 use goldcrest_quantize::graph::{Activation, Clamp, FloatOp};
 
-use super::{Export, Held, Importer, Problem, Reader, Value, Writer, affine, unsupported};
+use super::{Export, Held, Importer, Problem, Reader, Value, Writer, add, affine, mul, unsupported};
+use crate::import::{Form, Operands};
 use crate::{Attribute, Data, Node, Tensor};
 
 fn apply(importer: &mut Importer<'_>, node: &Node, activation: Activation) -> Result<Value, Problem> {
@@ -92,9 +93,17 @@ pub fn parametric_relu(importer: &mut Importer<'_>, node: &Node) -> Result<Value
     let linear = affine::push(importer, node, "/slope", view.tensor, slopes, zeros.clone())?;
     let relu = importer.push(node, "/relu", FloatOp::Activation(Activation::Relu), &[view.tensor])?;
     let scaled = affine::push(importer, node, "/positive", relu, rest, zeros)?;
-    let output = importer.push(node, "", FloatOp::Add, &[linear, scaled])?;
+    let output = add::push(importer, node, [linear, scaled])?;
     Ok(Value::Activation(view.of(output)))
 }
+
+/// `LeakyRelu` as an int8 operator of another tool.
+pub const LEAKY_RELU_FORM: Form =
+    Form { op: "QLinearLeakyRelu", float: "LeakyRelu", operands: Operands::One, output: 3 };
+
+/// `Sigmoid` as an int8 operator of another tool.
+pub const SIGMOID_FORM: Form =
+    Form { op: "QLinearSigmoid", float: "Sigmoid", operands: Operands::One, output: 3 };
 
 /// To a float file.
 pub fn export(export: &mut Export<'_>, activation: &Activation) -> Node {
@@ -117,7 +126,7 @@ pub fn export(export: &mut Export<'_>, activation: &Activation) -> Node {
         Activation::Silu => {
             let gate = format!("{output}/gate");
             export.onnx.nodes.push(Node::new("Sigmoid", &[input], &[&gate]));
-            Node::new("Mul", &[input, &gate], &[output])
+            mul::written(&[input, &gate], output)
         }
     }
 }

@@ -2,18 +2,19 @@
 //!
 //! An int8 file has `DequantizeLinear(ka / 2^16)`, `DequantizeLinear(kb / 2^16)`, `Add`, `QuantizeLinear(1)` [, `Clip`].
 
-use goldcrest_quantize::graph::{Clamp, FloatOp, QuantizedOp};
+use goldcrest_quantize::graph::{Clamp, FloatOp, QuantizedOp, TensorId};
 use goldcrest_quantize::operators::QuantizedAdd;
 
 use super::arithmetic::{self, Operands, affine, mismatch, operands, same_shape};
 use super::{Export, Held, Importer, Int8Node, Problem, Reader, Value, Writer};
 use crate::Node;
+use crate::import::{Fold, Form, Operands as Int8Operands};
 
 /// From a file.
 pub fn import(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     match operands(importer, node)? {
         Operands::Activations(a, b) if a.axes == b.axes && same_shape(importer, &a, &b) => {
-            let output = importer.push(node, "", FloatOp::Add, &[a.tensor, b.tensor])?;
+            let output = push(importer, node, [a.tensor, b.tensor])?;
             Ok(Value::Activation(a.of(output)))
         }
         Operands::Activations(a, b) => mismatch(importer, &a, &b),
@@ -22,6 +23,17 @@ pub fn import(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem
         }
     }
 }
+
+/// The sum of two tensors as the output of a node.
+pub fn push(importer: &mut Importer<'_>, node: &Node, inputs: [TensorId; 2]) -> Result<TensorId, Problem> {
+    importer.push(node, "", FloatOp::Add, &inputs)
+}
+
+/// Of constants.
+pub const FOLD: Fold = Fold::Arithmetic(|a, b| a + b, i64::wrapping_add);
+
+/// As an int8 operator of another tool.
+pub const FORM: Form = Form { op: "QLinearAdd", float: "Add", operands: Int8Operands::Two, output: 6 };
 
 /// To a float file.
 pub fn export(export: &mut Export<'_>) -> Node {

@@ -4,7 +4,7 @@ use goldcrest_engine::requantize::Multiplier;
 use goldcrest_quantize::graph::TensorId;
 
 use super::{Held, Importer, Int8Node, Problem, Reader, RealOp, Value, Writer, affine, unsupported};
-use crate::import::View;
+use crate::import::{Fold, View};
 use crate::{Node, Tensor};
 
 pub fn sub(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
@@ -42,6 +42,12 @@ pub fn neg(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     importer.spend_floats(2 * channels)?;
     affine(importer, node, &view, vec![-1.0; channels], vec![0.0; channels])
 }
+
+/// `Sub` of constants.
+pub const SUB: Fold = Fold::Arithmetic(|a, b| a - b, i64::wrapping_sub);
+
+/// `Div` of constants.
+pub const DIV: Fold = Fold::Arithmetic(|a, b| a / b, |a, b| a.checked_div(b).unwrap_or(0));
 
 /// What an operator of two operands reads.
 pub enum Operands {

@@ -7,8 +7,8 @@ use goldcrest_engine::shape::{Shape, Window};
 use goldcrest_quantize::graph::{FloatConv, FloatOp, QuantizedOp, TensorId};
 use goldcrest_quantize::operators::{FloatAveragePool, QuantizedAveragePool};
 
-use super::{Export, Importer, Int8Node, Problem, Value, Writer, affine, conv, unsupported, window};
-use crate::import::Axis;
+use super::{Export, Importer, Int8Node, Problem, Value, Writer, affine, conv, mul, unsupported, window};
+use crate::import::{Axis, Form, Operands};
 use crate::{Attribute, Data, Node, Tensor};
 
 /// `AveragePool` from a file.
@@ -35,7 +35,7 @@ pub fn import(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem
     let mut output = importer.push(node, suffix, op, &[view.tensor])?;
     if !counts {
         let factors = factors(importer, node, view.tensor, window)?;
-        output = importer.push(node, "", FloatOp::Mul, &[output, factors])?;
+        output = mul::push(importer, node, [output, factors])?;
     }
     Ok(Value::Activation(importer.image_view(output)))
 }
@@ -137,6 +137,14 @@ fn push_global(importer: &mut Importer<'_>, node: &Node, input: TensorId) -> Res
 fn spatial(axes: &[Axis]) -> bool {
     axes.iter().all(|axis| matches!(axis, Axis::Row | Axis::Column))
 }
+
+/// As an int8 operator of another tool.
+pub const FORM: Form =
+    Form { op: "QLinearAveragePool", float: "AveragePool", operands: Operands::One, output: 3 };
+
+/// `GlobalAveragePool` as an int8 operator of another tool.
+pub const GLOBAL_FORM: Form =
+    Form { op: "QLinearGlobalAveragePool", float: "GlobalAveragePool", operands: Operands::One, output: 3 };
 
 /// To a float file.
 pub fn export(export: &mut Export<'_>, pool: &FloatAveragePool) -> Node {

@@ -3,8 +3,8 @@
 use goldcrest_quantize::graph::{FloatOp, QuantizedOp};
 
 use super::{Export, Held, Importer, Int8Node, Problem, Reader, Value, Writer, unsupported};
-use crate::import::Axis;
-use crate::{Attribute, Node};
+use crate::import::{Axis, Fold, Form, Operands, integers};
+use crate::{Attribute, Data, Node, Tensor};
 
 /// Most inputs of one node.
 const INPUTS: usize = 64;
@@ -52,6 +52,31 @@ pub fn import(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem
     Ok(Value::Activation(first.with(axes).of(output)))
 }
 
+/// As an int8 operator of another tool.
+pub const FORM: Form = Form { op: "QLinearConcat", float: "Concat", operands: Operands::From(2), output: 0 };
+
+/// Of constants.
+pub const FOLD: Fold = Fold::Parts(joined);
+
+fn joined(node: &Node, parts: &[&Tensor]) -> Result<Tensor, Problem> {
+    if node.int("axis").unwrap_or(0) != 0 || parts.iter().any(|part| part.shape.len() != 1) {
+        return unsupported("joins constants of more than one dimension");
+    }
+    let count = parts.iter().map(|part| part.data.len()).sum();
+    let data = if parts.iter().all(|part| integers(part).is_some()) {
+        let mut values = Vec::with_capacity(count);
+        values.extend(parts.iter().filter_map(|part| integers(part)).flatten());
+        Data::I64(values)
+    } else if parts.iter().all(|part| part.as_f32().is_some()) {
+        let mut values = Vec::with_capacity(count);
+        parts.iter().filter_map(|part| part.as_f32()).for_each(|part| values.extend(part));
+        Data::F32(values)
+    } else {
+        return unsupported("joins constants of different types");
+    };
+    Ok(Tensor::new(&[count], data))
+}
+
 /// To a float file.
 pub fn export(export: &mut Export<'_>) -> Node {
     Node::new("Concat", export.inputs, &[export.output]).with("axis", Attribute::Int(1))
@@ -72,4 +97,17 @@ pub fn write(writer: &mut Writer<'_>, node: &Int8Node) {
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
     let output = writer.name(node.output);
     writer.push(Node::new("Concat", &inputs, &[&output]).with("axis", Attribute::Int(1)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn int32_and_int64_parts_of_shapes_go_together() {
+        let node = Node::new("Concat", &["a", "b"], &["c"]);
+        let parts = [Tensor::new(&[1], Data::I32(vec![-1])), Tensor::i64s(&[4, 5])];
+        let joined = joined(&node, &parts.iter().collect::<Vec<_>>()).unwrap();
+        assert_eq!(joined, Tensor::i64s(&[-1, 4, 5]));
+    }
 }

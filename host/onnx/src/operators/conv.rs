@@ -10,6 +10,7 @@ use super::{
     Export, Held, Importer, Int8Node, Problem, Reader, Value, Writer, arithmetic, average_pool, dense,
     unsupported, window,
 };
+use crate::import::{Form, Operands};
 use crate::{Attribute, Data, Node, Tensor};
 
 /// From a file.
@@ -67,6 +68,14 @@ pub fn oihw<T: Copy>(weights: &[T], outputs: usize, area: usize, depth: usize) -
         .flat_map(|output| (0..depth).flat_map(move |input| (0..area).map(move |tap| at(output, input, tap))))
         .collect()
 }
+
+/// As an int8 operator of another tool.
+pub const FORM: Form = Form {
+    op: "QLinearConv",
+    float: "Conv",
+    operands: Operands::Weights { axis: |_| 0, bias: Some((8, |_| 1.0)) },
+    output: 6,
+};
 
 /// To a float file.
 pub fn export(export: &mut Export<'_>, conv: &FloatConv) -> Node {

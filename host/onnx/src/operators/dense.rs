@@ -6,7 +6,7 @@ use goldcrest_quantize::graph::FloatConv;
 
 use super::{Importer, Problem, Value, unsupported};
 use crate::Node;
-use crate::import::{Axis, View, Weights};
+use crate::import::{Axis, Form, Operands, View, Weights};
 
 /// `alpha * A * B + beta * C`, A the activation.
 pub fn gemm(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
@@ -56,6 +56,25 @@ pub fn matmul(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem
     let at = |output: usize, input: usize| weights.at(input * outputs + output);
     Ok(Value::Activation(push(importer, node, &view, last, [outputs, inputs], bias, at)?))
 }
+
+/// `MatMul` as an int8 operator of another tool.
+pub const MATMUL_FORM: Form = Form {
+    op: "QLinearMatMul",
+    float: "MatMul",
+    operands: Operands::Weights { axis: |_| 1, bias: None },
+    output: 6,
+};
+
+/// `Gemm` as an int8 operator of another tool. The scales of its weights count outputs.
+pub const GEMM_FORM: Form = Form {
+    op: "QGemm",
+    float: "Gemm",
+    operands: Operands::Weights {
+        axis: |node| if node.int("transB").unwrap_or(0) != 0 { 0 } else { 1 },
+        bias: Some((6, |node| node.float("alpha").unwrap_or(1.0))),
+    },
+    output: 7,
+};
 
 fn no_matrix(weights: &Weights<'_>) -> Result<Value, Problem> {
     unsupported(format!("weights of shape {:?}; supported is a matrix", weights.shape()))

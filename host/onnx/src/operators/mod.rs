@@ -23,7 +23,7 @@ use goldcrest_quantize::graph::{FloatOp, Node as GraphNode, QuantizedOp};
 
 use super::Node;
 use super::float_export::Export;
-use super::import::{Importer, Value, quantized};
+use super::import::{Fold, Form, Importer, Value, quantized};
 use super::int8::{Held, Reader, RealOp, Writer};
 
 pub use activation::write_clamp;
@@ -79,6 +79,29 @@ pub const RULES: &[(&str, Rule)] = &[
     ("Tanh", activation::tanh),
     ("Transpose", reshape::transpose),
     ("Unsqueeze", reshape::unsqueeze),
+];
+
+/// Operators of activations that exporters apply to constants, such as parts of shapes, too.
+pub const FOLDS: &[(&str, Fold)] = &[
+    ("Add", add::FOLD),
+    ("Concat", concat::FOLD),
+    ("Div", arithmetic::DIV),
+    ("Mul", mul::FOLD),
+    ("Sub", arithmetic::SUB),
+];
+
+/// Operators that are int8 themselves in files of other tools (QOperator).
+pub const FORMS: &[Form] = &[
+    activation::LEAKY_RELU_FORM,
+    activation::SIGMOID_FORM,
+    add::FORM,
+    average_pool::FORM,
+    average_pool::GLOBAL_FORM,
+    concat::FORM,
+    conv::FORM,
+    dense::GEMM_FORM,
+    dense::MATMUL_FORM,
+    mul::FORM,
 ];
 
 /// How a node of an int8 file is read: what its output, of that name, is.

@@ -3,13 +3,13 @@
 //! An int8 file has `DequantizeLinear(k / 2^16)`, `DequantizeLinear(1)`, `Mul`, `QuantizeLinear(1)`.
 
 use goldcrest_engine::requantize::Multiplier;
-use goldcrest_quantize::graph::{FloatOp, QuantizedOp};
+use goldcrest_quantize::graph::{FloatOp, QuantizedOp, TensorId};
 use goldcrest_quantize::operators::QuantizedMul;
 
 use super::arithmetic::{self, Operands, affine, mismatch, operands, same_shape};
 use super::{Export, Held, Importer, Int8Node, Problem, Reader, Value, Writer};
 use crate::Node;
-use crate::import::View;
+use crate::import::{Fold, Form, Operands as Int8Operands, View};
 
 /// From a file.
 pub fn import(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
@@ -23,7 +23,7 @@ pub fn import(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem
             if !broadcasts(importer, &whole, &factor) {
                 return mismatch(importer, &whole, &factor);
             }
-            let output = importer.push(node, "", FloatOp::Mul, &[whole.tensor, factor.tensor])?;
+            let output = push(importer, node, [whole.tensor, factor.tensor])?;
             Ok(Value::Activation(whole.of(output)))
         }
         Operands::Constant { view, values, .. } => {
@@ -48,9 +48,25 @@ fn broadcasts(importer: &Importer<'_>, whole: &View, factor: &View) -> bool {
         && aligned()
 }
 
+/// The product of two tensors as the output of a node.
+pub fn push(importer: &mut Importer<'_>, node: &Node, inputs: [TensorId; 2]) -> Result<TensorId, Problem> {
+    importer.push(node, "", FloatOp::Mul, &inputs)
+}
+
+/// Of constants.
+pub const FOLD: Fold = Fold::Arithmetic(|a, b| a * b, i64::wrapping_mul);
+
+/// As an int8 operator of another tool.
+pub const FORM: Form = Form { op: "QLinearMul", float: "Mul", operands: Int8Operands::Two, output: 6 };
+
 /// To a float file.
 pub fn export(export: &mut Export<'_>) -> Node {
-    Node::new("Mul", export.inputs, &[export.output])
+    written(export.inputs, export.output)
+}
+
+/// The node of a float file.
+pub fn written(inputs: &[&str], output: &str) -> Node {
+    Node::new("Mul", inputs, &[output])
 }
 
 /// From an int8 file.

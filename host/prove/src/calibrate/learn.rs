@@ -2,14 +2,13 @@
 //! layers before it, already learned, really write, and the values that the float network wants from it.
 
 use goldcrest_data::Split;
-use goldcrest_engine::shape::{Shape, Window};
+use goldcrest_engine::shape::Shape;
 use goldcrest_quantize::graph::{
     FloatConv, Graph, ModelInfo, Node, Normalization, QuantizedConv, QuantizedGraph, QuantizedModel,
     QuantizedOp, Tensor, TensorId,
 };
 use goldcrest_quantize::learn::{Learning, learn};
 use goldcrest_quantize::moments::{Moments, Sample};
-use goldcrest_quantize::operators::MaxPool;
 use goldcrest_quantize::random::Random;
 use goldcrest_quantize::reference::run_node;
 use goldcrest_quantize::rounding::WeightRange;
@@ -19,6 +18,7 @@ use rayon::prelude::*;
 
 use super::FloatNetwork;
 use crate::verify::engine::HostEngine;
+use crate::verify::synthetic::largest;
 use crate::verify::{Pixels, Runner, RunnerError};
 
 /// Images that a thread runs at once.
@@ -208,9 +208,7 @@ fn alone(graph: &QuantizedGraph, node: &Node<QuantizedOp>, conv: &QuantizedConv)
     let channels = input.shape.channels;
     let pooled = Shape::new(1, 1, output.shape.channels);
     let labels = (0..pooled.channels).map(|index| index.to_string()).collect();
-    let window = Window::new([output.shape.height, output.shape.width], [1, 1]);
-    let pool = QuantizedOp::MaxPool(MaxPool { window });
-    let info = output.info;
+    let (pool, info) = (largest(output.shape), output.info);
     let name = |name: &str| name.to_owned();
     let nodes = vec![
         Node { name: name("conv"), op: conv.clone().into(), inputs: vec![TensorId(0)], output: TensorId(1) },

@@ -70,13 +70,7 @@ impl Builder {
         if (shape.height, shape.width) == (1, 1) {
             return id;
         }
-        let window = Window::new([shape.height, shape.width], [1, 1]);
-        self.push(
-            &format!("{OWN}largest/{}", id.0),
-            QuantizedOp::MaxPool(MaxPool { window }),
-            &[id],
-            info.zero_point,
-        )
+        self.push(&format!("{OWN}largest/{}", id.0), largest(shape), &[id], info.zero_point)
     }
 
     /// The network with this output of one row and one column.
@@ -92,6 +86,11 @@ impl Builder {
             info: ModelInfo { labels, normalization, preprocessing: Default::default() },
         }
     }
+}
+
+/// The largest value of every channel of a tensor, which has one row and one column then.
+pub fn largest(Shape { height, width, .. }: Shape) -> QuantizedOp {
+    QuantizedOp::MaxPool(MaxPool { window: Window::new([height, width], [1, 1]) })
 }
 
 #[cfg(test)]

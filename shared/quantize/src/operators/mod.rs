@@ -260,6 +260,11 @@ pub trait FloatOperator: Infer {
         false
     }
 
+    /// The rows and columns of zeros that it puts around its input, of an operator that does nothing else.
+    fn padding(&self) -> Option<Padding> {
+        None
+    }
+
     /// The operator that does the same on an input without so many rows and columns of zeros around it.
     fn padded(&self, _more: Padding) -> Option<FloatOp> {
         None

@@ -38,6 +38,10 @@ impl FloatOperator for Pad {
         self.padding == Padding::default()
     }
 
+    fn padding(&self) -> Option<Padding> {
+        Some(self.padding)
+    }
+
     fn lower(&self, builder: &mut Builder<'_>, step: &Step<'_>) -> Result<(), QuantizeError> {
         builder.push(step, QuantizedOp::Pad(*self));
         Ok(())
