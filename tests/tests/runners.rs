@@ -75,15 +75,15 @@ fn a_changed_bit_rounding_or_order_is_caught() {
     let model = quantized("lenet5", &data);
     let mutations: [(&str, fn(&mut QuantizedModel)); 3] = [
         ("one weight bit", |model| {
-            let QuantizedOp::Conv(conv) = &mut model.graph.nodes[0].op else { panic!() };
+            let Some(conv) = model.graph.nodes[0].op.conv_mut() else { panic!() };
             conv.weights[7] ^= 1;
         }),
         ("one multiplier", |model| {
-            let QuantizedOp::Conv(conv) = &mut model.graph.nodes[0].op else { panic!() };
+            let Some(conv) = model.graph.nodes[0].op.conv_mut() else { panic!() };
             conv.multipliers[3] = Multiplier::new(conv.multipliers[3].k() + 1).unwrap();
         }),
         ("two channels", |model| {
-            let QuantizedOp::Conv(conv) = &mut model.graph.nodes[2].op else { panic!() };
+            let Some(conv) = model.graph.nodes[2].op.conv_mut() else { panic!() };
             conv.bias.swap(0, 1);
             let each = conv.weights.len() / conv.bias.len();
             let (first, second) = conv.weights.split_at_mut(each);
@@ -131,14 +131,7 @@ fn targets_are_where_the_stress_says() {
             let places =
                 (0..height).flat_map(|y| (0..width).flat_map(move |x| (0..channels).map(move |c| [y, x, c])));
             for position in places {
-                let Some(sum) = output.accumulator(position) else { continue };
-                let k = match &rounding.op {
-                    QuantizedOp::Conv(conv) => conv.multipliers[position[2]].k(),
-                    QuantizedOp::AveragePool { multiplier, .. } | QuantizedOp::Mul { multiplier } => {
-                        multiplier.k()
-                    }
-                    _ => 1,
-                };
+                let Some((sum, k)) = output.sum(position) else { continue };
                 // Distance to the nearest half, in units of one step of the accumulator.
                 let scaled = sum * i64::from(k);
                 near += u64::from(((scaled & 0xffff) - 0x8000).abs() <= i64::from(k));
@@ -165,7 +158,7 @@ impl Runner for HalvesAway {
         let mut layers = Specification::new(graph).layers(images)?;
         let size = graph.tensor(graph.input).shape.len();
         for (node, layer) in graph.nodes.iter().zip(&mut layers).filter(|(node, _)| node.name == self.layer) {
-            let QuantizedOp::Conv(conv) = &node.op else { continue };
+            let Some(conv) = node.op.conv() else { continue };
             let tensor = graph.tensor(node.output);
             let Shape { width, channels, .. } = tensor.shape;
             for (image, values) in images.chunks_exact(size).zip(layer.chunks_exact_mut(tensor.shape.len())) {

@@ -1,5 +1,6 @@
 //! From a picture to logits: what the application and the programs without a host share.
 
+use goldcrest_engine::answer::largest;
 use goldcrest_engine::engine::Engine;
 use goldcrest_engine::image::Image;
 use goldcrest_link::message::ModelFault;
@@ -32,7 +33,7 @@ impl<'m> Classifier<'m> {
     pub fn next<S: ImageSource>(&mut self, source: &mut S) -> Result<(u16, &[i8]), S::Error> {
         load(&mut self.engine, source)?;
         let logits = self.engine.run();
-        Ok((first_largest(logits), logits))
+        Ok((largest(logits) as u16, logits))
     }
 }
 
@@ -54,15 +55,4 @@ fn convert(image: &Image, input: &mut [i8]) {
             *value = table.map_or(pixel ^ 0x80, |table| table[usize::from(pixel)]) as i8;
         }
     }
-}
-
-/// The class of logits: the first of the largest.
-pub(super) fn first_largest(logits: &[i8]) -> u16 {
-    let mut best = (0, i8::MIN);
-    for (class, &logit) in logits.iter().enumerate() {
-        if logit > best.1 {
-            best = (class, logit);
-        }
-    }
-    best.0 as u16
 }

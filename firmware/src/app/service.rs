@@ -10,7 +10,7 @@ use goldcrest_link::message::{Info, ModelFault, Refusal, Report, Request, Respon
 use goldcrest_link::values::Values;
 use goldcrest_link::{CRC, VERSION};
 
-use super::classify::{first_largest, load};
+use super::classify::load;
 use super::model::{self, describe};
 use super::transfer::{Go, Transfer};
 use super::update::{Slot, Update, self_test};

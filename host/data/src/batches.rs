@@ -14,12 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    AugmentRecipe, Normalization, Split,
-    augment::Canvas,
-    normalization::{self, normalize},
-    random::Random,
-};
+use super::{AugmentRecipe, Normalization, Split, augment::Canvas, normalization::normalize, random::Random};
 
 /// Images and labels of one training step.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -129,7 +124,7 @@ impl Batches {
         options: &BatchOptions,
     ) -> Self {
         assert!(options.size > 0, "a batch of no images");
-        let tables = normalization::tables(normalization);
+        let tables = normalization.tables();
         assert_eq!(tables.len(), split.shape().channels, "channels of the normalization");
         let end = match options.drop_last {
             true => split.len() / options.size,

@@ -33,16 +33,8 @@ pub fn measure(split: &Split) -> Normalization {
     Normalization { mean, std }
 }
 
-/// `(value / 255 - mean) / std` for each byte of each channel, rounded once.
-pub fn tables(normalization: &Normalization) -> Vec<[f32; 256]> {
-    let table = |(&mean, &std): (&f32, &f32)| {
-        let (mean, std) = (f64::from(mean), f64::from(std));
-        std::array::from_fn(|value| ((value as f64 / 255.0 - mean) / std) as f32)
-    };
-    normalization.mean.iter().zip(&normalization.std).map(table).collect()
-}
-
-/// Normalizes one image: height x width x channels bytes to channels x height x width numbers.
+/// Normalizes one image: height x width x channels bytes to channels x height x width numbers, by the
+/// [tables](Normalization::tables) of its channels.
 ///
 /// # Panics
 ///
@@ -86,7 +78,7 @@ mod tests {
 
     #[test]
     fn half_maps_to_minus_one_and_one() {
-        let table = tables(&half(1))[0];
+        let table = half(1).tables()[0];
         assert_eq!((table[0], table[255]), (-1.0, 1.0));
         assert!(table.windows(2).all(|pair| pair[0] < pair[1]));
     }

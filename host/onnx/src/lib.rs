@@ -10,6 +10,7 @@ pub mod info;
 pub mod int8;
 pub mod model;
 pub mod native;
+mod operators;
 pub mod proto;
 pub mod samples;
 pub mod shape_inference;

@@ -48,7 +48,7 @@ pub struct Padding {
     pub right: usize,
 }
 
-/// A window that slides over rows and columns, as in ONNX `Conv`, `MaxPool` and `AveragePool`.
+/// A window that slides over rows and columns, as in ONNX's convolutions and pools.
 /// Pairs are `[rows, columns]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {

@@ -3,7 +3,7 @@
 
 use alloc::{collections::BTreeSet, string::String, vec, vec::Vec};
 
-use super::graph::{Quantization, QuantizedConv, QuantizedModel, QuantizedOp, Tensor};
+use super::graph::{Quantization, QuantizedModel, QuantizedOp, Tensor};
 use super::infer::{Infer, LIMIT, ShapeError};
 use goldcrest_engine::requantize::Multiplier;
 use goldcrest_engine::shape::Shape;
@@ -157,57 +157,28 @@ fn check_node(
     if expected != output.shape {
         return Err(GraphError::Output { node: name.into(), found: output.shape, expected });
     }
-    let limited = |multiplier: Multiplier| match multiplier.k() {
+    if op.rules().moves().is_some() && inputs.iter().any(|input| input.info != output.info) {
+        return Err(GraphError::Quantization { node: name.into() });
+    }
+    op.rules().check(name, inputs[0].info.zero_point)
+}
+
+/// A multiplier whose product with any int8 value is exact in a float.
+pub(crate) fn exact_in_a_float(name: &str, multiplier: Multiplier) -> Result<(), GraphError> {
+    match multiplier.k() {
         k if k > QuantizedOp::ELEMENTWISE_LIMIT => {
             Err(GraphError::Multiplier { node: name.into(), k, limit: QuantizedOp::ELEMENTWISE_LIMIT })
         }
         _ => Ok(()),
-    };
-    match op {
-        QuantizedOp::Conv(conv) => check_conv(name, conv, inputs[0].info.zero_point),
-        QuantizedOp::AveragePool { window, .. } => {
-            let reach = 255 * window.kernel[0] as i64 * window.kernel[1] as i64;
-            in_range(name, 0, (-reach, reach))
-        }
-        QuantizedOp::Add { multipliers, .. } => multipliers.iter().try_for_each(|&m| limited(m)),
-        QuantizedOp::Mul { multiplier } => limited(*multiplier),
-        QuantizedOp::MaxPool(_)
-        | QuantizedOp::Concat
-        | QuantizedOp::Pad(_)
-        | QuantizedOp::UpsampleNearest2 => match inputs.iter().all(|input| input.info == output.info) {
-            true => Ok(()),
-            false => Err(GraphError::Quantization { node: name.into() }),
-        },
-        QuantizedOp::Lookup(_) => Ok(()),
     }
 }
 
-fn check_conv(name: &str, conv: &QuantizedConv, zero_point: i8) -> Result<(), GraphError> {
-    if conv.multipliers.len() != conv.bias.len() {
-        let (found, expected) = (conv.multipliers.len(), conv.bias.len());
-        return Err(GraphError::Count { what: "multipliers of a convolution", found, expected });
-    }
-    (0..conv.bias.len())
-        .try_for_each(|channel| in_range(name, channel, accumulator_range(conv, channel, zero_point)))
-}
-
-fn in_range(name: &str, channel: usize, (low, high): (i64, i64)) -> Result<(), GraphError> {
+/// Accumulators that fit int32.
+pub(crate) fn in_range(name: &str, channel: usize, (low, high): (i64, i64)) -> Result<(), GraphError> {
     if low < i64::from(i32::MIN) || high > i64::from(i32::MAX) {
         return Err(GraphError::Overflow { node: name.into(), channel, low, high });
     }
     Ok(())
-}
-
-/// The smallest and the largest accumulator that an output channel can reach over all int8 inputs with
-/// this zero point, padding included. Partial sums stay inside too, because `x - zx = 0` is possible.
-pub fn accumulator_range(conv: &QuantizedConv, channel: usize, zero_point: i8) -> (i64, i64) {
-    let each = conv.weights.len() / conv.bias.len();
-    let (below, above) = (-128 - i64::from(zero_point), 127 - i64::from(zero_point));
-    let bias = i64::from(conv.bias[channel]);
-    conv.weights[channel * each..][..each].iter().fold((bias, bias), |(low, high), &weight| {
-        let (a, b) = (below * i64::from(weight), above * i64::from(weight));
-        (low + a.min(b), high + a.max(b))
-    })
 }
 
 fn check_info(model: &QuantizedModel) -> Result<(), GraphError> {

@@ -11,7 +11,8 @@
 use alloc::{vec, vec::Vec};
 
 use super::fusion::steps;
-use super::graph::{Activation, FloatGraph, FloatOp, TensorId};
+use super::graph::{FloatGraph, TensorId};
+use super::operators::Channels;
 use super::statistics::Statistics;
 
 /// Smallest factor: channels that hardly ever answer are not blown up further.
@@ -26,7 +27,7 @@ pub fn equalize(graph: &FloatGraph, statistics: &Statistics, strength: f64) -> F
     let factors = classes.factors(graph, statistics, strength);
     let mut equalized = graph.clone();
     for node in &mut equalized.nodes {
-        let FloatOp::Conv(conv) = &mut node.op else { continue };
+        let Some(conv) = node.op.conv_mut() else { continue };
         let (input, output) = (&factors[node.inputs[0].0], &factors[node.output.0]);
         let outputs = conv.bias.len();
         let (each, depth) = (conv.weights.len() / outputs, input.len() / conv.groups);
@@ -63,28 +64,23 @@ impl Classes {
         classes.fix(graph, graph.input);
         classes.fix(graph, graph.output);
         for node in &graph.nodes {
-            match &node.op {
-                FloatOp::Conv(_) => {}
-                FloatOp::Activation(Activation::Relu | Activation::LeakyRelu { .. })
-                | FloatOp::MaxPool(_)
-                | FloatOp::AveragePool { .. }
-                | FloatOp::Add
-                | FloatOp::Pad(_)
-                | FloatOp::UpsampleNearest2 => {
+            match node.op.rules().channels() {
+                Channels::Absorbed => {}
+                Channels::Shared => {
                     node.inputs.iter().for_each(|&input| classes.join(graph, input, node.output, 0));
                 }
-                FloatOp::Concat => {
+                Channels::Joined => {
                     let mut offset = 0;
                     for &input in &node.inputs {
                         classes.join(graph, input, node.output, offset);
                         offset += graph.tensor(input).shape.channels;
                     }
                 }
-                FloatOp::Mul => {
+                Channels::OfFirst => {
                     classes.join(graph, node.inputs[0], node.output, 0);
                     classes.fix(graph, node.inputs[1]);
                 }
-                FloatOp::Activation(_) => {
+                Channels::Fixed => {
                     classes.fix(graph, node.inputs[0]);
                     classes.fix(graph, node.output);
                 }
@@ -149,7 +145,7 @@ impl Classes {
 
 #[cfg(test)]
 mod tests {
-    use super::super::graph::{FloatConv, Node, Tensor};
+    use super::super::graph::{Activation, FloatConv, FloatOp, Node, Tensor};
     use super::*;
     use goldcrest_engine::shape::{Shape, Window};
 
@@ -159,7 +155,7 @@ mod tests {
             |name: &str, channels| Tensor { name: name.into(), shape: Shape::new(1, 1, channels), info: () };
         let conv = |weights: &[f32], outputs| {
             let window = Window::new([1, 1], [1, 1]);
-            FloatOp::Conv(FloatConv { window, groups: 1, weights: weights.into(), bias: vec![1.0; outputs] })
+            FloatOp::from(FloatConv { window, groups: 1, weights: weights.into(), bias: vec![1.0; outputs] })
         };
         let node = |name: &str, op, input, output| Node {
             name: name.into(),
@@ -181,11 +177,7 @@ mod tests {
     }
 
     fn convs(graph: &FloatGraph) -> [&FloatConv; 2] {
-        let conv = |index: usize| match &graph.nodes[index].op {
-            FloatOp::Conv(conv) => conv,
-            other => panic!("{other:?}"),
-        };
-        [conv(0), conv(2)]
+        [0, 2].map(|index| graph.nodes[index].op.conv().unwrap())
     }
 
     #[test]

@@ -29,10 +29,9 @@ pub fn steps(graph: &FloatGraph) -> Vec<Step<'_>> {
             continue;
         }
         let mut step = Step { node, bounds: None, output: node.output };
-        if matches!(node.op, FloatOp::Conv(_) | FloatOp::Add) {
+        if node.op.rules().takes_bounds() {
             while let (&[reader], true) = (&*readers[step.output.0], step.output != graph.output) {
-                let FloatOp::Activation(activation) = &graph.nodes[reader].op else { break };
-                let Some((low, high)) = activation.bounds() else { break };
+                let Some((low, high)) = graph.nodes[reader].op.rules().bounds() else { break };
                 let (lowest, highest) = step.bounds.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
                 step.bounds = Some((lowest.clamp(low, high), highest.clamp(low, high)));
                 step.output = graph.nodes[reader].output;

@@ -2,8 +2,9 @@
 
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
-use super::graph::{FloatGraph, FloatOp, Quantization, QuantizedModel, QuantizedOp, TensorId};
+use super::graph::{FloatGraph, Quantization, QuantizedModel, TensorId};
 use super::quantizer::QuantizeReport;
+use goldcrest_engine::requantize::Multiplier;
 
 /// Grids of activations and weights, by tensor of the float graph.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -77,11 +78,10 @@ pub fn moved(
     for (node, layer) in graph.nodes.iter().zip(&report.layers) {
         let scale = |id: TensorId| f64::from(graph.tensor(id).info.scale);
         let (input, output) = (scale(node.inputs[0]), scale(node.output));
-        let ratio = |wanted: f64, k: u32| f64::from(k) / 65536.0 / wanted - 1.0;
-        let change = match &node.op {
-            QuantizedOp::Conv(conv) => {
+        let change = match node.op.conv() {
+            Some(conv) => {
                 let written = float.nodes.iter().find(|float| float.output == layer.unbounded);
-                let Some(FloatOp::Conv(exact)) = written.map(|node| &node.op) else { continue };
+                let Some(exact) = written.and_then(|node| node.op.conv()) else { continue };
                 let each = conv.weights.len() / conv.bias.len();
                 let (mut largest, mut changed) = (0f64, 0);
                 for (channel, multiplier) in conv.multipliers.iter().enumerate() {
@@ -101,17 +101,14 @@ pub fn moved(
                 }
                 continue;
             }
-            QuantizedOp::AveragePool { window, multiplier } => {
-                let taps = (window.kernel[0] * window.kernel[1]) as f64;
-                ratio(input / output / taps, multiplier.k())
+            None => {
+                let op = node.op.rules();
+                let inputs: Vec<f64> = node.inputs.iter().map(|&id| scale(id)).collect();
+                let (wanted, found) = (op.ratios(&inputs, output), op.multipliers());
+                let change = |(wanted, found): (f64, &Multiplier)| found.to_f64() / wanted - 1.0;
+                let changes = wanted.into_iter().zip(found).map(change);
+                changes.fold(0.0, |most: f64, change| if change.abs() > most.abs() { change } else { most })
             }
-            QuantizedOp::Add { multipliers: [a, b], .. } => {
-                let pair = [ratio(input / output, a.k()), ratio(scale(node.inputs[1]) / output, b.k())];
-                pair.into_iter()
-                    .fold(0.0, |most: f64, change| if change.abs() > most.abs() { change } else { most })
-            }
-            QuantizedOp::Mul { multiplier } => ratio(input * scale(node.inputs[1]) / output, multiplier.k()),
-            _ => continue,
         };
         if change.abs() > 1e-6 {
             all.push(Moved::Ratio { layer: node.name.clone(), change });

@@ -1,6 +1,5 @@
-//! Shape inference, one rule per operator, the same for the float and the int8 graph.
+//! Shape inference: what operators of the float and of the int8 graph have in common.
 
-use super::graph::{FloatOp, QuantizedOp};
 use goldcrest_engine::shape::{Padding, Shape, Window};
 
 /// Why an operator does not fit its inputs.
@@ -62,48 +61,21 @@ pub trait Infer {
     fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, ShapeError>;
 }
 
-impl Infer for FloatOp {
-    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, ShapeError> {
-        match self {
-            Self::Conv(conv) => {
-                convolution(&conv.window, conv.groups, conv.weights.len(), conv.bias.len(), one(inputs)?)
-            }
-            Self::Activation(_) => one(inputs),
-            Self::MaxPool(window) | Self::AveragePool { window, .. } => pool(window, one(inputs)?),
-            Self::Add => elementwise(inputs, false),
-            Self::Mul => elementwise(inputs, true),
-            Self::Concat => concat(inputs),
-            Self::Pad(padding) => pad(padding, one(inputs)?),
-            Self::UpsampleNearest2 => upsample(one(inputs)?),
-        }
-    }
-}
-
-impl Infer for QuantizedOp {
-    fn output_shape(&self, inputs: &[Shape]) -> Result<Shape, ShapeError> {
-        match self {
-            Self::Conv(conv) => {
-                convolution(&conv.window, conv.groups, conv.weights.len(), conv.bias.len(), one(inputs)?)
-            }
-            Self::Lookup(_) => one(inputs),
-            Self::MaxPool(window) | Self::AveragePool { window, .. } => pool(window, one(inputs)?),
-            Self::Add { .. } => elementwise(inputs, false),
-            Self::Mul { .. } => elementwise(inputs, true),
-            Self::Concat => concat(inputs),
-            Self::Pad(padding) => pad(padding, one(inputs)?),
-            Self::UpsampleNearest2 => upsample(one(inputs)?),
-        }
-    }
-}
-
-fn one(inputs: &[Shape]) -> Result<Shape, ShapeError> {
+/// The one input of an operator.
+pub(crate) fn one(inputs: &[Shape]) -> Result<Shape, ShapeError> {
     match inputs {
         [input] => Ok(*input),
         _ => Err(ShapeError::Inputs { found: inputs.len(), expected: 1 }),
     }
 }
 
-fn sized(shape: Shape) -> Result<Shape, ShapeError> {
+/// The two inputs of an operator.
+pub(crate) fn pair(inputs: &[Shape]) -> Result<[Shape; 2], ShapeError> {
+    inputs.try_into().map_err(|_| ShapeError::Inputs { found: inputs.len(), expected: 2 })
+}
+
+/// The shape, unless it is too large.
+pub(crate) fn sized(shape: Shape) -> Result<Shape, ShapeError> {
     let area = shape.height.checked_mul(shape.width);
     match area.and_then(|area| area.checked_mul(shape.channels)) {
         Some(values) if values <= LIMIT => Ok(shape),
@@ -111,7 +83,8 @@ fn sized(shape: Shape) -> Result<Shape, ShapeError> {
     }
 }
 
-fn slide(window: &Window, input: Shape) -> Result<[usize; 2], ShapeError> {
+/// Rows and columns that a window makes of an input.
+pub(crate) fn slide(window: &Window, input: Shape) -> Result<[usize; 2], ShapeError> {
     let Padding { top, left, bottom, right } = window.padding;
     let extents = [window.kernel, window.stride, window.dilation, [top, left], [bottom, right]];
     let sane = extents.as_flattened().iter().all(|&extent| extent <= 1 << 15);
@@ -124,66 +97,8 @@ fn slide(window: &Window, input: Shape) -> Result<[usize; 2], ShapeError> {
     output.ok_or(ShapeError::Window { window: *window, input })
 }
 
-fn convolution(
-    window: &Window,
-    groups: usize,
-    weights: usize,
-    channels: usize,
-    input: Shape,
-) -> Result<Shape, ShapeError> {
-    let [height, width] = slide(window, input)?;
-    let kernel = window.kernel[0] * window.kernel[1];
-    let divides = groups > 0
-        && channels > 0
-        && input.channels.is_multiple_of(groups)
-        && channels.is_multiple_of(groups);
-    let expected = if divides { kernel.checked_mul(input.channels / groups) } else { None };
-    if expected.and_then(|each| each.checked_mul(channels)) != Some(weights) {
-        return Err(ShapeError::Weights { weights, channels, groups, kernel, input });
-    }
-    sized(Shape::new(height, width, channels))
-}
-
-fn pool(window: &Window, input: Shape) -> Result<Shape, ShapeError> {
+/// The shape that a window makes of an input without mixing its channels.
+pub(crate) fn pooled(window: &Window, input: Shape) -> Result<Shape, ShapeError> {
     let [height, width] = slide(window, input)?;
     sized(Shape::new(height, width, input.channels))
-}
-
-fn elementwise(inputs: &[Shape], broadcast: bool) -> Result<Shape, ShapeError> {
-    match *inputs {
-        [a, b] if a == b => Ok(a),
-        [a, b] if broadcast && b == Shape::new(1, 1, a.channels) => Ok(a),
-        [a, b] => Err(ShapeError::Operands(a, b)),
-        _ => Err(ShapeError::Inputs { found: inputs.len(), expected: 2 }),
-    }
-}
-
-fn concat(inputs: &[Shape]) -> Result<Shape, ShapeError> {
-    let Some((&first, rest)) = inputs.split_first() else {
-        return Err(ShapeError::Inputs { found: 0, expected: 2 });
-    };
-    let mut output = first;
-    for &input in rest {
-        if (input.height, input.width) != (first.height, first.width) {
-            return Err(ShapeError::Operands(first, input));
-        }
-        output.channels = output.channels.saturating_add(input.channels);
-    }
-    sized(output)
-}
-
-fn pad(padding: &Padding, input: Shape) -> Result<Shape, ShapeError> {
-    sized(Shape {
-        height: input.height.saturating_add(padding.top).saturating_add(padding.bottom),
-        width: input.width.saturating_add(padding.left).saturating_add(padding.right),
-        channels: input.channels,
-    })
-}
-
-fn upsample(input: Shape) -> Result<Shape, ShapeError> {
-    sized(Shape {
-        height: input.height.saturating_mul(2),
-        width: input.width.saturating_mul(2),
-        channels: input.channels,
-    })
 }

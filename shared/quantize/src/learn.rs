@@ -1,7 +1,7 @@
 //! Learned weights in an int8 graph: [`rounding`](super::rounding) for every output channel of one
 //! convolution.
 
-use super::graph::{FloatConv, QuantizedGraph, QuantizedOp};
+use super::graph::{FloatConv, QuantizedGraph};
 use super::moments::Moments;
 use super::rounding::{Problem, WeightRange};
 use goldcrest_engine::requantize::Multiplier;
@@ -30,7 +30,7 @@ pub fn learn(
 ) {
     let [input, output] = [graph.nodes[node].inputs[0], graph.nodes[node].output]
         .map(|id| f64::from(graph.tensor(id).info.scale));
-    let QuantizedOp::Conv(conv) = &mut graph.nodes[node].op else { return };
+    let Some(conv) = graph.nodes[node].op.conv_mut() else { return };
     let unit = input / output * 65536.0;
     let outputs = conv.bias.len();
     let (each, in_group) = (conv.weights.len() / outputs, outputs / conv.groups);

@@ -5,7 +5,6 @@
 
 extern crate alloc;
 
-mod activation;
 pub mod check;
 pub mod equalize;
 mod fusion;
@@ -15,6 +14,7 @@ pub mod infer;
 pub mod learn;
 mod lower;
 pub mod moments;
+pub mod operators;
 pub mod pack;
 pub mod pixels;
 pub mod planner;

@@ -2,7 +2,7 @@
 //! pixel minus 128, exactly. Without it, normalized pixels are rounded once more, on a grid that fits them by
 //! chance only (with mean and deviation 0.5 every pixel lies on a tie).
 
-use super::graph::{FloatConv, FloatGraph, FloatOp, ModelInfo};
+use super::graph::{FloatConv, FloatGraph, ModelInfo};
 use goldcrest_engine::shape::Padding;
 
 /// The pixel that becomes 0.
@@ -20,12 +20,12 @@ pub fn exact_pixels(graph: &mut FloatGraph, info: &mut ModelInfo) {
     let input = graph.input;
     let takes = |conv: &FloatConv| conv.groups == 1 && (near || conv.window.padding == Padding::default());
     let readers = || graph.nodes.iter().filter(|node| node.inputs.contains(&input));
-    if readers().any(|node| !matches!(&node.op, FloatOp::Conv(conv) if takes(conv))) {
+    if readers().any(|node| !node.op.conv().is_some_and(takes)) {
         return;
     }
     let channels = normalization.mean.len();
     for node in graph.nodes.iter_mut().filter(|node| node.inputs.contains(&input)) {
-        let FloatOp::Conv(conv) = &mut node.op else { continue };
+        let Some(conv) = node.op.conv_mut() else { continue };
         let each = conv.weights.len() / conv.bias.len();
         for (row, bias) in conv.weights.chunks_exact_mut(each).zip(&mut conv.bias) {
             let mut shift = 0.0;
@@ -54,12 +54,7 @@ mod tests {
         let tensor = |name: &str, shape| Tensor { name: name.into(), shape, info: () };
         let window = Window { padding, ..Window::new([1, 2], [1, 1]) };
         let conv = FloatConv { window, groups: 1, weights: vec![2.0, -1.0, 0.5, 3.0], bias: vec![0.25] };
-        let node = Node {
-            name: "y".into(),
-            op: FloatOp::Conv(conv),
-            inputs: vec![TensorId(0)],
-            output: TensorId(1),
-        };
+        let node = Node { name: "y".into(), op: conv.into(), inputs: vec![TensorId(0)], output: TensorId(1) };
         let graph = FloatGraph {
             name: "test".into(),
             tensors: vec![tensor("x", Shape::new(1, 2, 2)), tensor("y", Shape::new(1, 1, 1))],
@@ -72,11 +67,8 @@ mod tests {
     }
 
     fn output(graph: &FloatGraph, info: &ModelInfo, pixels: [u8; 4]) -> f64 {
-        let FloatOp::Conv(conv) = &graph.nodes[0].op else { panic!() };
-        let real = |(index, &pixel): (usize, &u8)| {
-            let (mean, std) = (info.normalization.mean[index % 2], info.normalization.std[index % 2]);
-            (f64::from(pixel) / 255.0 - f64::from(mean)) / f64::from(std)
-        };
+        let Some(conv) = graph.nodes[0].op.conv() else { panic!() };
+        let real = |(index, &pixel): (usize, &u8)| info.normalization.real(index % 2, pixel);
         let inputs: Vec<f64> = pixels.iter().enumerate().map(real).collect();
         f64::from(conv.bias[0])
             + inputs.iter().zip(&conv.weights).map(|(x, &w)| x * f64::from(w)).sum::<f64>()

@@ -2,7 +2,7 @@
 //!
 //! 1. [`fusion`](super::fusion) decides which float nodes become one int8 node.
 //! 2. [`scales`](super::scales) gives every int8 tensor its grid.
-//! 3. [`lower`](super::lower) turns each step into int8 operators, one file per operator.
+//! 3. [`operators`](super::operators) turn each step into int8 operators, one file per operator.
 //! 4. [`check`](super::check) proves that no accumulator can overflow.
 
 use alloc::{string::String, vec::Vec};
@@ -12,7 +12,6 @@ use super::fusion::{Step, steps};
 use super::given::Given;
 use super::graph::{FloatGraph, ModelInfo, Node, Quantization, QuantizedGraph, QuantizedModel};
 use super::graph::{QuantizedOp, Tensor, TensorId};
-use super::lower::lower;
 use super::range::RangeMethod;
 use super::scales::Scales;
 use super::statistics::Statistics;
@@ -133,9 +132,9 @@ pub fn quantize_given(
     }
     let steps = steps(graph);
     let scales = Scales::assign(graph, info, &steps, statistics, options, given)?;
-    let mut builder = Builder::new(graph, &scales);
+    let mut builder = Builder::new(Context { graph, statistics, options, given, scales: &scales });
     for step in &steps {
-        lower(&mut builder, &Context { graph, statistics, options, given, scales: &scales }, step)?;
+        step.node.op.rules().lower(&mut builder, step)?;
     }
     let (graph, report) = builder.finish();
     let model = QuantizedModel { graph, info: info.clone() };
@@ -171,7 +170,8 @@ impl Context<'_> {
 
 /// The int8 graph as it grows.
 pub struct Builder<'a> {
-    float: &'a FloatGraph,
+    /// What a lowering may look at.
+    pub context: Context<'a>,
     graph: QuantizedGraph,
     /// The int8 tensor of each float tensor that has one.
     tensors: Vec<Option<TensorId>>,
@@ -179,7 +179,8 @@ pub struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(float: &'a FloatGraph, scales: &Scales) -> Self {
+    fn new(context: Context<'a>) -> Self {
+        let (float, scales) = (context.graph, context.scales);
         let input = float.tensor(float.input);
         let tensor = Tensor { name: input.name.clone(), shape: input.shape, info: scales.of(float.input) };
         let graph = QuantizedGraph {
@@ -191,7 +192,7 @@ impl<'a> Builder<'a> {
         };
         let mut tensors = alloc::vec![None; float.tensors.len()];
         tensors[float.input.0] = Some(TensorId(0));
-        Self { float, graph, tensors, report: QuantizeReport::default() }
+        Self { context, graph, tensors, report: QuantizeReport::default() }
     }
 
     /// The int8 tensor that stands for a float tensor. Steps come in topological order, so it is there.
@@ -200,21 +201,19 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds the int8 operator of a step.
-    pub fn push(&mut self, step: &Step<'_>, op: QuantizedOp, info: Quantization, grid_cost: f64) {
+    pub fn push(&mut self, step: &Step<'_>, op: QuantizedOp) {
+        self.push_costly(step, op, 0.0);
+    }
+
+    /// Adds the int8 operator of a step whose weights lose by moving to the grid.
+    pub fn push_costly(&mut self, step: &Step<'_>, op: QuantizedOp, grid_cost: f64) {
         let inputs = step.node.inputs.iter().map(|&id| self.tensor(id)).collect();
-        self.push_over(step, op, inputs, info, grid_cost);
+        self.push_over(step, op, inputs, grid_cost);
     }
 
     /// Adds the int8 operator of a step over inputs of its own.
-    pub fn push_over(
-        &mut self,
-        step: &Step<'_>,
-        op: QuantizedOp,
-        inputs: Vec<TensorId>,
-        info: Quantization,
-        grid_cost: f64,
-    ) {
-        let output = self.float.tensor(step.output);
+    pub fn push_over(&mut self, step: &Step<'_>, op: QuantizedOp, inputs: Vec<TensorId>, grid_cost: f64) {
+        let (output, info) = (self.context.graph.tensor(step.output), self.context.output(step));
         let name = output.name.clone();
         let float = [step.output, step.node.output];
         let id = self.insert(Tensor { name, shape: output.shape, info }, op, inputs, float, grid_cost);
@@ -230,8 +229,8 @@ impl<'a> Builder<'a> {
         op: QuantizedOp,
         info: Quantization,
     ) -> TensorId {
-        let source = self.float.tensor(input);
-        let name = alloc::format!("{}{suffix}", self.float.tensor(step.output).name);
+        let source = self.context.graph.tensor(input);
+        let name = alloc::format!("{}{suffix}", self.context.graph.tensor(step.output).name);
         let inputs = alloc::vec![self.tensor(input)];
         self.insert(Tensor { name, shape: source.shape, info }, op, inputs, [input, input], 0.0)
     }
@@ -253,7 +252,7 @@ impl<'a> Builder<'a> {
     }
 
     fn finish(mut self) -> (QuantizedGraph, QuantizeReport) {
-        self.graph.output = self.tensor(self.float.output);
+        self.graph.output = self.tensor(self.context.graph.output);
         (self.graph, self.report)
     }
 }

@@ -14,23 +14,31 @@ use super::graph::{
     QuantizedModel, QuantizedOp, Tensor, TensorId,
 };
 use super::infer::Infer;
+use super::operators::{Lookup, MaxPool, Pad, QuantizedAdd, QuantizedAveragePool, QuantizedMul};
 use goldcrest_engine::requantize::Multiplier;
 use goldcrest_engine::shape::{Padding, Shape, Window};
 
-/// Pseudo-random numbers (splitmix64): the same seed gives the same numbers everywhere.
+/// Pseudo-random numbers: SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
+///
+/// The generator is written out here and not taken from a crate, because the same seed must give the same numbers in
+/// every later version of Goldcrest.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
     /// Numbers that depend on the seed alone.
-    pub fn new(seed: u64) -> Self {
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// The next 64 bits.
-    pub fn bits(&mut self) -> u64 {
+    pub const fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
+        Self::mix(self.0)
+    }
+
+    /// 64 bits that depend on every bit of `z`; two `z` never give the same.
+    pub const fn mix(mut z: u64) -> u64 {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
@@ -42,7 +50,7 @@ impl Random {
     }
 
     /// A number in `[0, 1)`, with 24 random bits.
-    pub fn unit(&mut self) -> f32 {
+    pub const fn unit(&mut self) -> f32 {
         (self.bits() >> 40) as f32 * (1.0 / (1u32 << 24) as f32)
     }
 
@@ -136,7 +144,7 @@ impl Builder {
         let multipliers = (0..outputs).filter_map(|_| multiplier(&mut self.random)).collect();
         let clamp = clamp.unwrap_or_else(|| self.clamp());
         let conv = QuantizedConv { window, groups, weights, bias, multipliers, clamp };
-        self.push(QuantizedOp::Conv(conv), &[input], false)
+        self.push(conv.into(), &[input], false)
     }
 
     /// A fully connected layer over all values of a tensor.
@@ -147,14 +155,14 @@ impl Builder {
 
     /// A maximum pool.
     pub fn max_pool(&mut self, input: TensorId, window: Window) -> TensorId {
-        self.push(QuantizedOp::MaxPool(window), &[input], true)
+        self.push(QuantizedOp::MaxPool(MaxPool { window }), &[input], true)
     }
 
     /// An average pool.
     pub fn average_pool(&mut self, input: TensorId, window: Window) -> TensorId {
         let taps = (window.kernel[0] * window.kernel[1]) as i64;
         let multiplier = self.multiplier(2 * 65536 / taps);
-        self.push(QuantizedOp::AveragePool { window, multiplier }, &[input], false)
+        self.push(QuantizedOp::AveragePool(QuantizedAveragePool { window, multiplier }), &[input], false)
     }
 
     fn multiplier(&mut self, largest: i64) -> Multiplier {
@@ -166,20 +174,20 @@ impl Builder {
         let limit = if self.extreme { i64::from(QuantizedOp::ELEMENTWISE_LIMIT) } else { 50_000 };
         let multipliers = [self.multiplier(limit), self.multiplier(limit)];
         let clamp = clamp.unwrap_or_else(|| self.clamp());
-        self.push(QuantizedOp::Add { multipliers, clamp }, &[a, b], false)
+        self.push(QuantizedOp::Add(QuantizedAdd { multipliers, clamp }), &[a, b], false)
     }
 
     /// A product.
     pub fn mul(&mut self, a: TensorId, b: TensorId) -> TensorId {
         let limit = if self.extreme { i64::from(QuantizedOp::ELEMENTWISE_LIMIT) } else { 1500 };
         let multiplier = self.multiplier(limit);
-        self.push(QuantizedOp::Mul { multiplier }, &[a, b], false)
+        self.push(QuantizedOp::Mul(QuantizedMul { multiplier }), &[a, b], false)
     }
 
     /// A table.
     pub fn lookup(&mut self, input: TensorId) -> TensorId {
-        let table: [i8; 256] = core::array::from_fn(|_| self.random.bits() as i8);
-        self.push(QuantizedOp::Lookup(Box::new(table)), &[input], false)
+        let table = Box::new(core::array::from_fn(|_| self.random.bits() as i8));
+        self.push(QuantizedOp::Lookup(Lookup { table }), &[input], false)
     }
 
     /// A concatenation; the inputs take the first one's quantization.
@@ -193,7 +201,7 @@ impl Builder {
 
     /// Padding.
     pub fn pad(&mut self, input: TensorId, padding: Padding) -> TensorId {
-        self.push(QuantizedOp::Pad(padding), &[input], true)
+        self.push(QuantizedOp::Pad(Pad { padding }), &[input], true)
     }
 
     /// Upsampling.
@@ -230,7 +238,7 @@ fn square(kernel: usize, stride: usize, padding: usize) -> Window {
 /// Leaves the upper four bits of every weight.
 pub fn to_four_bits(model: &mut QuantizedModel) {
     for node in &mut model.graph.nodes {
-        if let QuantizedOp::Conv(conv) = &mut node.op {
+        if let Some(conv) = node.op.conv_mut() {
             conv.weights.iter_mut().for_each(|weight| *weight >>= 4);
         }
     }
@@ -277,4 +285,17 @@ pub fn lenet5(seed: u64) -> QuantizedModel {
         x = net.fully_connected(x, outputs);
     }
     net.finish(x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_are_the_published_sequence() {
+        // First outputs of SplitMix64 with state 1234567, as listed with the reference code.
+        let mut random = Random::new(1_234_567);
+        assert_eq!(random.bits(), 6_457_827_717_110_365_317);
+        assert_eq!(random.bits(), 3_203_168_211_198_807_973);
+    }
 }

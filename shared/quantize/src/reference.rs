@@ -1,17 +1,17 @@
-//! The int8 semantics as plain loops: the executable specification of every [`QuantizedOp`].
+//! The int8 semantics as plain loops: the executable specification of every [`QuantizedOp`], whose sums and values
+//! the [operators](super::operators) say.
 //!
 //! Kernels, the exported ONNX and the device engine are tested against this. It is written to be
-//! read, not to be fast; each output value comes from one formula, [`Output::accumulator`] and then
-//! [`Output::value`].
+//! read, not to be fast; each output value comes from one formula, that of [`Computed::Sum`].
 //!
 //! All functions expect a graph that [`check`](super::check::check) accepts, and tensors of the
 //! shapes it states, in HWC order.
 
 use alloc::{vec, vec::Vec};
 
-use super::graph::Quantization;
-use super::graph::{Clamp, Node, QuantizedConv, QuantizedGraph, QuantizedOp, Tensor, TensorId};
-use goldcrest_engine::requantize::{requantize, round_shift};
+use super::graph::{Clamp, Node, Quantization, QuantizedGraph, QuantizedOp, Tensor, TensorId};
+use super::operators::QuantizedOperator;
+use goldcrest_engine::requantize::round_shift;
 use goldcrest_engine::shape::{Shape, Window};
 
 /// Runs the network on one int8 image (HWC) and returns every tensor, indexed by [`TensorId`].
@@ -41,7 +41,7 @@ pub fn run_node(graph: &QuantizedGraph, node: &Node<QuantizedOp>, inputs: &[&[i8
 
 /// What one node writes, value by value.
 pub struct Output<'a> {
-    op: &'a QuantizedOp,
+    op: &'a dyn QuantizedOperator,
     inputs: Vec<Operand<'a>>,
     /// Shape of the output.
     pub shape: Shape,
@@ -49,20 +49,24 @@ pub struct Output<'a> {
 }
 
 /// An input tensor with its shape and zero point.
-struct Operand<'a> {
-    values: &'a [i8],
-    shape: Shape,
-    zero_point: i32,
+#[derive(Clone, Copy, Debug)]
+pub struct Operand<'a> {
+    /// HWC.
+    pub values: &'a [i8],
+    /// Its shape.
+    pub shape: Shape,
+    /// What stands for 0.
+    pub zero_point: i32,
 }
 
 impl Operand<'_> {
     /// The stored value at a position.
-    fn raw(&self, [row, column, channel]: [usize; 3]) -> i8 {
+    pub fn raw(&self, [row, column, channel]: [usize; 3]) -> i8 {
         self.values[(row * self.shape.width + column) * self.shape.channels + channel]
     }
 
     /// Value minus zero point.
-    fn at(&self, position: [usize; 3]) -> i32 {
+    pub fn at(&self, position: [usize; 3]) -> i32 {
         i32::from(self.raw(position)) - self.zero_point
     }
 }
@@ -76,110 +80,63 @@ impl<'a> Output<'a> {
         };
         let output = graph.tensor(node.output);
         Self {
-            op: &node.op,
+            op: node.op.rules(),
             inputs: node.inputs.iter().zip(inputs).map(operand).collect(),
             shape: output.shape,
             zero_point: output.info.zero_point,
         }
     }
 
+    fn computed(&self, position: [usize; 3]) -> Computed {
+        self.op.compute(&self.inputs, position, self.zero_point)
+    }
+
     /// The integer before requantization at `[row, column, channel]`: the int32 accumulator of a
     /// convolution or average pool, the sum `(a - za) * ka + (b - zb) * kb` of an addition (in units of
     /// `2^-16`), the product of a multiplication. `None` for operators that only move or map values.
     pub fn accumulator(&self, position: [usize; 3]) -> Option<i64> {
-        let input = &self.inputs[0];
-        match self.op {
-            QuantizedOp::Conv(conv) => Some(i64::from(convolve(conv, input, position))),
-            QuantizedOp::AveragePool { window, .. } => {
-                let sum: i32 = taps(window, input.shape, position)
-                    .map(|(_, row, column)| input.at([row, column, position[2]]))
-                    .sum();
-                Some(i64::from(sum))
-            }
-            QuantizedOp::Add { multipliers: [ka, kb], .. } => {
-                let (a, b) = (input.at(position), self.inputs[1].at(position));
-                Some(i64::from(a) * i64::from(ka.k()) + i64::from(b) * i64::from(kb.k()))
-            }
-            QuantizedOp::Mul { .. } => {
-                let b = &self.inputs[1];
-                let single = (b.shape.height, b.shape.width) == (1, 1);
-                let at = if single { [0, 0, position[2]] } else { position };
-                Some(i64::from(input.at(position)) * i64::from(b.at(at)))
-            }
-            _ => None,
+        Some(self.sum(position)?.0)
+    }
+
+    /// The accumulator, and the `k` that it is multiplied by.
+    pub fn sum(&self, position: [usize; 3]) -> Option<(i64, u32)> {
+        match self.computed(position) {
+            Computed::Sum { sum, k, .. } => Some((sum, k)),
+            Computed::Value(_) => None,
         }
     }
 
     /// The int8 value at `[row, column, channel]`.
     pub fn value(&self, position: [usize; 3]) -> i8 {
-        let [row, column, channel] = position;
-        let input = &self.inputs[0];
-        match self.op {
-            QuantizedOp::Conv(conv) => {
-                let acc = convolve(conv, input, position);
-                clamp(requantize(acc, conv.multipliers[channel], self.zero_point), conv.clamp)
+        match self.computed(position) {
+            Computed::Sum { sum, k, clamp: Clamp { low, high } } => {
+                let rounded = round_shift(sum * i64::from(k)) + i64::from(self.zero_point);
+                (rounded.clamp(-128, 127) as i8).clamp(low, high)
             }
-            QuantizedOp::AveragePool { multiplier, .. } => {
-                let acc = self.accumulator(position).unwrap_or_default();
-                saturate(round_shift(acc * i64::from(multiplier.k())) + i64::from(self.zero_point))
-            }
-            QuantizedOp::Add { clamp: bounds, .. } => {
-                let sum = self.accumulator(position).unwrap_or_default();
-                clamp(saturate(round_shift(sum) + i64::from(self.zero_point)), *bounds)
-            }
-            QuantizedOp::Mul { multiplier } => {
-                let product = self.accumulator(position).unwrap_or_default();
-                saturate(round_shift(product * i64::from(multiplier.k())) + i64::from(self.zero_point))
-            }
-            QuantizedOp::MaxPool(window) => taps(window, input.shape, position)
-                .map(|(_, row, column)| input.raw([row, column, channel]))
-                .max()
-                .unwrap_or(i8::MIN),
-            QuantizedOp::Lookup(table) => table[(i32::from(input.raw(position)) + 128) as usize],
-            QuantizedOp::Concat => {
-                let mut channel = channel;
-                for input in &self.inputs {
-                    if channel < input.shape.channels {
-                        return input.raw([row, column, channel]);
-                    }
-                    channel -= input.shape.channels;
-                }
-                self.zero_point
-            }
-            QuantizedOp::Pad(padding) => {
-                match (row.checked_sub(padding.top), column.checked_sub(padding.left)) {
-                    (Some(row), Some(column)) if row < input.shape.height && column < input.shape.width => {
-                        input.raw([row, column, channel])
-                    }
-                    _ => self.zero_point,
-                }
-            }
-            QuantizedOp::UpsampleNearest2 => input.raw([row / 2, column / 2, channel]),
+            Computed::Value(value) => value,
         }
     }
 }
 
-/// `bias[o] + sum (x - zx) * w` in int32; padding contributes 0.
-fn convolve(conv: &QuantizedConv, input: &Operand<'_>, position: [usize; 3]) -> i32 {
-    let channel = position[2];
-    let depth = input.shape.channels / conv.groups;
-    let first = channel / (conv.bias.len() / conv.groups) * depth;
-    let taps_per_channel = conv.window.kernel[0] * conv.window.kernel[1];
-    let mut acc = conv.bias[channel];
-    for (tap, row, column) in taps(&conv.window, input.shape, position) {
-        let weights = &conv.weights[(channel * taps_per_channel + tap) * depth..][..depth];
-        let start = (row * input.shape.width + column) * input.shape.channels + first;
-        let values = &input.values[start..start + depth];
-        for (&value, &weight) in values.iter().zip(weights) {
-            acc += (i32::from(value) - input.zero_point) * i32::from(weight);
-        }
-    }
-    acc
+/// What an operator makes of its inputs at one position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Computed {
+    /// `clamp(saturate(round_half_even(sum * k / 2^16) + zy))`.
+    Sum {
+        /// The accumulator.
+        sum: i64,
+        /// What it is multiplied by; 1 where multipliers are in the sum.
+        k: u32,
+        /// Bounds of the output.
+        clamp: Clamp,
+    },
+    /// The int8 value itself.
+    Value(i8),
 }
 
 /// The taps of a window at an output position that lie inside the input, as `(tap, row, column)`:
 /// `tap` counts kernel rows and columns, `row` and `column` are the input's.
-fn taps(
+pub(crate) fn taps(
     window: &Window,
     input: Shape,
     [row, column, _]: [usize; 3],
@@ -194,117 +151,5 @@ fn taps(
     })
 }
 
-fn saturate(value: i64) -> i8 {
-    value.clamp(-128, 127) as i8
-}
-
-fn clamp(value: i8, bounds: Clamp) -> i8 {
-    value.clamp(bounds.low, bounds.high)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use goldcrest_engine::requantize::Multiplier;
-    use goldcrest_engine::shape::Padding;
-    use proptest::prelude::*;
-
-    /// One node over inputs of the given shapes, zero points and values.
-    fn apply(op: QuantizedOp, inputs: &[(Shape, i8, &[i8])], output: (Shape, i8)) -> Vec<i8> {
-        let tensor = |index: usize, shape, zero_point| Tensor {
-            name: alloc::format!("{index}"),
-            shape,
-            info: Quantization { scale: 1.0, zero_point },
-        };
-        let mut tensors: Vec<_> =
-            inputs.iter().enumerate().map(|(index, &(shape, zp, _))| tensor(index, shape, zp)).collect();
-        tensors.push(tensor(inputs.len(), output.0, output.1));
-        let ids = (0..inputs.len()).map(TensorId).collect();
-        let node = Node { name: "node".into(), op, inputs: ids, output: TensorId(inputs.len()) };
-        let graph = QuantizedGraph {
-            name: "test".into(),
-            tensors,
-            nodes: vec![node],
-            input: TensorId(0),
-            output: TensorId(inputs.len()),
-        };
-        let values: Vec<&[i8]> = inputs.iter().map(|&(_, _, values)| values).collect();
-        run_node(&graph, &graph.nodes[0], &values)
-    }
-
-    fn k(k: u32) -> Multiplier {
-        Multiplier::new(k).unwrap()
-    }
-
-    #[test]
-    fn convolution_pads_with_the_zero_point_and_keeps_groups_apart() {
-        let conv = QuantizedConv {
-            window: Window {
-                padding: Padding { top: 1, left: 0, bottom: 0, right: 0 },
-                ..Window::new([2, 1], [1, 1])
-            },
-            groups: 2,
-            weights: vec![1, 2, 3, 4],
-            bias: vec![10, -10],
-            multipliers: vec![k(65536), k(32768)],
-            clamp: Clamp { low: -5, high: 20 },
-        };
-        // Rows (x - zx), channels apart: channel 0 is 2, 4; channel 1 is 6, -8.
-        let got = apply(
-            QuantizedOp::Conv(conv),
-            &[(Shape::new(2, 1, 2), 1, &[3, 7, 5, -7])],
-            (Shape::new(2, 1, 2), 3),
-        );
-        // Row 0: 10 + 2*2 = 14 -> 17; (-10 + 4*6)/2 = 7 -> 10.
-        // Row 1: 10 + 1*2 + 2*4 = 20 -> 23, clamped to 20; (-10 + 3*6 + 4*-8)/2 = -12 -> -9, clamped to -5.
-        assert_eq!(got, [17, 10, 20, -5]);
-    }
-
-    #[test]
-    fn pools_ignore_padding_and_round_half_to_even() {
-        let padding = Padding { top: 0, left: 1, bottom: 0, right: 0 };
-        let window = Window { padding, ..Window::new([1, 2], [1, 2]) };
-        let input: (Shape, i8, &[i8]) = (Shape::new(1, 3, 1), -100, &[-120, -97, -96]);
-        let output = (Shape::new(1, 2, 1), -100);
-        assert_eq!(apply(QuantizedOp::MaxPool(window), &[input], output), [-120, -96]);
-        // (-20 + 0) / 2 = -10; (3 + 4) / 2 = 3.5 -> 4.
-        let average = QuantizedOp::AveragePool { window, multiplier: k(32768) };
-        assert_eq!(apply(average, &[input], output), [-110, -96]);
-    }
-
-    #[test]
-    fn operators_that_move_values_put_them_where_onnx_does() {
-        let shape = Shape::new(1, 1, 2);
-        let joined =
-            apply(QuantizedOp::Concat, &[(shape, 0, &[1, 2]), (shape, 0, &[3, 4])], (Shape::new(1, 1, 4), 0));
-        assert_eq!(joined, [1, 2, 3, 4]);
-        let pad = QuantizedOp::Pad(Padding { top: 0, left: 1, bottom: 1, right: 0 });
-        assert_eq!(apply(pad, &[(shape, 9, &[1, 2])], (Shape::new(2, 2, 2), 9)), [9, 9, 1, 2, 9, 9, 9, 9]);
-        let up = apply(
-            QuantizedOp::UpsampleNearest2,
-            &[(Shape::new(1, 2, 1), 0, &[1, 2])],
-            (Shape::new(2, 4, 1), 0),
-        );
-        assert_eq!(up, [1, 1, 2, 2, 1, 1, 2, 2]);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(20_000))]
-        /// `DequantizeLinear, Add, QuantizeLinear` and `..., Mul, ...` in binary32.
-        #[test]
-        fn elementwise_operators_equal_their_onnx_form(
-            [a, b, za, zb, zy]: [i8; 5],
-            ka in 1u32..=QuantizedOp::ELEMENTWISE_LIMIT,
-            kb in 1u32..=QuantizedOp::ELEMENTWISE_LIMIT,
-        ) {
-            let shape = Shape::new(1, 1, 1);
-            let real = |x: i8, zero: i8, k: u32| (i32::from(x) - i32::from(zero)) as f32 * (k as f32 / 65536.0);
-            let quantized = |y: f32| (y.round_ties_even() + f32::from(zy)).clamp(-128.0, 127.0) as i8;
-            let inputs: [(Shape, i8, &[i8]); 2] = [(shape, za, &[a]), (shape, zb, &[b])];
-            let add = QuantizedOp::Add { multipliers: [k(ka), k(kb)], clamp: Clamp::NONE };
-            prop_assert_eq!(apply(add, &inputs, (shape, zy))[0], quantized(real(a, za, ka) + real(b, zb, kb)));
-            let mul = QuantizedOp::Mul { multiplier: k(ka) };
-            prop_assert_eq!(apply(mul, &inputs, (shape, zy))[0], quantized(real(a, za, ka) * real(b, zb, 65536)));
-        }
-    }
-}
+mod tests;

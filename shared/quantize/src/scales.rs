@@ -5,7 +5,8 @@ use alloc::{vec, vec::Vec};
 
 use super::fusion::Step;
 use super::given::Given;
-use super::graph::{FloatGraph, FloatOp, ModelInfo, Quantization, QuantizedOp, TensorId};
+use super::graph::{FloatGraph, ModelInfo, Quantization, TensorId};
+use super::operators::{Grid, OutputScale};
 use super::quantizer::{Options, QuantizeError};
 use super::range::Range;
 use super::statistics::Statistics;
@@ -79,10 +80,7 @@ fn ranges(
             continue;
         }
         // What an operator only moves or averages needs no more than its input does.
-        let keeps = matches!(
-            step.node.op,
-            FloatOp::MaxPool(_) | FloatOp::AveragePool { .. } | FloatOp::Pad(_) | FloatOp::UpsampleNearest2
-        );
+        let keeps = step.node.op.rules().keeps_range();
         if keeps && seen.min > seen.max && !seen.not_finite {
             ranges[step.output.0] = ranges[step.node.inputs[0].0];
             continue;
@@ -103,10 +101,9 @@ fn ranges(
 
 /// Every value that a pixel can become.
 fn pixels(info: &ModelInfo) -> impl Iterator<Item = f64> {
-    let channels = info.normalization.mean.iter().zip(&info.normalization.std);
-    channels.flat_map(|(&mean, &std)| {
-        (0..256).map(move |pixel| (f64::from(pixel) / 255.0 - f64::from(mean)) / f64::from(std))
-    })
+    let normalization = &info.normalization;
+    (0..normalization.mean.len())
+        .flat_map(move |channel| (0..=u8::MAX).map(move |pixel| normalization.real(channel, pixel)))
 }
 
 /// The grid that rounds pixels least. Over the plain range, every pixel of a channel can fall on a rounding
@@ -116,8 +113,7 @@ fn input_grid(info: &ModelInfo, range: Range) -> Quantization {
     let error = |grid: &Quantization| -> f64 {
         let (scale, zero) = (f64::from(grid.scale), f64::from(grid.zero_point));
         let each = |real: f64| {
-            let value = (libm::rint(real / scale) + zero).clamp(-128.0, 127.0);
-            let off = (value - zero) * scale - real;
+            let off = (f64::from(grid.value(real)) - zero) * scale - real;
             off * off
         };
         pixels(info).map(each).sum()
@@ -161,15 +157,16 @@ impl Groups {
         }
         for step in steps {
             let output = step.output;
-            match &step.node.op {
-                FloatOp::MaxPool(_) => {
+            match step.node.op.rules().grid() {
+                Grid::Own => {}
+                Grid::Input => groups.join(step.node.inputs[0], output),
+                Grid::Selects => {
                     let input = step.node.inputs[0];
                     groups.join(input, output);
                     // What the maximum never lets through need not be told apart.
                     groups.counts[input.0] &= readers[input.0] > 1 || input == graph.input;
                 }
-                FloatOp::Pad(_) | FloatOp::UpsampleNearest2 => groups.join(step.node.inputs[0], output),
-                FloatOp::Concat => {
+                Grid::Inputs => {
                     for &input in &step.node.inputs {
                         let (own, joint) = (ranges[input.0].scale(), ranges[output.0].scale());
                         if readers[input.0] == 1 && input != graph.input || own >= CONCAT_SHARE * joint {
@@ -177,7 +174,6 @@ impl Groups {
                         }
                     }
                 }
-                _ => {}
             }
         }
         groups
@@ -212,7 +208,6 @@ fn coarsen(
     range: &[Range],
     agreed: &[Option<Quantization>],
 ) -> Vec<f64> {
-    const GRID: f64 = 65536.0;
     let start = |(range, agreed): (&Range, &Option<Quantization>)| {
         agreed.map_or(range.scale(), |grid| f64::from(grid.scale))
     };
@@ -222,24 +217,14 @@ fn coarsen(
     for _ in 0..4 {
         for step in steps {
             let output = groups.group[step.output.0];
-            let input = |index: usize| groups.group[step.node.inputs[index].0];
-            match &step.node.op {
-                FloatOp::Add => {
-                    let coarsest = scale[input(0)].max(scale[input(1)]);
-                    // A little above, so that rounding the multiplier cannot pass the limit.
-                    let least = coarsest * GRID / (f64::from(QuantizedOp::ELEMENTWISE_LIMIT) - 1.0);
-                    scale[output] = scale[output].max(least);
-                }
-                FloatOp::AveragePool { window, .. }
-                    if groups.is_alone(step.output) && agreed[output].is_none() =>
-                {
-                    // The multiplier has one value, so the output's scale can make it exact.
-                    let ideal = scale[input(0)] * GRID / (window.kernel[0] * window.kernel[1]) as f64;
-                    let k = libm::floor(ideal / range[output].scale() * (1.0 + 1e-9)).max(1.0);
-                    scale[output] = ideal / k;
-                }
-                _ => {}
-            }
+            let inputs: Vec<f64> = step.node.inputs.iter().map(|id| scale[groups.group[id.0]]).collect();
+            let known = OutputScale {
+                inputs: &inputs,
+                scale: scale[output],
+                least: range[output].scale(),
+                free: groups.is_alone(step.output) && agreed[output].is_none(),
+            };
+            scale[output] = step.node.op.rules().scale(&known);
         }
     }
     scale

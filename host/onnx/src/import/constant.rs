@@ -3,6 +3,7 @@
 
 use super::known::Constant;
 use super::{Node, Problem, Tensor, quantized, unsupported};
+use crate::operators::FOLDS;
 use crate::{Attribute, Data};
 
 /// Largest number of elements of a folded tensor that its inputs do not account for: a file must not
@@ -20,7 +21,8 @@ pub fn given(node: &Node) -> Option<&Tensor> {
 /// At least as many bytes as [`fold`] makes of these inputs.
 pub fn most_bytes(node: &Node, inputs: &[Option<Constant<'_>>]) -> usize {
     let longs = inputs.iter().flatten().any(|tensor| matches!(tensor.data, Data::I64(_)));
-    let makes_longs = matches!(&*node.op, "Cast" | "Concat" | "Constant" | "ConstantOfShape" | "Shape");
+    let makes_longs = matches!(&*node.op, "Cast" | "Constant" | "ConstantOfShape" | "Shape")
+        || matches!(fold_of(&node.op), Some(Fold::Parts(_)));
     let bytes = if longs || makes_longs { size_of::<i64>() } else { size_of::<f32>() };
     most_elements(node, inputs).saturating_mul(bytes)
 }
@@ -39,11 +41,13 @@ fn most_elements(node: &Node, inputs: &[Option<Constant<'_>>]) -> usize {
         // Shapes and indices are looked at, not copied.
         "Reshape" | "Squeeze" | "Unsqueeze" | "Slice" => sizes.take(1).sum(),
         "Gather" => sizes.skip(1).sum(),
-        "Add" | "Sub" | "Mul" | "Div" => {
-            let largest = sizes.clone().max().unwrap_or(0).max(LIMIT);
-            sizes.fold(1usize, usize::saturating_mul).min(largest)
-        }
-        _ => sizes.sum(),
+        op => match fold_of(op) {
+            Some(Fold::Arithmetic(..)) => {
+                let largest = sizes.clone().max().unwrap_or(0).max(LIMIT);
+                sizes.fold(1usize, usize::saturating_mul).min(largest)
+            }
+            _ => sizes.sum(),
+        },
     }
 }
 
@@ -74,10 +78,6 @@ pub fn fold(node: &Node, inputs: &[Option<Constant<'_>>]) -> Result<Tensor, Prob
         }
         "Transpose" => transpose(node, input(0)?),
         "Gather" => gather(node, input(0)?, input(1)?),
-        "Concat" => {
-            let parts: Vec<&Tensor> = inputs.iter().flatten().map(|tensor| &**tensor).collect();
-            concat(node, &parts)
-        }
         "Slice" => slice(inputs),
         "QuantizeLinear" => match inputs.get(1) {
             Some(Some(scale)) => {
@@ -85,15 +85,19 @@ pub fn fold(node: &Node, inputs: &[Option<Constant<'_>>]) -> Result<Tensor, Prob
             }
             _ => unsupported("lacks input 1"),
         },
-        "Add" => arithmetic(input(0)?, input(1)?, |a, b| a + b, i64::wrapping_add),
-        "Sub" => arithmetic(input(0)?, input(1)?, |a, b| a - b, i64::wrapping_sub),
-        "Mul" => arithmetic(input(0)?, input(1)?, |a, b| a * b, i64::wrapping_mul),
-        "Div" => arithmetic(input(0)?, input(1)?, |a, b| a / b, |a, b| a.checked_div(b).unwrap_or(0)),
         "Sqrt" => map(input(0)?, f32::sqrt),
         "Neg" => map(input(0)?, |value| -value),
         "Exp" => map(input(0)?, f32::exp),
         "Reciprocal" => map(input(0)?, f32::recip),
-        _ => unsupported("cannot be computed from its constants; run the model through a simplifier first"),
+        op => match fold_of(op) {
+            Some(Fold::Arithmetic(floats, integers)) => arithmetic(input(0)?, input(1)?, *floats, *integers),
+            Some(Fold::Parts(join)) => {
+                join(node, &inputs.iter().flatten().map(|tensor| &**tensor).collect::<Vec<_>>())
+            }
+            None => {
+                unsupported("cannot be computed from its constants; run the model through a simplifier first")
+            }
+        },
     }
 }
 
@@ -260,27 +264,20 @@ fn gather(node: &Node, input: &Tensor, indices: &Tensor) -> Result<Tensor, Probl
     }
 }
 
-fn concat(node: &Node, parts: &[&Tensor]) -> Result<Tensor, Problem> {
-    if node.int("axis").unwrap_or(0) != 0 || parts.iter().any(|part| part.shape.len() != 1) {
-        return unsupported("joins constants of more than one dimension");
-    }
-    let count = parts.iter().map(|part| part.data.len()).sum();
-    let data = if parts.iter().all(|part| integers(part).is_some()) {
-        let mut values = Vec::with_capacity(count);
-        values.extend(parts.iter().filter_map(|part| integers(part)).flatten());
-        Data::I64(values)
-    } else if parts.iter().all(|part| part.as_f32().is_some()) {
-        let mut values = Vec::with_capacity(count);
-        parts.iter().filter_map(|part| part.as_f32()).for_each(|part| values.extend(part));
-        Data::F32(values)
-    } else {
-        return unsupported("joins constants of different types");
-    };
-    Ok(Tensor::new(&[count], data))
+/// How an operator that can stand on activations is computed of constants.
+pub enum Fold {
+    /// Element by element, of two constants with broadcasting; wrapping for integers.
+    Arithmetic(fn(f32, f32) -> f32, fn(i64, i64) -> i64),
+    /// From all constants at once; integers become int64.
+    Parts(fn(&Node, &[&Tensor]) -> Result<Tensor, Problem>),
+}
+
+fn fold_of(op: &str) -> Option<&'static Fold> {
+    FOLDS.iter().find(|(known, _)| *known == op).map(|(_, fold)| fold)
 }
 
 /// The elements of a tensor of integers. Some exporters take shapes apart as int32; here they are all int64.
-fn integers(tensor: &Tensor) -> Option<impl Iterator<Item = i64> + Clone> {
+pub fn integers(tensor: &Tensor) -> Option<impl Iterator<Item = i64> + Clone> {
     let (long, short) = match &tensor.data {
         Data::I64(values) => (&values[..], &[][..]),
         Data::I32(values) => (&[][..], &values[..]),
@@ -421,13 +418,5 @@ mod tests {
         assert_eq!(turned, (vec![3, 2], vec![4, 5, 2, 3, 0, 1]));
         assert_eq!(sliced(&[2, 3], [&[1, 2], &[2, 0], &[0, 1], &[1, -1]]), (vec![1, 2], vec![5, 4]));
         assert_eq!(sliced(&[3], [&[2], &[1], &[0], &[1]]), (vec![0], vec![]));
-    }
-
-    #[test]
-    fn int32_and_int64_parts_of_shapes_go_together() {
-        let node = Node::new("Concat", &["a", "b"], &["c"]);
-        let parts = [Tensor::new(&[1], Data::I32(vec![-1])), Tensor::i64s(&[4, 5])];
-        let joined = concat(&node, &parts.iter().collect::<Vec<_>>()).unwrap();
-        assert_eq!(joined, Tensor::i64s(&[-1, 4, 5]));
     }
 }

@@ -1,7 +1,5 @@
 //! Why a model cannot be imported: all nodes that have no int8 form in one message.
 
-use goldcrest_quantize::infer::ShapeError;
-
 use super::NODES;
 use crate::info::InfoError;
 
@@ -56,19 +54,4 @@ fn list(nodes: &[UnsupportedNode]) -> String {
         text += &format!("\n  `{name}` ({op}, input {shapes}): {problem}");
     }
     text
-}
-
-/// What stands against importing one node.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Problem(pub String);
-
-impl From<ShapeError> for Problem {
-    fn from(error: ShapeError) -> Self {
-        Self(error.to_string())
-    }
-}
-
-pub(super) fn unsupported<T>(problem: impl Into<String>) -> Result<T, Problem> {
-    Err(Problem(problem.into()))
 }

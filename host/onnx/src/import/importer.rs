@@ -10,7 +10,7 @@ use goldcrest_quantize::infer::Infer;
 
 use super::known::{Constant, Dequantized, Weights};
 use super::layout::{Axis, View};
-use super::operators::Expanded;
+use super::qoperator::Expanded;
 use super::{
     CHANNELS, ImportError, Node, Problem, RANK, RULES, Tensor, UnsupportedNode, constant, image_input,
     quantized, unsupported,

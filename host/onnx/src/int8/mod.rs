@@ -3,16 +3,7 @@
 //!
 //! Activations are int8 `[N, C, H, W]` values that carry the names of the graph's tensors. Scales in the
 //! graph are multipliers on the grid `k / 2^16`; the real scales stand in the metadata under
-//! [`QUANTIZATION`]. One form per operator:
-//!
-//! | operator | nodes |
-//! | --- | --- |
-//! | Conv, fully connected | `QLinearConv` with `x_scale = y_scale = 1`, `w_scale = k / 2^16` per channel [, `Clip`] |
-//! | AveragePool | depthwise `QLinearConv` of ones, without bias |
-//! | Add | `DequantizeLinear(ka / 2^16)`, `DequantizeLinear(kb / 2^16)`, `Add`, `QuantizeLinear(1)` [, `Clip`] |
-//! | Mul | `DequantizeLinear(k / 2^16)`, `DequantizeLinear(1)`, `Mul`, `QuantizeLinear(1)` |
-//! | Lookup | `Cast` to int32, `Gather` from the table (negative values count from its end) |
-//! | MaxPool, Concat, Pad, UpsampleNearest2 (`Resize`) | the same on int8 |
+//! [`QUANTIZATION`]. The files of [`operators`](super::operators) say in which nodes an operator is written.
 //!
 //! The output is `Flatten` of the last tensor, under that tensor's name; the tensor itself carries
 //! [`UNFLATTENED`] behind its name.
@@ -27,6 +18,8 @@ use goldcrest_quantize::graph::QuantizedModel;
 use super::info::InfoError;
 
 pub use read::read;
+pub(crate) use read::{Held, Reader, RealOp};
+pub(crate) use write::Writer;
 pub use write::write;
 
 /// Metadata key of the grids: a JSON object from tensor name to `[scale, zero point]`.

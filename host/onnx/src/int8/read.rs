@@ -4,17 +4,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use goldcrest_engine::requantize::Multiplier;
-use goldcrest_engine::shape::{Padding, Shape, Window};
+use goldcrest_engine::shape::Shape;
 use goldcrest_quantize::QuantizedGraph;
 use goldcrest_quantize::check::check;
-use goldcrest_quantize::graph::{
-    self, Clamp, Quantization, QuantizedConv, QuantizedModel, QuantizedOp, TensorId,
-};
+use goldcrest_quantize::graph::{self, Clamp, Quantization, QuantizedModel, QuantizedOp, TensorId};
 use goldcrest_quantize::infer::{Infer, LIMIT};
 use serde::Deserializer;
 use serde::de::{Error, MapAccess, Visitor};
 
-use super::super::proto::data_type::{INT8, INT32};
+use super::super::operators::{self, Problem, unsupported};
+use super::super::proto::data_type::INT8;
 use super::super::size::{constants, most_at_once};
 use super::super::{Data, Dimension, Model, Node, Tensor, ValueInfo, info};
 use super::{Int8Error, QUANTIZATION, UNCLAMPED, UNFLATTENED};
@@ -93,37 +92,30 @@ impl<'de> Visitor<'de> for AtMost {
     }
 }
 
-struct Problem(String);
-
-impl From<goldcrest_quantize::infer::ShapeError> for Problem {
-    fn from(error: goldcrest_quantize::infer::ShapeError) -> Self {
-        Self(error.to_string())
-    }
-}
-
-fn fail<T>(problem: impl Into<String>) -> Result<T, Problem> {
-    Err(Problem(problem.into()))
-}
-
 /// What a name stands for between the nodes that make up one operator.
-enum Value {
+pub enum Held {
+    /// A tensor.
     Tensor(TensorId),
     /// A tensor as the index of a table.
     Index(TensorId),
     /// A tensor times a multiplier.
     Operand(TensorId, Multiplier),
-    /// A sum (or product) of operands.
-    Sum([TensorId; 2], [Multiplier; 2]),
-    Product([TensorId; 2], [Multiplier; 2]),
+    /// A real number from two operands.
+    Real(RealOp, [TensorId; 2], [Multiplier; 2]),
     /// An operator's value before it is clamped.
     Unclamped(usize),
 }
 
-struct Reader<'a> {
+/// The operator that has these multipliers, where there is one.
+pub type RealOp = fn([Multiplier; 2]) -> Option<QuantizedOp>;
+
+/// The graph as it grows, and what the file may still ask for.
+pub struct Reader<'a> {
     model: &'a Model,
     grids: &'a Grids,
-    values: HashMap<&'a str, Value>,
-    graph: QuantizedGraph,
+    values: HashMap<&'a str, Held>,
+    /// The graph.
+    pub graph: QuantizedGraph,
     /// Name of the flattened output, once a node made it.
     flattened: Option<(&'a str, TensorId)>,
     /// Bytes of weights, biases, multipliers and tables that may still be read.
@@ -151,7 +143,7 @@ impl<'a> Reader<'a> {
         let budget = 2 * constants(model) + WEIGHTS;
         let mut reader = Self { model, grids, values, graph, flattened: None, budget };
         let id = reader.tensor(&input.name, shape).map_err(|Problem(text)| Int8Error::Interface(text))?;
-        reader.values.insert(&input.name, Value::Tensor(id));
+        reader.values.insert(&input.name, Held::Tensor(id));
         Ok(reader)
     }
 
@@ -171,216 +163,43 @@ impl<'a> Reader<'a> {
 
     fn node(&mut self, node: &'a Node) -> Result<(), Problem> {
         let [output] = &*node.outputs else {
-            return fail(format!("{} outputs, expected one", node.outputs.len()));
+            return unsupported(format!("{} outputs, expected one", node.outputs.len()));
         };
         if !node.domain.is_empty() {
-            return fail(format!("domain `{}`; int8 models have none", node.domain));
+            return unsupported(format!("domain `{}`; int8 models have none", node.domain));
         }
         if self.values.contains_key(&**output) || output.is_empty() {
-            return fail(format!("writes `{output}`, which has a value already"));
+            return unsupported(format!("writes `{output}`, which has a value already"));
         }
-        let value = match &*node.op {
-            "QLinearConv" => self.convolution(node, output)?,
-            "Clip" => self.clip(node, output)?,
-            "DequantizeLinear" => {
-                let id = self.input(node, 0)?;
-                self.expect_zero_point(node, 2, id)?;
-                let &[ratio] = self.floats(node, 1)? else { return fail("more than one scale") };
-                Value::Operand(id, multiplier(ratio)?)
+        if node.op == "Flatten" && node.int("axis") == Some(1) && self.flattened.is_none() {
+            let id = self.input(node, 0)?;
+            if self.graph.tensor(id).name != *output {
+                return unsupported(format!("writes `{output}`, which is not its input's name"));
             }
-            "Add" | "Mul" => match (self.value(node, 0)?, self.value(node, 1)?) {
-                (&Value::Operand(a, ka), &Value::Operand(b, kb)) if node.op == "Add" => {
-                    Value::Sum([a, b], [ka, kb])
-                }
-                (&Value::Operand(a, ka), &Value::Operand(b, kb)) => Value::Product([a, b], [ka, kb]),
-                _ => return fail("its operands are not dequantized tensors"),
-            },
-            "QuantizeLinear" => self.quantize(node, output)?,
-            "Cast" if node.int("to") == Some(INT32.into()) => Value::Index(self.input(node, 0)?),
-            "Gather" => self.gather(node, output)?,
-            "MaxPool" => {
-                let window = window(node)?;
-                self.push(output, QuantizedOp::MaxPool(window), vec![self.input(node, 0)?])?
-            }
-            "Concat" if node.int("axis") == Some(1) => {
-                let inputs =
-                    (0..node.inputs.len()).map(|index| self.input(node, index)).collect::<Result<_, _>>()?;
-                self.push(output, QuantizedOp::Concat, inputs)?
-            }
-            "Pad" => self.pad(node, output)?,
-            "Resize" => self.resize(node, output)?,
-            "Flatten" if node.int("axis") == Some(1) && self.flattened.is_none() => {
-                let id = self.input(node, 0)?;
-                if self.graph.tensor(id).name != *output {
-                    return fail(format!("writes `{output}`, which is not its input's name"));
-                }
-                self.flattened = Some((output, id));
-                return Ok(());
-            }
-            _ => return fail("int8 models of Goldcrest have no such node"),
+            self.flattened = Some((output, id));
+            return Ok(());
+        }
+        let Some((_, read)) = operators::INT8.iter().find(|(op, _)| *op == node.op) else {
+            return unsupported("int8 models of Goldcrest have no such node");
         };
+        let value = read(self, node, output)?;
         self.values.insert(output, value);
         Ok(())
     }
 
-    fn convolution(&mut self, node: &'a Node, output: &str) -> Result<Value, Problem> {
-        let input = self.input(node, 0)?;
-        self.expect_zero_point(node, 2, input)?;
-        if self.floats(node, 1)? != [1.0] || self.floats(node, 6)? != [1.0] {
-            return fail("x_scale and y_scale must be 1: the multipliers are in w_scale");
-        }
-        let weights = self.constant(node, 3)?;
-        let (&[outputs, depth, rows, columns], Data::I8(values)) = (&*weights.shape, &weights.data) else {
-            return fail("weights must be int8 in four dimensions");
-        };
-        let window = window(node)?;
-        if window.kernel != [rows, columns] {
-            return fail(format!("kernel_shape {:?} differs from its weights'", window.kernel));
-        }
-        self.spend(values.len() + 8 * outputs)?;
-        let scales = self.floats(node, 4)?;
-        let zeros = self.constant(node, 5)?;
-        if scales.len() != outputs || !matches!(&zeros.data, Data::I8(zeros) if zeros.iter().all(|&z| z == 0))
-        {
-            return fail("weights need one scale per output channel and zero points of 0");
-        }
-        let multipliers: Vec<Multiplier> =
-            scales.iter().map(|&scale| multiplier(scale)).collect::<Result<_, _>>()?;
-        let groups = usize::try_from(node.int("group").unwrap_or(1)).unwrap_or(0);
-        let op = match node.inputs.len() {
-            8 => {
-                let alike = multipliers.iter().all(|multiplier| Some(multiplier) == multipliers.first());
-                let channels = self.graph.tensor(input).shape.channels;
-                let ones = values.iter().all(|&value| value == 1);
-                if !alike || !ones || depth != 1 || groups != channels || outputs != channels {
-                    return fail(
-                        "without a bias it must be an average pool: depthwise, of ones, on one scale",
-                    );
-                }
-                let Some(&multiplier) = multipliers.first() else { return fail("no channels") };
-                QuantizedOp::AveragePool { window, multiplier }
-            }
-            _ => {
-                let bias = self.constant(node, 8)?;
-                let Data::I32(bias) = &bias.data else { return fail("its bias must be int32") };
-                if bias.len() != outputs {
-                    return fail(format!("{} biases for {outputs} output channels", bias.len()));
-                }
-                QuantizedOp::Conv(QuantizedConv {
-                    window,
-                    groups,
-                    weights: ohwi(values, outputs, depth, rows * columns),
-                    bias: bias.clone(),
-                    multipliers,
-                    clamp: Clamp::NONE,
-                })
-            }
-        };
-        let value = self.push(output, op, vec![input])?;
-        let written = TensorId(self.graph.tensors.len() - 1);
-        self.expect_zero_point(node, 7, written)?;
-        Ok(value)
-    }
-
     /// To be asked before bytes of weights are copied.
-    fn spend(&mut self, bytes: usize) -> Result<(), Problem> {
+    pub fn spend(&mut self, bytes: usize) -> Result<(), Problem> {
         match self.budget.checked_sub(bytes) {
             Some(rest) => {
                 self.budget = rest;
                 Ok(())
             }
-            None => fail("shares its weights with too many others"),
+            None => unsupported("shares its weights with too many others"),
         }
-    }
-
-    fn quantize(&mut self, node: &'a Node, output: &str) -> Result<Value, Problem> {
-        let (op, inputs) = match *self.value(node, 0)? {
-            Value::Sum(inputs, multipliers) => (QuantizedOp::Add { multipliers, clamp: Clamp::NONE }, inputs),
-            Value::Product(inputs, [multiplier, one]) if one.k() == 1 << 16 => {
-                (QuantizedOp::Mul { multiplier }, inputs)
-            }
-            _ => return fail("quantizes something else than a sum or a product of two tensors"),
-        };
-        if self.floats(node, 1)? != [1.0] {
-            return fail("its scale must be 1: the multipliers are at the operands");
-        }
-        let value = self.push(output, op, inputs.to_vec())?;
-        let written = TensorId(self.graph.tensors.len() - 1);
-        self.expect_zero_point(node, 2, written)?;
-        Ok(value)
-    }
-
-    fn clip(&mut self, node: &'a Node, output: &str) -> Result<Value, Problem> {
-        let &Value::Unclamped(index) = self.value(node, 0)? else {
-            return fail("clips something else than a convolution or an addition before it");
-        };
-        let bound = |index: usize| match self.constant(node, index)?.data {
-            Data::I8(ref values) if values.len() == 1 => Ok(values[0]),
-            _ => fail("its bounds must be int8"),
-        };
-        let bounds = Clamp { low: bound(1)?, high: bound(2)? };
-        if bounds.low > bounds.high {
-            return fail(format!("bounds {} and {} are in no order", bounds.low, bounds.high));
-        }
-        let target = &mut self.graph.nodes[index];
-        let name = output.strip_suffix(UNFLATTENED).unwrap_or(output);
-        match &mut target.op {
-            QuantizedOp::Conv(QuantizedConv { clamp, .. }) | QuantizedOp::Add { clamp, .. }
-                if target.name == name && *clamp == Clamp::NONE =>
-            {
-                *clamp = bounds;
-                Ok(Value::Tensor(target.output))
-            }
-            _ => fail(format!("writes `{output}`, but clips `{}`", target.name)),
-        }
-    }
-
-    fn gather(&mut self, node: &'a Node, output: &str) -> Result<Value, Problem> {
-        let table = self.constant(node, 0)?;
-        let Data::I8(values) = &table.data else { return fail("its table must be int8") };
-        let Ok(values) = <&[i8; 256]>::try_from(&**values) else {
-            return fail(format!("its table has {} entries, not 256", values.len()));
-        };
-        if table.shape != [256] || node.int("axis").unwrap_or(0) != 0 {
-            return fail("its table must have one dimension");
-        }
-        let &Value::Index(input) = self.value(node, 1)? else { return fail("its index is not a tensor") };
-        self.spend(values.len())?;
-        let turned = std::array::from_fn(|index| values[(index + 128) % 256]);
-        self.push(output, QuantizedOp::Lookup(Box::new(turned)), vec![input])
-    }
-
-    fn pad(&mut self, node: &'a Node, output: &str) -> Result<Value, Problem> {
-        let input = self.input(node, 0)?;
-        self.expect_zero_point(node, 2, input)?;
-        let pads = self.constant(node, 1)?;
-        let pads: Option<Vec<usize>> =
-            pads.as_i64().and_then(|pads| pads.iter().map(|&pad| extent(pad)).collect());
-        match pads.as_deref() {
-            Some(&[0, 0, top, left, 0, 0, bottom, right]) => {
-                let padding = Padding { top, left, bottom, right };
-                self.push(output, QuantizedOp::Pad(padding), vec![input])
-            }
-            _ => fail("it must pad rows and columns"),
-        }
-    }
-
-    fn resize(&mut self, node: &'a Node, output: &str) -> Result<Value, Problem> {
-        let attributes = [
-            ("mode", "nearest"),
-            ("coordinate_transformation_mode", "asymmetric"),
-            ("nearest_mode", "floor"),
-        ];
-        let plain = attributes.iter().all(|(name, value)| node.string(name) == Some(*value));
-        if !plain || self.floats(node, 2)? != [1.0, 1.0, 2.0, 2.0] || node.inputs.len() != 3 {
-            return fail("it must repeat rows and columns twice");
-        }
-        let input = self.input(node, 0)?;
-        self.push(output, QuantizedOp::UpsampleNearest2, vec![input])
     }
 
     /// Adds an operator whose ONNX value is `output`.
-    fn push(&mut self, output: &str, op: QuantizedOp, inputs: Vec<TensorId>) -> Result<Value, Problem> {
+    pub fn push(&mut self, output: &str, op: QuantizedOp, inputs: Vec<TensorId>) -> Result<Held, Problem> {
         let shapes: Vec<Shape> = inputs.iter().map(|&id| self.graph.tensor(id).shape).collect();
         let shape = op.output_shape(&shapes)?;
         let unclamped = output.strip_suffix(UNCLAMPED);
@@ -389,56 +208,78 @@ impl<'a> Reader<'a> {
         let id = self.tensor(name, shape)?;
         self.graph.nodes.push(graph::Node { name: name.into(), op, inputs, output: id });
         Ok(match unclamped {
-            Some(_) => Value::Unclamped(self.graph.nodes.len() - 1),
-            None => Value::Tensor(id),
+            Some(_) => Held::Unclamped(self.graph.nodes.len() - 1),
+            None => Held::Tensor(id),
         })
+    }
+
+    /// The tensor of the operator added last.
+    pub fn last(&self) -> TensorId {
+        TensorId(self.graph.tensors.len() - 1)
+    }
+
+    /// Bounds the output of a node of the graph.
+    pub fn clamp(&mut self, node: usize, output: &str, bounds: Clamp) -> Result<Held, Problem> {
+        let target = &mut self.graph.nodes[node];
+        let name = output.strip_suffix(UNFLATTENED).unwrap_or(output);
+        match target.op.clamp_mut() {
+            Some(clamp) if target.name == name && *clamp == Clamp::NONE => {
+                *clamp = bounds;
+                Ok(Held::Tensor(target.output))
+            }
+            _ => unsupported(format!("writes `{output}`, but clips `{}`", target.name)),
+        }
     }
 
     fn tensor(&mut self, name: &str, shape: Shape) -> Result<TensorId, Problem> {
         let Some(&(scale, zero_point)) = self.grids.get(name) else {
-            return fail(format!("tensor `{name}` has no entry in the metadata `{QUANTIZATION}`"));
+            return unsupported(format!("tensor `{name}` has no entry in the metadata `{QUANTIZATION}`"));
         };
         let info = Quantization { scale, zero_point };
         self.graph.tensors.push(graph::Tensor { name: name.into(), shape, info });
         Ok(TensorId(self.graph.tensors.len() - 1))
     }
 
-    fn value(&self, node: &Node, index: usize) -> Result<&Value, Problem> {
+    /// What an input of a node stands for.
+    pub fn value(&self, node: &Node, index: usize) -> Result<&Held, Problem> {
         let name = node.inputs.get(index).map_or("", String::as_str);
         match self.values.get(name) {
             Some(value) if !name.is_empty() => Ok(value),
-            _ => fail(format!("input {index} (`{name}`) is written by nothing before it")),
+            _ => unsupported(format!("input {index} (`{name}`) is written by nothing before it")),
         }
     }
 
-    fn input(&self, node: &Node, index: usize) -> Result<TensorId, Problem> {
+    /// The int8 tensor at an input of a node.
+    pub fn input(&self, node: &Node, index: usize) -> Result<TensorId, Problem> {
         match self.value(node, index)? {
-            Value::Tensor(id) => Ok(*id),
-            _ => fail(format!("input {index} (`{}`) is not an int8 tensor", node.inputs[index])),
+            Held::Tensor(id) => Ok(*id),
+            _ => unsupported(format!("input {index} (`{}`) is not an int8 tensor", node.inputs[index])),
         }
     }
 
-    fn constant(&self, node: &Node, index: usize) -> Result<&'a Tensor, Problem> {
+    /// The constant at an input of a node.
+    pub fn constant(&self, node: &Node, index: usize) -> Result<&'a Tensor, Problem> {
         let name = node.inputs.get(index).map_or("", String::as_str);
         match self.model.graph.initializers.get(name) {
             Some(tensor) if !name.is_empty() => Ok(tensor),
-            _ => fail(format!("input {index} (`{name}`) is no initializer")),
+            _ => unsupported(format!("input {index} (`{name}`) is no initializer")),
         }
     }
 
-    fn floats(&self, node: &Node, index: usize) -> Result<&'a [f32], Problem> {
+    /// The floats at an input of a node.
+    pub fn floats(&self, node: &Node, index: usize) -> Result<&'a [f32], Problem> {
         match self.constant(node, index)?.as_f32() {
             Some(values) => Ok(values),
-            None => fail(format!("input {index} (`{}`) must be float", node.inputs[index])),
+            None => unsupported(format!("input {index} (`{}`) must be float", node.inputs[index])),
         }
     }
 
     /// The zero point in the graph must be the one in the metadata.
-    fn expect_zero_point(&self, node: &Node, index: usize, id: TensorId) -> Result<(), Problem> {
+    pub fn expect_zero_point(&self, node: &Node, index: usize, id: TensorId) -> Result<(), Problem> {
         let tensor = self.graph.tensor(id);
         match &self.constant(node, index)?.data {
             Data::I8(values) if **values == [tensor.info.zero_point] => Ok(()),
-            found => fail(format!(
+            found => unsupported(format!(
                 "zero point {found:?} at input {index}; `{}` has {}",
                 tensor.name, tensor.info.zero_point
             )),
@@ -458,48 +299,4 @@ fn image(input: &ValueInfo) -> Option<Shape> {
         [channels, height, width] if input.element == INT8 => Some(Shape::new(height, width, channels)),
         _ => None,
     }
-}
-
-/// A scale that must be on the grid.
-fn multiplier(scale: f32) -> Result<Multiplier, Problem> {
-    let k = f64::from(scale) * 65536.0;
-    let found =
-        if k >= 1.0 && k <= f64::from(i32::MAX) && k == k.trunc() { Multiplier::new(k as u32) } else { None };
-    found.ok_or_else(|| Problem(format!("scale {scale} is not a multiple of 2^-16")))
-}
-
-fn extent(value: i64) -> Option<usize> {
-    usize::try_from(value).ok().filter(|&value| value < 1 << 15)
-}
-
-fn window(node: &Node) -> Result<Window, Problem> {
-    let read = |name: &str| -> Option<Vec<usize>> { node.ints(name)?.iter().map(|&v| extent(v)).collect() };
-    let pair = |name: &str| match read(name).as_deref() {
-        Some(&[rows, columns]) => Ok([rows, columns]),
-        _ => fail(format!("{name} must hold rows and columns")),
-    };
-    let Some(&[top, left, bottom, right]) = read("pads").as_deref() else {
-        return fail("pads must be [top, left, bottom, right]");
-    };
-    if node.attributes.contains_key("auto_pad") || node.int("ceil_mode").unwrap_or(0) != 0 {
-        return fail("auto_pad and ceil_mode have no place in an int8 model");
-    }
-    Ok(Window {
-        kernel: pair("kernel_shape")?,
-        stride: pair("strides")?,
-        dilation: pair("dilations")?,
-        padding: Padding { top, left, bottom, right },
-    })
-}
-
-/// OIHW to OHWI.
-fn ohwi(weights: &[i8], outputs: usize, depth: usize, area: usize) -> Vec<i8> {
-    let at = |output: usize, tap: usize, input: usize| weights[(output * depth + input) * area + tap];
-    let mut turned = Vec::with_capacity(weights.len());
-    for output in 0..outputs {
-        for tap in 0..area {
-            turned.extend((0..depth).map(|input| at(output, tap, input)));
-        }
-    }
-    turned
 }

@@ -4,7 +4,7 @@
 use goldcrest_data::Split;
 use goldcrest_onnx::int8;
 use goldcrest_quantize::FloatGraph;
-use goldcrest_quantize::graph::{ModelInfo, Node, QuantizedModel, QuantizedOp};
+use goldcrest_quantize::graph::{ModelInfo, QuantizedConv, QuantizedModel};
 use goldcrest_quantize::range::RangeMethod;
 use rayon::prelude::*;
 
@@ -195,9 +195,9 @@ impl<'a> Search<'a> {
             .quantize(&Settings { learn: false, int4: Vec::new(), ..settings.clone() })?
             .model
             .graph;
-        let weighted = graph.nodes.into_iter().filter_map(|node| match node.op {
-            QuantizedOp::Conv(conv) if !conv.is_depthwise() => Some((node.name, conv.weights.len())),
-            _ => None,
+        let weighted = graph.nodes.iter().filter_map(|node| {
+            let conv = node.op.conv().filter(|conv| !conv.is_depthwise())?;
+            Some((node.name.clone(), conv.weights.len()))
         });
         Ok(weighted.collect())
     }
@@ -218,12 +218,11 @@ impl<'a> Search<'a> {
         let found = logits(&*load(&int8::write(model))?, self.held, &|_| {})?;
         let compared = Agreement::of(&found, &self.exact, self.held.labels(), classes);
         let Agreement { agreement, logit_mse, .. } = compared;
-        let bytes = |node: &Node<QuantizedOp>| match &node.op {
-            QuantizedOp::Conv(conv) if conv.is_four_bits() => conv.weights.len().div_ceil(2),
-            QuantizedOp::Conv(conv) => conv.weights.len(),
-            _ => 0,
+        let bytes = |conv: &QuantizedConv| match conv.is_four_bits() {
+            true => conv.weights.len().div_ceil(2),
+            false => conv.weights.len(),
         };
-        let weight_bytes = model.graph.nodes.iter().map(bytes).sum();
+        let weight_bytes = model.graph.nodes.iter().filter_map(|node| node.op.conv()).map(bytes).sum();
         let typical_mse = typical_mse(&found, &self.exact, classes);
         Ok(Trial { settings, logit_mse, typical_mse, agreement, weight_bytes })
     }

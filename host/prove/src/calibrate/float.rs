@@ -46,15 +46,10 @@ impl FloatNetwork {
 
 /// Pictures (u8, HWC) as normalized NCHW floats.
 pub fn normalize(normalization: &Normalization, shape: Shape, pictures: &[&[u8]]) -> Vec<f32> {
-    let mut values = Vec::with_capacity(pictures.len() * shape.len());
-    for picture in pictures {
-        for (channel, (&mean, &std)) in normalization.mean.iter().zip(&normalization.std).enumerate() {
-            let table: [f32; 256] = std::array::from_fn(|pixel| {
-                ((pixel as f64 / 255.0 - f64::from(mean)) / f64::from(std)) as f32
-            });
-            let pixels = picture[channel..].iter().step_by(shape.channels);
-            values.extend(pixels.map(|&pixel| table[usize::from(pixel)]));
-        }
+    let tables = normalization.tables();
+    let mut values = vec![0.0; pictures.len() * shape.len()];
+    for (picture, planes) in pictures.iter().zip(values.chunks_exact_mut(shape.len())) {
+        goldcrest_data::normalization::normalize(picture, &tables, planes);
     }
     values
 }

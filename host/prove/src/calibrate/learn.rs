@@ -2,11 +2,10 @@
 //! layers before it, already learned, really write, and the values that the float network wants from it.
 
 use goldcrest_data::Split;
-use goldcrest_engine::requantize::Multiplier;
-use goldcrest_engine::shape::{Shape, Window};
+use goldcrest_engine::shape::Shape;
 use goldcrest_quantize::graph::{
-    FloatConv, FloatOp, Graph, ModelInfo, Node, Normalization, Quantization, QuantizedConv, QuantizedGraph,
-    QuantizedModel, QuantizedOp, Tensor, TensorId,
+    FloatConv, Graph, ModelInfo, Node, Normalization, QuantizedConv, QuantizedGraph, QuantizedModel,
+    QuantizedOp, Tensor, TensorId,
 };
 use goldcrest_quantize::learn::{Learning, learn};
 use goldcrest_quantize::moments::{Moments, Sample};
@@ -19,6 +18,7 @@ use rayon::prelude::*;
 
 use super::FloatNetwork;
 use crate::verify::engine::HostEngine;
+use crate::verify::synthetic::largest;
 use crate::verify::{Pixels, Runner, RunnerError};
 
 /// Images that a thread runs at once.
@@ -94,12 +94,9 @@ fn convolutions<'a>(
 ) -> Vec<Option<Convolution<'a>>> {
     let each = |(node, layer): (&Node<QuantizedOp>, &goldcrest_quantize::LayerReport)| {
         let index = float.nodes.iter().position(|float| float.output == layer.unbounded)?;
-        match (&node.op, &float.nodes[index].op) {
-            (QuantizedOp::Conv(_), FloatOp::Conv(exact)) => {
-                Some(Convolution { exact, node: index, shape: graph.tensor(node.output).shape })
-            }
-            _ => None,
-        }
+        node.op.conv()?;
+        let exact = float.nodes[index].op.conv()?;
+        Some(Convolution { exact, node: index, shape: graph.tensor(node.output).shape })
     };
     graph.nodes.iter().zip(&report.layers).map(each).collect()
 }
@@ -140,7 +137,7 @@ fn wanted(
 /// The moments of one convolution over all images.
 fn observe(graph: &QuantizedGraph, index: usize, values: &[i8], wanted: &[Vec<f32>]) -> Option<Moments> {
     let node = &graph.nodes[index];
-    let QuantizedOp::Conv(conv) = &node.op else { return None };
+    let conv = node.op.conv()?;
     let source = graph.tensor(node.inputs[0]);
     let output = graph.tensor(node.output).shape;
     let size = wanted.len().div_ceil(rayon::current_num_threads()).max(1);
@@ -167,7 +164,7 @@ fn observe(graph: &QuantizedGraph, index: usize, values: &[i8], wanted: &[Vec<f3
 
 /// Moves the logits' biases so that equal logits favour no class.
 fn part_ties(graph: &mut QuantizedGraph, index: usize, wanted: &[Vec<f32>]) {
-    let QuantizedOp::Conv(conv) = &mut graph.nodes[index].op else { return };
+    let Some(conv) = graph.nodes[index].op.conv_mut() else { return };
     let offsets = ties::offsets(&wanted.concat(), conv.bias.len());
     for ((bias, multiplier), offset) in conv.bias.iter_mut().zip(&conv.multipliers).zip(offsets) {
         let step = 65536.0 / f64::from(multiplier.k());
@@ -187,9 +184,9 @@ fn run(
         &inputs[index][from * length..][..count * length]
     };
     let starts: Vec<usize> = (0..images).step_by(CHUNK).collect();
-    let engine = match &node.op {
-        QuantizedOp::Conv(conv) => Some(HostEngine::pack(&alone(graph, node, conv))?),
-        _ => None,
+    let engine = match node.op.conv() {
+        Some(conv) => Some(HostEngine::pack(&alone(graph, node, conv))?),
+        None => None,
     };
     let chunks = starts.into_par_iter().map(|start| {
         let count = CHUNK.min(images - start);
@@ -211,17 +208,10 @@ fn alone(graph: &QuantizedGraph, node: &Node<QuantizedOp>, conv: &QuantizedConv)
     let channels = input.shape.channels;
     let pooled = Shape::new(1, 1, output.shape.channels);
     let labels = (0..pooled.channels).map(|index| index.to_string()).collect();
-    let window = Window::new([output.shape.height, output.shape.width], [1, 1]);
-    let pool = QuantizedOp::AveragePool { window, multiplier: const { Multiplier::new(1).unwrap() } };
-    let info = Quantization { scale: 1.0, zero_point: 0 };
+    let (pool, info) = (largest(output.shape), output.info);
     let name = |name: &str| name.to_owned();
     let nodes = vec![
-        Node {
-            name: name("conv"),
-            op: QuantizedOp::Conv(conv.clone()),
-            inputs: vec![TensorId(0)],
-            output: TensorId(1),
-        },
+        Node { name: name("conv"), op: conv.clone().into(), inputs: vec![TensorId(0)], output: TensorId(1) },
         Node { name: name("pool"), op: pool, inputs: vec![TensorId(1)], output: TensorId(2) },
     ];
     let tensors = vec![

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use goldcrest_data::Split;
 use goldcrest_quantize::equalize::equalize;
-use goldcrest_quantize::graph::{ModelInfo, QuantizedModel, QuantizedOp};
+use goldcrest_quantize::graph::{ModelInfo, QuantizedModel};
 use goldcrest_quantize::learn::Learning;
 use goldcrest_quantize::pixels::exact_pixels;
 use goldcrest_quantize::statistics::Statistics;
@@ -77,7 +77,7 @@ impl Source {
     pub fn quantize(&self, settings: &Settings) -> Result<Outcome, PipelineError> {
         let Calibrated { graph, statistics } = self.at(settings.equalize)?;
         let (mut model, report) = quantize(&graph, &self.info, &statistics, &settings.options)?;
-        let weighted = || model.graph.nodes.iter().filter(|node| matches!(node.op, QuantizedOp::Conv(_)));
+        let weighted = || model.graph.nodes.iter().filter(|node| node.op.conv().is_some());
         if let Some(name) = settings.int4.iter().find(|&name| !weighted().any(|node| node.name == *name)) {
             let layers: Vec<&str> = weighted().map(|node| &*node.name).collect();
             return Err(PipelineError::NoSuchLayer { name: name.clone(), layers: layers.join(", ") });

@@ -85,7 +85,7 @@ fn four_bits_are_four_bits_and_unknown_layers_are_named() {
     assert!(unknown.contains("no layer `nothing`") && unknown.contains("down"), "{unknown}");
     let quantized = with("down").unwrap();
     let node = quantized.model.graph.nodes.iter().find(|node| node.name == "down").unwrap();
-    let goldcrest_quantize::graph::QuantizedOp::Conv(conv) = &node.op else { panic!("{node:?}") };
+    let Some(conv) = node.op.conv() else { panic!("{node:?}") };
     assert!(conv.weights.iter().all(|weight| (-8..=7).contains(weight)));
     assert!(conv.weights.iter().any(|weight| weight.abs() > 5), "four bits are used");
 }

@@ -25,7 +25,7 @@ const VARIANTS: [(bool, [i8; 2]); 9] = [
 /// How many variants of each image the layer with the fewest samples per input value needs.
 pub fn needed(graph: &FloatGraph, images: usize) -> usize {
     let need = |node: &goldcrest_quantize::graph::Node<FloatOp>| {
-        let FloatOp::Conv(conv) = &node.op else { return 1 };
+        let Some(conv) = node.op.conv() else { return 1 };
         let shape = graph.tensor(node.output).shape;
         let taps = conv.weights.len() / conv.bias.len().max(1);
         (SAMPLES * taps).div_ceil(images.max(1) * POSITIONS.min(shape.height * shape.width).max(1))

@@ -181,13 +181,6 @@ fn explain(model: &QuantizedModel, place: &Place, image: &[i8]) -> Difference {
     let tensors = run(graph, image);
     let inputs: Vec<&[i8]> = node.inputs.iter().map(|id| &*tensors[id.0]).collect();
     let output = Output::new(graph, node, &inputs);
-    let k = match &node.op {
-        QuantizedOp::Conv(conv) => Some(conv.multipliers[position[2]].k()),
-        QuantizedOp::AveragePool { multiplier, .. } | QuantizedOp::Mul { multiplier } => Some(multiplier.k()),
-        // Its multipliers are in the sum already.
-        QuantizedOp::Add { .. } => Some(1),
-        _ => None,
-    };
     let zero_point = graph.tensor(node.output).info.zero_point;
     Difference {
         image: place.image,
@@ -195,7 +188,7 @@ fn explain(model: &QuantizedModel, place: &Place, image: &[i8]) -> Difference {
         position,
         found: place.found,
         expected: output.value(position),
-        behind: output.accumulator(position).zip(k).map(|(integer, k)| (integer, k, zero_point)),
+        behind: output.sum(position).map(|(integer, k)| (integer, k, zero_point)),
     }
 }
 

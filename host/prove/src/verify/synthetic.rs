@@ -9,6 +9,7 @@ use goldcrest_quantize::graph::{
     QuantizedModel, QuantizedOp, Tensor, TensorId,
 };
 use goldcrest_quantize::infer::Infer;
+use goldcrest_quantize::operators::MaxPool;
 
 /// What the names of tensors begin with that belong to no layer of a model.
 pub const OWN: &str = "synthetic/";
@@ -60,7 +61,7 @@ impl Builder {
             multipliers: vec![const { Multiplier::new(1 << 16).unwrap() }; channels.len()],
             clamp: Clamp::NONE,
         };
-        self.push(&format!("{OWN}{name}"), QuantizedOp::Conv(conv), &[TensorId(0)], zero_point)
+        self.push(&format!("{OWN}{name}"), conv.into(), &[TensorId(0)], zero_point)
     }
 
     /// The largest value of every channel, as a network's output must have one row and one column.
@@ -69,8 +70,7 @@ impl Builder {
         if (shape.height, shape.width) == (1, 1) {
             return id;
         }
-        let window = Window::new([shape.height, shape.width], [1, 1]);
-        self.push(&format!("{OWN}largest/{}", id.0), QuantizedOp::MaxPool(window), &[id], info.zero_point)
+        self.push(&format!("{OWN}largest/{}", id.0), largest(shape), &[id], info.zero_point)
     }
 
     /// The network with this output of one row and one column.
@@ -86,6 +86,11 @@ impl Builder {
             info: ModelInfo { labels, normalization, preprocessing: Default::default() },
         }
     }
+}
+
+/// The largest value of every channel of a tensor, which has one row and one column then.
+pub fn largest(Shape { height, width, .. }: Shape) -> QuantizedOp {
+    QuantizedOp::MaxPool(MaxPool { window: Window::new([height, width], [1, 1]) })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use goldcrest_quantize::check::check;
 use goldcrest_quantize::graph::{
     Clamp, ModelInfo, Normalization, QuantizedConv, QuantizedModel, QuantizedOp, TensorId,
 };
+use goldcrest_quantize::operators::{Lookup, MaxPool, Pad, QuantizedAdd, QuantizedAveragePool, QuantizedMul};
 use goldcrest_quantize::pack::PackOptions;
 use goldcrest_quantize::reference;
 use serde::Deserialize;
@@ -102,13 +103,17 @@ impl Case {
                 multipliers: k(),
                 clamp,
             }),
-            "average_pool" => QuantizedOp::AveragePool { window: window(), multiplier: k()[0] },
-            "max_pool" => QuantizedOp::MaxPool(window()),
-            "add" => QuantizedOp::Add { multipliers: k().try_into().unwrap(), clamp },
-            "mul" => QuantizedOp::Mul { multiplier: k()[0] },
-            "lookup" => QuantizedOp::Lookup(self.table.clone().unwrap().try_into().unwrap()),
+            "average_pool" => {
+                QuantizedOp::AveragePool(QuantizedAveragePool { window: window(), multiplier: k()[0] })
+            }
+            "max_pool" => QuantizedOp::MaxPool(MaxPool { window: window() }),
+            "add" => QuantizedOp::Add(QuantizedAdd { multipliers: k().try_into().unwrap(), clamp }),
+            "mul" => QuantizedOp::Mul(QuantizedMul { multiplier: k()[0] }),
+            "lookup" => {
+                QuantizedOp::Lookup(Lookup { table: self.table.clone().unwrap().try_into().unwrap() })
+            }
             "concat" => QuantizedOp::Concat,
-            "pad" => QuantizedOp::Pad(padding(self.padding.unwrap())),
+            "pad" => QuantizedOp::Pad(Pad { padding: padding(self.padding.unwrap()) }),
             "upsample" => QuantizedOp::UpsampleNearest2,
             other => panic!("{}: operator `{other}`", self.name),
         }
@@ -162,7 +167,7 @@ fn requantization_is_as_specified() {
 fn pixels_are_quantized_as_specified() {
     let Pixels { mean, std, scale, zero_point, table } = vectors().pixels;
     let mut builder = Builder::new(Shape::new(1, 1, 2), zero_point);
-    let identity = QuantizedOp::Pad(Padding::default());
+    let identity = QuantizedOp::Pad(Pad { padding: Padding::default() });
     let output = builder.push("same", identity, &[TensorId(0)], zero_point);
     let mut model = builder.finish(output);
     model.graph.tensors[0].info.scale = scale;
@@ -191,8 +196,8 @@ fn every_runner_computes_the_vectors() {
         }
         if let Some(expected) = &case.output.accumulators {
             let output = reference::Output::new(graph, node, &inputs);
-            let scale = match &node.op {
-                QuantizedOp::Mul { multiplier } => i64::from(multiplier.k()),
+            let scale = match node.op {
+                QuantizedOp::Mul(QuantizedMul { multiplier }) => i64::from(multiplier.k()),
                 _ => 1,
             };
             let Shape { width, channels, .. } = case.output.shape();

@@ -1,15 +1,13 @@
 //! From the nodes of an int8 graph to layers: the kernel, its numbers and its constants.
 
-use alloc::{string::String, vec, vec::Vec};
+use alloc::{string::String, vec::Vec};
 
 use super::{PackError, PackOptions, PackedLayer};
-use crate::check::accumulator_range;
-use crate::graph::{Clamp, Node, QuantizedConv, QuantizedGraph, QuantizedOp, TensorId};
+use crate::graph::{Node, QuantizedGraph, QuantizedOp, TensorId};
 use goldcrest_engine::image::{Channel, Record, Slot};
 use goldcrest_engine::kernels::packing::{Constants, LayerSpec, Operator, Preferences};
 use goldcrest_engine::kernels::{self, Kernel};
 use goldcrest_engine::requantize::Multiplier;
-use goldcrest_engine::shape::{Padding, Window};
 
 /// A layer before it has its places in arena and image.
 pub struct Step {
@@ -119,7 +117,7 @@ fn layers<'a>(
     let tensor = |at: usize| node.inputs.get(at).map(|&id| graph.tensor(id));
     let (input, output) = (graph.tensor(node.inputs[0]), graph.tensor(node.output));
     let at = |shape| Slot { offset: 0, shape };
-    let mut record = Record {
+    let record = Record {
         input_zero: input.info.zero_point,
         second_zero: tensor(1).map_or(0, |second| second.info.zero_point),
         output_zero: output.info.zero_point,
@@ -128,105 +126,40 @@ fn layers<'a>(
         output: at(output.shape),
         ..Record::default()
     };
-    let layer = |operator, record, multipliers: &[Multiplier]| LayerSpec {
-        operator,
-        record,
-        weights: &[],
-        bits: 8,
-        channels: multipliers.iter().map(|&multiplier| channel(0, multiplier)).collect(),
-        accumulators: (0, 0),
-        preferences,
-    };
-    let layer = match &node.op {
-        QuantizedOp::Conv(conv) => convolution(conv, record, preferences),
-        QuantizedOp::MaxPool(window) => {
-            record.window = *window;
-            layer(Operator::MaxPool, record, &[])
-        }
-        QuantizedOp::AveragePool { window, multiplier } => {
-            let taps = (window.kernel[0] * window.kernel[1]) as i64;
-            record.window = *window;
-            record.wide = is_wide(255 * taps, *multiplier);
-            layer(Operator::AveragePool, record, &[*multiplier])
-        }
-        QuantizedOp::Add { multipliers, clamp } => {
-            (record.low, record.high) = (clamp.low, clamp.high);
-            layer(Operator::Add, record, multipliers)
-        }
-        QuantizedOp::Mul { multiplier } => {
-            record.wide = is_wide(255 * 255, *multiplier);
-            layer(Operator::Mul, record, &[*multiplier])
-        }
-        QuantizedOp::Lookup(table) => {
-            LayerSpec { weights: &table[..], ..layer(Operator::Lookup, record, &[]) }
-        }
-        QuantizedOp::Concat => {
-            // One layer per input.
-            let parts = parts(graph, &node.inputs, record);
-            return parts
-                .map(|(record, input)| (layer(Operator::Concat, record, &[]), vec![input]))
-                .collect();
-        }
-        QuantizedOp::Pad(padding) => {
-            record.window = padded(*padding);
-            layer(Operator::Pad, record, &[])
-        }
-        QuantizedOp::UpsampleNearest2 => layer(Operator::Upsample, record, &[]),
-    };
-    vec![(layer, node.inputs.clone())]
+    let inputs: Vec<_> = node.inputs.iter().map(|&id| (id, graph.tensor(id).shape)).collect();
+    node.op.rules().layers(Outline { record, preferences }, &inputs)
 }
 
-fn padded(padding: Padding) -> Window {
-    Window { padding, ..Window::new([1, 1], [1, 1]) }
+/// What is known of a layer before its operator says the rest.
+#[derive(Clone, Copy, Debug)]
+pub struct Outline {
+    /// Shapes and zero points.
+    pub record: Record,
+    /// What the packer was asked for.
+    pub preferences: Preferences,
 }
 
-/// A [`Multiplier`] is at most `i32::MAX`.
-fn channel(bias: i32, multiplier: Multiplier) -> Channel {
+impl Outline {
+    /// A layer without weights.
+    pub fn layer<'a>(self, operator: Operator, multipliers: &[Multiplier]) -> LayerSpec<'a> {
+        LayerSpec {
+            operator,
+            record: self.record,
+            weights: &[],
+            bits: 8,
+            channels: multipliers.iter().map(|&multiplier| channel(0, multiplier)).collect(),
+            accumulators: (0, 0),
+            preferences: self.preferences,
+        }
+    }
+}
+
+/// The constants of an output channel. A [`Multiplier`] is at most `i32::MAX`.
+pub(crate) fn channel(bias: i32, multiplier: Multiplier) -> Channel {
     Channel { bias, multiplier: multiplier.k() as i32 }
 }
 
 /// Whether `accumulator * k`, rounded and with a zero point in its upper half, may leave 32 bits.
-fn is_wide(accumulator: i64, multiplier: Multiplier) -> bool {
+pub(crate) fn is_wide(accumulator: i64, multiplier: Multiplier) -> bool {
     accumulator.saturating_mul(i64::from(multiplier.k())) >= (1 << 31) - (1 << 24)
-}
-
-fn convolution(conv: &QuantizedConv, record: Record, preferences: Preferences) -> LayerSpec<'_> {
-    let zero = record.input_zero;
-    let each = conv.weights.len() / conv.bias.len();
-    let (mut wide, mut accumulators) = (false, (i64::MAX, i64::MIN));
-    let mut channels = Vec::with_capacity(conv.bias.len());
-    for (output, (&bias, &multiplier)) in conv.bias.iter().zip(&conv.multipliers).enumerate() {
-        let (low, high) = accumulator_range(conv, output, zero);
-        wide |= is_wide(high.max(-low), multiplier);
-        accumulators = (low.min(accumulators.0), high.max(accumulators.1));
-        // Kernels sum over `x`, not `x - zx`, and padding holds `zx`.
-        let sum: i32 = conv.weights[output * each..][..each].iter().map(|&weight| i32::from(weight)).sum();
-        channels.push(channel(bias.wrapping_sub(i32::from(zero).wrapping_mul(sum)), multiplier));
-    }
-    let Clamp { low, high } = conv.clamp;
-    LayerSpec {
-        operator: Operator::Convolution,
-        record: Record { wide, window: conv.window, groups: conv.groups, low, high, ..record },
-        weights: &conv.weights,
-        bits: if conv.is_four_bits() { 4 } else { 8 },
-        channels,
-        accumulators,
-        preferences,
-    }
-}
-
-/// The records of the parts of a concatenation, and what each reads.
-fn parts(
-    graph: &QuantizedGraph,
-    inputs: &[TensorId],
-    whole: Record,
-) -> impl Iterator<Item = (Record, TensorId)> {
-    let (mut first_channel, count) = (0, inputs.len());
-    inputs.iter().enumerate().map(move |(index, &id)| {
-        let input = Slot { offset: 0, shape: graph.tensor(id).shape };
-        let partial = index + 1 < count;
-        let record = Record { input, second: Slot::default(), first_channel, partial, ..whole };
-        first_channel += input.shape.channels;
-        (record, id)
-    })
 }

@@ -19,6 +19,7 @@ use alloc::{string::String, vec, vec::Vec};
 pub use error::PackError;
 use layout::Layout;
 use lower::Step;
+pub(crate) use lower::{Outline, channel, is_wide};
 
 use super::check::check;
 use super::graph::{QuantizedModel, TensorId};

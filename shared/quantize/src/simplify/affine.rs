@@ -1,39 +1,18 @@
 //! `scale * x + shift` per channel, merged into the convolution before or behind it.
 
-use super::super::graph::{Activation, FloatConv, FloatGraph, FloatOp};
+use super::super::graph::{FloatConv, FloatGraph, FloatOp};
 use super::links::Links;
-use goldcrest_engine::shape::{Padding, Window};
+use goldcrest_engine::shape::Padding;
 
-/// The convolution of a node when it is 1x1 depthwise: `weights` are the scales, `bias` the shifts.
+/// The convolution of a node when it is [affine](FloatConv::is_affine).
 pub fn affine(op: &FloatOp) -> Option<&FloatConv> {
-    match op {
-        FloatOp::Conv(conv)
-            if conv.window == Window::new([1, 1], [1, 1])
-                && conv.groups == conv.bias.len()
-                && conv.weights.len() == conv.groups =>
-        {
-            Some(conv)
-        }
-        _ => None,
-    }
+    op.conv().filter(|conv| conv.is_affine())
 }
 
 /// Drops nodes that change nothing.
 pub fn identities(graph: &mut FloatGraph, links: &mut Links) {
     for index in 0..graph.nodes.len() {
-        let op = &graph.nodes[index].op;
-        let identity = match op {
-            FloatOp::Activation(Activation::Clip { low, high }) => {
-                (*low, *high) == (f32::NEG_INFINITY, f32::INFINITY)
-            }
-            FloatOp::MaxPool(window) | FloatOp::AveragePool { window, .. } => {
-                *window == Window::new([1, 1], [1, 1])
-            }
-            FloatOp::Pad(padding) => *padding == Padding::default(),
-            op => affine(op).is_some_and(|conv| {
-                conv.weights.iter().all(|&scale| scale == 1.0) && conv.bias.iter().all(|&shift| shift == 0.0)
-            }),
-        };
+        let identity = graph.nodes[index].op.rules().is_identity();
         // The graph's input cannot be its output.
         if identity && graph.nodes[index].output != graph.output {
             links.remove(graph, index);
@@ -50,7 +29,7 @@ pub fn backward(graph: &mut FloatGraph, links: &mut Links) {
             continue;
         };
         let (scale, shift) = (conv.weights.clone(), conv.bias.clone());
-        let FloatOp::Conv(target) = &mut graph.nodes[before].op else { continue };
+        let Some(target) = graph.nodes[before].op.conv_mut() else { continue };
         let each = target.weights.len() / target.bias.len();
         for (channel, (&scale, &shift)) in scale.iter().zip(&shift).enumerate() {
             target.weights[channel * each..][..each].iter_mut().for_each(|weight| *weight *= scale);
@@ -67,7 +46,7 @@ pub fn forward(graph: &mut FloatGraph, links: &mut Links) {
         let Some(conv) = affine(&graph.nodes[index].op) else { continue };
         let Some(reader) = links.only_reader(graph, graph.nodes[index].output) else { continue };
         let (scale, shift) = (conv.weights.clone(), conv.bias.clone());
-        let FloatOp::Conv(target) = &mut graph.nodes[reader].op else { continue };
+        let Some(target) = graph.nodes[reader].op.conv_mut() else { continue };
         if target.window.padding != Padding::default() && shift.iter().any(|&shift| shift != 0.0) {
             continue;
         }

@@ -4,6 +4,7 @@ use alloc::{string::ToString, vec, vec::Vec};
 
 use super::super::graph::{Activation, FloatConv, FloatGraph, FloatOp, Node, Tensor, TensorId};
 use super::super::infer::Infer;
+use super::super::operators::{MaxPool, Pad};
 use super::simplify;
 use goldcrest_engine::shape::{Padding, Shape, Window};
 
@@ -79,15 +80,16 @@ fn a_tensor_that_others_read_keeps_its_value() {
 
 #[test]
 fn padding_moves_into_convolutions_but_not_into_maxima() {
-    let pad = FloatOp::Pad(Padding { top: 1, left: 0, bottom: 0, right: 0 });
+    let pad = FloatOp::Pad(Pad { padding: Padding { top: 1, left: 0, bottom: 0, right: 0 } });
     let input = Shape::new(4, 1, 1);
     let merged = simplify(graph(input, vec![(pad.clone(), vec![0]), (conv(0, &[1., 2.], &[0.]), vec![1])]));
     assert_eq!(only_conv(&merged).window.padding, Padding { top: 1, ..Default::default() });
     let window = Window::new([2, 1], [1, 1]);
-    let kept = simplify(graph(input, vec![(pad.clone(), vec![0]), (FloatOp::MaxPool(window), vec![1])]));
+    let kept =
+        simplify(graph(input, vec![(pad.clone(), vec![0]), (FloatOp::MaxPool(MaxPool { window }), vec![1])]));
     assert_eq!(kept.nodes.len(), 2);
     // Padding as large as the kernel would make outputs that see nothing but zeros.
-    let wide = FloatOp::Pad(Padding { top: 2, left: 0, bottom: 0, right: 0 });
+    let wide = FloatOp::Pad(Pad { padding: Padding { top: 2, left: 0, bottom: 0, right: 0 } });
     assert_eq!(
         simplify(graph(input, vec![(wide, vec![0]), (conv(0, &[1., 2.], &[0.]), vec![1])])).nodes.len(),
         2

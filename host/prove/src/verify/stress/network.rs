@@ -10,6 +10,8 @@ use goldcrest_data::random::Random;
 use goldcrest_engine::requantize::Multiplier;
 use goldcrest_engine::shape::{Shape, Window};
 use goldcrest_quantize::graph::{Node, QuantizedConv, QuantizedModel, QuantizedOp, TensorId};
+use goldcrest_quantize::operators::QuantizedAveragePool;
+use goldcrest_quantize::reference::{Computed, Operand};
 
 use super::super::synthetic::Builder;
 use super::ties::{Target, around_boundaries};
@@ -48,22 +50,16 @@ pub fn probes(model: &QuantizedModel) -> Vec<Probe> {
         let input = graph.tensor(node.inputs[0]);
         let zeros = [zero(node.inputs[0]), zero(node.output)];
         let mut random = Random::stream(index as u64, &[]);
-        match &node.op {
-            QuantizedOp::Conv(conv) => Some(convolution(&node.name, conv, input.shape, zeros, &mut random)),
-            QuantizedOp::AveragePool { window, multiplier } => {
-                let channels = input.shape.channels;
-                Some(average_pool(&node.name, window, *multiplier, channels, zeros, &mut random))
-            }
-            QuantizedOp::Add { .. } | QuantizedOp::Mul { .. } => {
-                let zeros = [zeros[0], zero(node.inputs[1]), zeros[1]];
-                Some(pairs(&node.name, &node.op, zeros))
-            }
-            QuantizedOp::MaxPool(_)
-            | QuantizedOp::Lookup(_)
-            | QuantizedOp::Concat
-            | QuantizedOp::Pad(_)
-            | QuantizedOp::UpsampleNearest2 => None,
+        if let Some(conv) = node.op.conv() {
+            return Some(convolution(&node.name, conv, input.shape, zeros, &mut random));
         }
+        if let QuantizedOp::AveragePool(pool) = &node.op {
+            return Some(average_pool(&node.name, pool, input.shape.channels, zeros, &mut random));
+        }
+        // The others round pairs of values, or none.
+        node.op.multipliers()?;
+        let zeros = [zeros[0], zero(*node.inputs.get(1)?), zeros[1]];
+        Some(pairs(&node.name, &node.op, zeros))
     };
     graph.nodes.iter().enumerate().filter_map(probe).collect()
 }
@@ -165,17 +161,17 @@ fn convolution(
         false => Window::new([1, 1], [1, 1]),
     };
     let weights: Vec<i8> = digits.weights.iter().map(|&weight| weight as i8).collect();
-    let op = QuantizedOp::Conv(QuantizedConv {
+    let op = QuantizedConv {
         window,
         groups,
         weights: weights.repeat(outputs),
         bias: vec![0; outputs],
         multipliers: conv.multipliers.clone(),
         clamp: conv.clamp,
-    });
+    };
     let mut builder = Builder::new(shape, input_zero);
     let input = TensorId(0);
-    let output = builder.push(name, op, &[input], output_zero);
+    let output = builder.push(name, op.into(), &[input], output_zero);
     // Digits of a position: side by side as channels, or in the columns under the window.
     let place = |position: usize, group: usize, digit: usize| match depthwise {
         true => (position * count + digit) * groups + group,
@@ -186,8 +182,7 @@ fn convolution(
 
 fn average_pool(
     name: &str,
-    window: &Window,
-    multiplier: Multiplier,
+    &QuantizedAveragePool { window, multiplier }: &QuantizedAveragePool,
     channels: usize,
     [input_zero, output_zero]: [i8; 2],
     random: &mut Random,
@@ -208,7 +203,10 @@ fn average_pool(
     let lists: Vec<Vec<(Target, Vec<i64>)>> =
         (0..channels).map(|channel| list.iter().skip(channel).step_by(channels).cloned().collect()).collect();
     let mut builder = Builder::new(Shape::new(rows, positions * columns, channels), input_zero);
-    let op = QuantizedOp::AveragePool { window: Window::new(window.kernel, window.kernel), multiplier };
+    let op = {
+        let window = Window::new(window.kernel, window.kernel);
+        QuantizedOp::AveragePool(QuantizedAveragePool { window, multiplier })
+    };
     let output = builder.push(name, op, &[TensorId(0)], output_zero);
     let place = |position: usize, channel: usize, tap: usize| {
         let (row, column) = (tap / columns, tap % columns);
@@ -247,6 +245,12 @@ fn fill(
     Probe { model: builder.finish(output), images: values, few, placed, ties }
 }
 
+/// A tensor of one value.
+fn single(value: &i8, zero_point: i8) -> Operand<'_> {
+    let values = std::slice::from_ref(value);
+    Operand { values, shape: Shape::new(1, 1, 1), zero_point: zero_point.into() }
+}
+
 /// An addition or a product of all pairs of int8 values, 64 x 64 of them per image.
 fn pairs(name: &str, op: &QuantizedOp, [a_zero, b_zero, output_zero]: [i8; 3]) -> Probe {
     const SIDE: usize = 64;
@@ -255,13 +259,11 @@ fn pairs(name: &str, op: &QuantizedOp, [a_zero, b_zero, output_zero]: [i8; 3]) -
     let output = builder.push(name, op.clone(), &[a, b], output_zero);
     let all = || (i8::MIN..=i8::MAX).flat_map(|a| (i8::MIN..=i8::MAX).map(move |b| (a, b)));
     let is_tie = |(a, b): (i8, i8)| {
-        let (a, b) = (i64::from(a) - i64::from(a_zero), i64::from(b) - i64::from(b_zero));
-        let scaled = match op {
-            QuantizedOp::Add { multipliers: [ka, kb], .. } => a * i64::from(ka.k()) + b * i64::from(kb.k()),
-            QuantizedOp::Mul { multiplier } => a * b * i64::from(multiplier.k()),
-            _ => 0,
-        };
-        scaled & 0xffff == 0x8000
+        let inputs = [single(&a, a_zero), single(&b, b_zero)];
+        match op.rules().compute(&inputs, [0; 3], output_zero) {
+            Computed::Sum { sum, k, .. } => (sum * i64::from(k)) & 0xffff == 0x8000,
+            Computed::Value(_) => false,
+        }
     };
     let ties = all().filter(|&pair| is_tie(pair)).count() as u64;
     // Each image shows pairs from all over: strides that reach every pair once.

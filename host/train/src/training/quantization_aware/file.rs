@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use goldcrest_onnx::float_export::{self, oihw};
 use goldcrest_onnx::{Attribute, Data, Graph, Model, Node, Tensor, ValueInfo, info};
 use goldcrest_prove::calibrate::Outcome;
-use goldcrest_quantize::graph::{Quantization, QuantizedConv, QuantizedOp};
+use goldcrest_quantize::graph::{Quantization, QuantizedConv};
 
 use super::{BIAS, WEIGHTS, bias_scale};
 
@@ -30,7 +30,7 @@ pub fn write(outcome: &Outcome) -> Model {
         if tensor.name == float.tensor(layer.float).name {
             grids.insert(tensor.name.clone(), tensor.info);
         }
-        if let QuantizedOp::Conv(conv) = &node.op {
+        if let Some(conv) = node.op.conv() {
             let written = &float.tensor(layer.unbounded).name;
             layers.insert(written.clone(), (conv, [grid(node.inputs[0]), tensor.info]));
         }

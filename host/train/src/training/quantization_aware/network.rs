@@ -20,6 +20,7 @@ use goldcrest_quantize::FloatGraph;
 use goldcrest_quantize::given::Given;
 use goldcrest_quantize::graph::{Activation, Clamp, FloatOp, Node as Int8Node, TensorId};
 use goldcrest_quantize::graph::{Quantization, QuantizedConv, QuantizedGraph, QuantizedOp};
+use goldcrest_quantize::operators::{QuantizedAdd, QuantizedAveragePool, QuantizedMul};
 
 use super::{BIAS, WEIGHTS, bias_scale};
 
@@ -107,7 +108,7 @@ impl Writer<'_> {
                 let steps = self.multiplied(&sum, &format!("{name}.steps"), &conv.multipliers);
                 self.round_within(&steps, node.output, conv.clamp);
             }
-            QuantizedOp::AveragePool { window, multiplier } => {
+            QuantizedOp::AveragePool(QuantizedAveragePool { window, multiplier }) => {
                 // Not `AveragePool`: its quotients are not exact.
                 let channels = self.int8.tensor(node.inputs[0]).shape.channels;
                 let [rows, columns] = window.kernel;
@@ -123,7 +124,7 @@ impl Writer<'_> {
                 let steps = self.multiplied(&sum, &format!("{name}.steps"), &[*multiplier]);
                 self.round(&steps, node.output);
             }
-            QuantizedOp::Add { multipliers: [a, b], clamp } => {
+            QuantizedOp::Add(QuantizedAdd { multipliers: [a, b], clamp }) => {
                 let operands = [(0, a), (1, b)].map(|(at, &multiplier)| {
                     self.multiplied(inputs[at], &format!("{name}.operand{at}"), &[multiplier])
                 });
@@ -131,7 +132,7 @@ impl Writer<'_> {
                 self.push("Add", &[&operands[0], &operands[1]], &steps);
                 self.round_within(&steps, node.output, *clamp);
             }
-            QuantizedOp::Mul { multiplier } => {
+            QuantizedOp::Mul(QuantizedMul { multiplier }) => {
                 let product = format!("{name}.product");
                 self.push("Mul", &inputs, &product);
                 let steps = self.multiplied(&product, &format!("{name}.steps"), &[*multiplier]);
@@ -141,13 +142,12 @@ impl Writer<'_> {
                 let steps = self.function(node, inputs[0], function);
                 self.round(&steps, node.output);
             }
-            QuantizedOp::MaxPool(window) => {
-                self.onnx.nodes.push(windowed("MaxPool", &inputs, &output, window));
-            }
             // The rest moves whole numbers as the float operator moves real ones; padding is 0 in both.
-            QuantizedOp::Concat => self.moved(&FloatOp::Concat, &inputs, &output),
-            QuantizedOp::Pad(padding) => self.moved(&FloatOp::Pad(*padding), &inputs, &output),
-            QuantizedOp::UpsampleNearest2 => self.moved(&FloatOp::UpsampleNearest2, &inputs, &output),
+            op => {
+                if let Some(float) = op.rules().moves() {
+                    self.moved(&float, &inputs, &output);
+                }
+            }
         }
     }
 

@@ -2,11 +2,11 @@
 //! where they are applied at every position.
 
 use goldcrest_engine::shape::{Shape, Window};
-use goldcrest_quantize::graph::{FloatConv, FloatOp};
+use goldcrest_quantize::graph::FloatConv;
 
-use super::known::Weights;
-use super::layout::{Axis, View};
-use super::{Importer, Node, Problem, Value, unsupported};
+use super::{Importer, Problem, Value, unsupported};
+use crate::Node;
+use crate::import::{Axis, Form, Operands, View, Weights};
 
 /// `alpha * A * B + beta * C`, A the activation.
 pub fn gemm(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
@@ -57,6 +57,25 @@ pub fn matmul(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem
     Ok(Value::Activation(push(importer, node, &view, last, [outputs, inputs], bias, at)?))
 }
 
+/// `MatMul` as an int8 operator of another tool.
+pub const MATMUL_FORM: Form = Form {
+    op: "QLinearMatMul",
+    float: "MatMul",
+    operands: Operands::Weights { axis: |_| 1, bias: None },
+    output: 6,
+};
+
+/// `Gemm` as an int8 operator of another tool. The scales of its weights count outputs.
+pub const GEMM_FORM: Form = Form {
+    op: "QGemm",
+    float: "Gemm",
+    operands: Operands::Weights {
+        axis: |node| if node.int("transB").unwrap_or(0) != 0 { 0 } else { 1 },
+        bias: Some((6, |node| node.float("alpha").unwrap_or(1.0))),
+    },
+    output: 7,
+};
+
 fn no_matrix(weights: &Weights<'_>) -> Result<Value, Problem> {
     unsupported(format!("weights of shape {:?}; supported is a matrix", weights.shape()))
 }
@@ -94,7 +113,7 @@ pub fn push(
         weights.extend((0..inputs).map(|input| weight(output, order(input))));
     }
     let conv = FloatConv { window, groups: 1, weights, bias };
-    let output = importer.push(node, "", FloatOp::Conv(conv), &[view.tensor])?;
+    let output = importer.push(node, "", conv.into(), &[view.tensor])?;
     let mut axes = view.axes.clone();
     axes[dimension] = if outputs == 1 { vec![] } else { vec![Axis::Channel] };
     Ok(View { tensor: output, axes })

@@ -1,7 +1,8 @@
 //! A last `Softmax` is dropped: the int8 network ends with the logits, and the order of the classes is
 //! the same.
 
-use super::{Importer, Node, Problem, Value, unsupported};
+use super::{Importer, Problem, Value, unsupported};
+use crate::Node;
 
 pub fn softmax(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     let view = importer.activation(node, 0)?;

@@ -1,8 +1,10 @@
 //! Elementwise functions of one activation.
 
-use goldcrest_quantize::graph::{Activation, FloatOp};
+use goldcrest_quantize::graph::{Activation, Clamp, FloatOp};
 
-use super::{Importer, Node, Problem, Value, affine, unsupported};
+use super::{Export, Held, Importer, Problem, Reader, Value, Writer, add, affine, mul, unsupported};
+use crate::import::{Form, Operands};
+use crate::{Attribute, Data, Node, Tensor};
 
 fn apply(importer: &mut Importer<'_>, node: &Node, activation: Activation) -> Result<Value, Problem> {
     let view = importer.activation(node, 0)?;
@@ -91,6 +93,62 @@ pub fn parametric_relu(importer: &mut Importer<'_>, node: &Node) -> Result<Value
     let linear = affine::push(importer, node, "/slope", view.tensor, slopes, zeros.clone())?;
     let relu = importer.push(node, "/relu", FloatOp::Activation(Activation::Relu), &[view.tensor])?;
     let scaled = affine::push(importer, node, "/positive", relu, rest, zeros)?;
-    let output = importer.push(node, "", FloatOp::Add, &[linear, scaled])?;
+    let output = add::push(importer, node, [linear, scaled])?;
     Ok(Value::Activation(view.of(output)))
+}
+
+/// `LeakyRelu` as an int8 operator of another tool.
+pub const LEAKY_RELU_FORM: Form =
+    Form { op: "QLinearLeakyRelu", float: "LeakyRelu", operands: Operands::One, output: 3 };
+
+/// `Sigmoid` as an int8 operator of another tool.
+pub const SIGMOID_FORM: Form =
+    Form { op: "QLinearSigmoid", float: "Sigmoid", operands: Operands::One, output: 3 };
+
+/// To a float file.
+pub fn export(export: &mut Export<'_>, activation: &Activation) -> Node {
+    let (input, output) = (export.inputs[0], export.output);
+    let node = |op: &str| Node::new(op, &[input], &[output]);
+    match *activation {
+        Activation::Relu => node("Relu"),
+        Activation::Clip { low, high } => {
+            let low = export.constant("/low", Tensor::f32(&[], vec![low]));
+            let high = export.constant("/high", Tensor::f32(&[], vec![high]));
+            Node::new("Clip", &[input, &low, &high], &[output])
+        }
+        Activation::LeakyRelu { alpha } => node("LeakyRelu").with("alpha", Attribute::Float(alpha)),
+        Activation::Sigmoid => node("Sigmoid"),
+        Activation::Tanh => node("Tanh"),
+        Activation::HardSigmoid { alpha, beta } => {
+            node("HardSigmoid").with("alpha", Attribute::Float(alpha)).with("beta", Attribute::Float(beta))
+        }
+        Activation::HardSwish => node("HardSwish"),
+        Activation::Silu => {
+            let gate = format!("{output}/gate");
+            export.onnx.nodes.push(Node::new("Sigmoid", &[input], &[&gate]));
+            mul::written(&[input, &gate], output)
+        }
+    }
+}
+
+/// `Clip` from an int8 file: the bounds of a convolution or an addition before it.
+pub fn read_clamp<'a>(reader: &mut Reader<'a>, node: &'a Node, output: &str) -> Result<Held, Problem> {
+    let &Held::Unclamped(index) = reader.value(node, 0)? else {
+        return unsupported("clips something else than a convolution or an addition before it");
+    };
+    let bound = |index: usize| match reader.constant(node, index)?.data {
+        Data::I8(ref values) if values.len() == 1 => Ok(values[0]),
+        _ => unsupported("its bounds must be int8"),
+    };
+    let bounds = Clamp { low: bound(1)?, high: bound(2)? };
+    if bounds.low > bounds.high {
+        return unsupported(format!("bounds {} and {} are in no order", bounds.low, bounds.high));
+    }
+    reader.clamp(index, output, bounds)
+}
+
+/// To an int8 file, behind a convolution or an addition.
+pub fn write_clamp(writer: &mut Writer<'_>, unclamped: &str, output: &str, clamp: Clamp) {
+    let [low, high] = [clamp.low, clamp.high].map(|bound| writer.zero(bound));
+    writer.push(Node::new("Clip", &[unclamped, &low, &high], &[output]));
 }

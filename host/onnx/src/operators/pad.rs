@@ -1,12 +1,15 @@
-//! `Pad` with zeros around rows and columns.
+//! `Pad` with zeros around rows and columns, in an int8 file with the zero point.
 
 use goldcrest_engine::shape::Padding;
-use goldcrest_quantize::graph::FloatOp;
+use goldcrest_quantize::graph::{FloatOp, QuantizedOp};
+use goldcrest_quantize::operators::Pad;
 
-use super::layout::Axis;
-use super::{Importer, Node, Problem, Value, unsupported};
+use super::{Export, Held, Importer, Int8Node, Problem, Reader, Value, Writer, unsupported, window};
+use crate::import::Axis;
+use crate::{Node, Tensor};
 
-pub fn pad(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
+/// From a file.
+pub fn import(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     let view = importer.activation(node, 0)?;
     let mode = node.string("mode").unwrap_or("constant");
     if mode != "constant" {
@@ -48,6 +51,41 @@ pub fn pad(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     if padding == Padding::default() {
         return Ok(Value::Activation(view));
     }
-    let output = importer.push(node, "", FloatOp::Pad(padding), &[view.tensor])?;
+    let output = importer.push(node, "", FloatOp::Pad(Pad { padding }), &[view.tensor])?;
     Ok(Value::Activation(view.of(output)))
+}
+
+/// To a float file.
+pub fn export(export: &mut Export<'_>, pad: &Pad) -> Node {
+    let pads = export.constant("/pads", pads(pad));
+    Node::new("Pad", &[export.inputs[0], &pads], &[export.output])
+}
+
+fn pads(pad: &Pad) -> Tensor {
+    let Padding { top, left, bottom, right } = pad.padding;
+    Tensor::i64s(&[0, 0, top, left, 0, 0, bottom, right].map(|pad| pad as i64))
+}
+
+/// From an int8 file.
+pub fn read<'a>(reader: &mut Reader<'a>, node: &'a Node, output: &str) -> Result<Held, Problem> {
+    let input = reader.input(node, 0)?;
+    reader.expect_zero_point(node, 2, input)?;
+    let pads = reader.constant(node, 1)?;
+    let pads: Option<Vec<usize>> =
+        pads.as_i64().and_then(|pads| pads.iter().map(|&pad| window::extent(pad)).collect());
+    match pads.as_deref() {
+        Some(&[0, 0, top, left, 0, 0, bottom, right]) => {
+            let padding = Padding { top, left, bottom, right };
+            reader.push(output, QuantizedOp::Pad(Pad { padding }), vec![input])
+        }
+        _ => unsupported("it must pad rows and columns"),
+    }
+}
+
+/// To an int8 file.
+pub fn write(writer: &mut Writer<'_>, node: &Int8Node, pad: &Pad) {
+    let (input, output) = (writer.name(node.inputs[0]), writer.name(node.output));
+    let pads = writer.constant(format!("{output}/pads"), pads(pad));
+    let zero = writer.zero_point(node.output);
+    writer.push(Node::new("Pad", &[&input, &pads, &zero], &[&output]));
 }

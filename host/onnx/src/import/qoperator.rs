@@ -5,46 +5,59 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::{ImportError, Model, NODES, Node};
+use crate::operators::FORMS;
 use crate::size::most_at_once;
 use crate::{Attribute, Tensor};
 
 /// How an int8 operator's inputs are laid out.
-struct Form {
-    op: &'static str,
+pub struct Form {
+    /// The int8 operator.
+    pub op: &'static str,
     /// The float operator.
-    float: &'static str,
+    pub float: &'static str,
     /// Activations or weights as `(value, scale, zero point)`: positions of the value.
-    operands: &'static [usize],
-    /// Position of an int32 bias, whose scale is the product of the operands' scales.
-    bias: Option<usize>,
+    pub operands: Operands,
     /// Position of the output's scale.
-    output: usize,
+    pub output: usize,
 }
 
-const FORMS: &[Form] = &[
-    Form { op: "QLinearConv", float: "Conv", operands: &[0, 3], bias: Some(8), output: 6 },
-    Form { op: "QLinearMatMul", float: "MatMul", operands: &[0, 3], bias: None, output: 6 },
-    Form { op: "QGemm", float: "Gemm", operands: &[0, 3], bias: Some(6), output: 7 },
-    Form { op: "QLinearAdd", float: "Add", operands: &[0, 3], bias: None, output: 6 },
-    Form { op: "QLinearMul", float: "Mul", operands: &[0, 3], bias: None, output: 6 },
-    Form {
-        op: "QLinearGlobalAveragePool",
-        float: "GlobalAveragePool",
-        operands: &[0],
-        bias: None,
-        output: 3,
+/// Where an int8 operator has its operands.
+pub enum Operands {
+    /// One activation at position 0.
+    One,
+    /// Two activations at positions 0 and 3.
+    Two,
+    /// An activation at position 0, weights at position 3, perhaps an int32 bias.
+    Weights {
+        /// The axis along which the scales of the weights lie.
+        axis: fn(&Node) -> i64,
+        /// Position of the bias, whose scale is the product of the operands' scales and a factor.
+        bias: Option<(usize, fn(&Node) -> f32)>,
     },
-    Form { op: "QLinearAveragePool", float: "AveragePool", operands: &[0], bias: None, output: 3 },
-    Form { op: "QLinearLeakyRelu", float: "LeakyRelu", operands: &[0], bias: None, output: 3 },
-    Form { op: "QLinearSigmoid", float: "Sigmoid", operands: &[0], bias: None, output: 3 },
-];
+    /// Any number of activations, from a position on.
+    From(usize),
+}
+
+impl Form {
+    /// The form of a node of such an operator.
+    fn of(node: &Node) -> Option<&'static Self> {
+        FORMS.iter().find(|form| form.op == node.op)
+    }
+
+    /// Positions of the operands of a node.
+    fn positions(&self, node: &Node) -> Vec<usize> {
+        match self.operands {
+            Operands::One => vec![0],
+            Operands::Two | Operands::Weights { .. } => vec![0, 3],
+            Operands::From(first) => (first..node.inputs.len()).step_by(3).collect(),
+        }
+    }
+}
 
 /// Whether another tool quantized the model.
 pub fn is_quantized(model: &Model) -> bool {
-    let quantized = |node: &Node| {
-        ["QuantizeLinear", "DequantizeLinear", "QLinearConcat"].contains(&&*node.op)
-            || FORMS.iter().any(|form| form.op == node.op)
-    };
+    let quantized =
+        |node: &Node| ["QuantizeLinear", "DequantizeLinear"].contains(&&*node.op) || Form::of(node).is_some();
     model.graph.nodes.iter().any(quantized)
 }
 
@@ -75,9 +88,8 @@ pub fn expand(model: &Model) -> Result<Expanded<'_>, ImportError> {
     }
     let mut writer = Writer { model, nodes: Vec::with_capacity(count), scales };
     for node in nodes {
-        match FORMS.iter().find(|form| form.op == node.op) {
+        match Form::of(node) {
             Some(form) => writer.write_out(node, form),
-            None if node.op == "QLinearConcat" => writer.concat(node),
             None => writer.nodes.push(node.clone()),
         }
     }
@@ -86,10 +98,12 @@ pub fn expand(model: &Model) -> Result<Expanded<'_>, ImportError> {
 
 /// How many nodes a node is written out as, at most.
 fn parts(node: &Node) -> usize {
-    match FORMS.iter().find(|form| form.op == node.op) {
-        Some(form) => form.operands.len() + usize::from(form.bias.is_some()) + 2,
-        None if node.op == "QLinearConcat" => node.inputs.len().div_ceil(3) + 2,
-        None => 1,
+    let Some(form) = Form::of(node) else { return 1 };
+    2 + match form.operands {
+        Operands::One => 1,
+        Operands::Two => 2,
+        Operands::Weights { bias, .. } => 2 + usize::from(bias.is_some()),
+        Operands::From(_) => node.inputs.len().div_ceil(3),
     }
 }
 
@@ -112,50 +126,37 @@ impl Writer<'_> {
     fn write_out(&mut self, node: &Node, form: &Form) {
         let name = output(node).to_owned();
         let mut inputs = Vec::new();
-        for (operand, &at) in form.operands.iter().enumerate() {
-            let real = format!("{name}/operand{operand}");
-            // Scales of weights count output channels: rows of convolutions, and of matrices that are transposed.
-            let axis = match form.float {
-                "Gemm" if node.int("transB").unwrap_or(0) != 0 => 0,
-                "Conv" => 0,
+        for (index, at) in form.positions(node).into_iter().enumerate() {
+            let real = format!("{name}/operand{index}");
+            // The scales of an activation have no axis.
+            let axis = match form.operands {
+                Operands::Weights { axis, .. } => axis(node),
                 _ => 1,
             };
             self.dequantize(node, at, &real, axis);
             inputs.push(real);
         }
-        if let Some(at) = form.bias.filter(|&at| !input(node, at).is_empty()) {
-            let factors: Vec<Vec<f32>> = form
-                .operands
-                .iter()
-                .filter_map(|&at| {
-                    Some(self.model.graph.initializers.get(input(node, at + 1))?.as_f32()?.to_vec())
-                })
-                .collect();
-            if let [a, b] = &*factors
-                && let [a] = **a
-            {
-                let alpha = node.float("alpha").unwrap_or(1.0);
-                let scale: Vec<f32> =
-                    b.iter().map(|b| a * b * if form.float == "Gemm" { alpha } else { 1.0 }).collect();
-                let (scale_name, real) = (format!("{name}/bias_scale"), format!("{name}/bias"));
-                let shape: &[usize] = if scale.len() == 1 { &[] } else { &[scale.len()] };
-                self.scales.insert(scale_name.clone(), Tensor::f32(shape, scale));
-                let dequantize = Node::new("DequantizeLinear", &[input(node, at), &scale_name], &[&real]);
-                self.nodes.push(dequantize.with("axis", Attribute::Int(0)));
-                inputs.push(real);
-            }
+        if let Operands::Weights { bias: Some((at, factor)), .. } = form.operands
+            && !input(node, at).is_empty()
+        {
+            inputs.extend(self.bias(node, at, factor(node)));
         }
         self.finish(node, form.float, inputs, [input(node, form.output), input(node, form.output + 1)]);
     }
 
-    fn concat(&mut self, node: &Node) {
-        let mut inputs = Vec::new();
-        for at in (2..node.inputs.len()).step_by(3) {
-            let real = format!("{}/operand{at}", output(node));
-            self.dequantize(node, at, &real, 1);
-            inputs.push(real);
-        }
-        self.finish(node, "Concat", inputs, [input(node, 0), input(node, 1)]);
+    /// A bias in real numbers; its name, where the scales are known.
+    fn bias(&mut self, node: &Node, at: usize, factor: f32) -> Option<String> {
+        let scales =
+            |at: usize| self.model.graph.initializers.get(input(node, at + 1)).and_then(Tensor::as_f32);
+        let (&[a], b) = (scales(0)?, scales(3)?) else { return None };
+        let scale: Vec<f32> = b.iter().map(|b| a * b * factor).collect();
+        let name = output(node);
+        let (scale_name, real) = (format!("{name}/bias_scale"), format!("{name}/bias"));
+        let shape: &[usize] = if scale.len() == 1 { &[] } else { &[scale.len()] };
+        self.scales.insert(scale_name.clone(), Tensor::f32(shape, scale));
+        let dequantize = Node::new("DequantizeLinear", &[input(node, at), &scale_name], &[&real]);
+        self.nodes.push(dequantize.with("axis", Attribute::Int(0)));
+        Some(real)
     }
 
     fn dequantize(&mut self, node: &Node, at: usize, real: &str, axis: i64) {

@@ -3,10 +3,11 @@
 //! into a convolution next to it.
 
 use goldcrest_engine::shape::Window;
-use goldcrest_quantize::graph::{FloatConv, FloatOp, TensorId};
+use goldcrest_quantize::graph::{FloatConv, TensorId};
 
-use super::layout::{Axis, View};
-use super::{Importer, Node, Problem, Tensor, Value, unsupported};
+use super::{Importer, Problem, Value, unsupported};
+use crate::import::{Axis, View};
+use crate::{Node, Tensor};
 
 /// Adds `scale * x + shift` to the graph, whose memory was [spent](Importer::spend).
 pub fn push(
@@ -19,7 +20,7 @@ pub fn push(
 ) -> Result<TensorId, Problem> {
     let window = Window::new([1, 1], [1, 1]);
     let conv = FloatConv { window, groups: scale.len(), weights: scale, bias: shift };
-    importer.push(node, suffix, FloatOp::Conv(conv), &[input])
+    importer.push(node, suffix, conv.into(), &[input])
 }
 
 /// The values of a constant that is broadcast along channels only, one per channel of the view. Spends the memory of

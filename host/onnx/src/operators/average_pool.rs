@@ -1,30 +1,24 @@
-//! Pools over windows and over whole images.
+//! Means over windows and over whole images.
+//!
+//! An int8 file has a depthwise `QLinearConv` of ones, without bias.
 
+use goldcrest_engine::requantize::Multiplier;
 use goldcrest_engine::shape::{Shape, Window};
-use goldcrest_quantize::graph::{FloatConv, FloatOp, TensorId};
+use goldcrest_quantize::graph::{FloatConv, FloatOp, QuantizedOp, TensorId};
+use goldcrest_quantize::operators::{FloatAveragePool, QuantizedAveragePool};
 
-use super::layout::Axis;
-use super::{Importer, Node, Problem, Value, affine, conv, unsupported};
+use super::{Export, Importer, Int8Node, Problem, Value, Writer, affine, conv, mul, unsupported, window};
+use crate::import::{Axis, Form, Operands};
+use crate::{Attribute, Data, Node, Tensor};
 
-pub fn max(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
+/// `AveragePool` from a file.
+pub fn import(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     let view = importer.image(node, 0)?;
     let shape = importer.graph.tensor(view.tensor).shape;
-    let mut window = window(node, shape)?;
-    let [rows, columns] = ceil_padding(node, &window, shape);
-    // Padding never wins a maximum, so more of it is what rounding up means.
-    window.padding.bottom += rows;
-    window.padding.right += columns;
-    let output = importer.push(node, "", FloatOp::MaxPool(window), &[view.tensor])?;
-    Ok(Value::Activation(importer.image_view(output)))
-}
-
-pub fn average(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
-    let view = importer.image(node, 0)?;
-    let shape = importer.graph.tensor(view.tensor).shape;
-    let mut window = window(node, shape)?;
+    let mut window = window::pool(node, shape)?;
     let padded = window.padding != Default::default();
     let mut counts = !padded || node.int("count_include_pad").unwrap_or(0) != 0;
-    let [rows, columns] = ceil_padding(node, &window, shape);
+    let [rows, columns] = window::ceil_padding(node, &window, shape);
     if [rows, columns] != [0, 0] {
         if padded && counts {
             return unsupported(
@@ -37,11 +31,11 @@ pub fn average(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Proble
         counts = false;
     }
     let suffix = if counts { "" } else { "/with_padding" };
-    let op = FloatOp::AveragePool { window, count_include_pad: true };
+    let op = FloatOp::AveragePool(FloatAveragePool { window, count_include_pad: true });
     let mut output = importer.push(node, suffix, op, &[view.tensor])?;
     if !counts {
         let factors = factors(importer, node, view.tensor, window)?;
-        output = importer.push(node, "", FloatOp::Mul, &[output, factors])?;
+        output = mul::push(importer, node, [output, factors])?;
     }
     Ok(Value::Activation(importer.image_view(output)))
 }
@@ -75,7 +69,7 @@ fn factors(
     let ones = affine::push(importer, node, "/ones", input, vec![0.0; channels], vec![1.0; channels])?;
     let (weights, bias) = (each.repeat(channels), vec![0.0; channels]);
     let conv = FloatConv { window, groups: channels, weights, bias };
-    importer.push(node, "/factors", FloatOp::Conv(conv), &[ones])
+    importer.push(node, "/factors", conv.into(), &[ones])
 }
 
 /// Weights of one dimension whose sum is 1, and `kernel / (kernel - n)` without the first or the last `n` of them, for
@@ -92,7 +86,8 @@ fn border_taps(kernel: usize, [before, after]: [usize; 2]) -> Option<Vec<f64>> {
     Some(taps)
 }
 
-pub fn global_average(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
+/// `GlobalAveragePool`.
+pub fn global(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     let view = importer.image(node, 0)?;
     let output = push_global(importer, node, view.tensor)?;
     Ok(Value::Activation(importer.image_view(output)))
@@ -109,8 +104,8 @@ pub fn reduce_mean(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Pr
         return unsupported(format!("axes {axes:?} of {}", importer.describe(&view)));
     };
     let kept = || (0..view.axes.len()).filter(|index| !reduced.contains(index));
-    if !reduced.iter().all(|&index| conv::spatial(&view.axes[index]))
-        || !kept().all(|index| !view.axes[index].iter().any(|axis| conv::spatial(&[*axis])))
+    if !reduced.iter().all(|&index| spatial(&view.axes[index]))
+        || !kept().all(|index| !view.axes[index].iter().any(|axis| spatial(&[*axis])))
     {
         let found = importer.describe(&view);
         return unsupported(format!(
@@ -130,38 +125,59 @@ pub fn reduce_mean(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Pr
 fn push_global(importer: &mut Importer<'_>, node: &Node, input: TensorId) -> Result<TensorId, Problem> {
     let Shape { height, width, .. } = importer.graph.tensor(input).shape;
     let window = Window::new([height, width], [1, 1]);
-    importer.push(node, "", FloatOp::AveragePool { window, count_include_pad: true }, &[input])
+    importer.push(
+        node,
+        "",
+        FloatOp::AveragePool(FloatAveragePool { window, count_include_pad: true }),
+        &[input],
+    )
 }
 
-fn window(node: &Node, input: Shape) -> Result<Window, Problem> {
-    match node.ints("kernel_shape") {
-        Some(&[rows @ 1..=0x7fff, columns @ 1..=0x7fff]) => {
-            conv::window(node, [rows as usize, columns as usize], input)
-        }
-        other => unsupported(format!("kernel_shape {other:?}; supported are rows and columns")),
-    }
+/// Whether axes are rows and columns only.
+fn spatial(axes: &[Axis]) -> bool {
+    axes.iter().all(|axis| matches!(axis, Axis::Row | Axis::Column))
 }
 
-/// Rows and columns of further padding that make rounding down equal the node's `ceil_mode`.
-fn ceil_padding(node: &Node, window: &Window, input: Shape) -> [usize; 2] {
-    if node.int("ceil_mode").unwrap_or(0) == 0 {
-        return [0, 0];
+/// As an int8 operator of another tool.
+pub const FORM: Form =
+    Form { op: "QLinearAveragePool", float: "AveragePool", operands: Operands::One, output: 3 };
+
+/// `GlobalAveragePool` as an int8 operator of another tool.
+pub const GLOBAL_FORM: Form =
+    Form { op: "QLinearGlobalAveragePool", float: "GlobalAveragePool", operands: Operands::One, output: 3 };
+
+/// To a float file.
+pub fn export(export: &mut Export<'_>, pool: &FloatAveragePool) -> Node {
+    let mut node = window::node("AveragePool", export.inputs, export.output, &pool.window)
+        .with("count_include_pad", Attribute::Int(pool.count_include_pad.into()));
+    // AveragePool knows dilations only since opset 19; the importer makes none.
+    node.attributes.remove("dilations");
+    node
+}
+
+/// What a convolution without bias of an int8 file is; `alone` says whether it leaves all channels alone.
+pub fn read(
+    window: Window,
+    weights: &[i8],
+    multipliers: &[Multiplier],
+    alone: bool,
+) -> Result<QuantizedOp, Problem> {
+    let alike = multipliers.iter().all(|multiplier| Some(multiplier) == multipliers.first());
+    if !alike || !alone || !weights.iter().all(|&weight| weight == 1) {
+        return unsupported("without a bias it must be an average pool: depthwise, of ones, on one scale");
     }
-    let extra = |axis: usize, size: usize, before: usize, after: usize| {
-        let reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
-        let (padded, stride) = (size + before + after, window.stride[axis]);
-        if padded < reach {
-            return 0;
-        }
-        let mut outputs = (padded - reach).div_ceil(stride) + 1;
-        // A window that would start in the padding behind the input does not count.
-        if (outputs - 1) * stride >= size + before {
-            outputs -= 1;
-        }
-        ((outputs - 1) * stride + reach).saturating_sub(padded)
-    };
-    let padding = window.padding;
-    [extra(0, input.height, padding.top, padding.bottom), extra(1, input.width, padding.left, padding.right)]
+    let Some(&multiplier) = multipliers.first() else { return unsupported("no channels") };
+    Ok(QuantizedOp::AveragePool(QuantizedAveragePool { window, multiplier }))
+}
+
+/// To an int8 file.
+pub fn write(writer: &mut Writer<'_>, node: &Int8Node, pool: &QuantizedAveragePool) {
+    let ([rows, columns], channels) = (pool.window.kernel, writer.shape(node.inputs[0]).channels);
+    let ones = Tensor::new(&[channels, 1, rows, columns], Data::I8(vec![1; channels * rows * columns]));
+    let scales = vec![pool.multiplier.to_f64() as f32; channels];
+    let (output, constants) =
+        (writer.name(node.output), conv::Constants { weights: ones, scales, bias: None });
+    conv::write_sums(writer, node, &output, &pool.window, channels, constants);
 }
 
 #[cfg(test)]

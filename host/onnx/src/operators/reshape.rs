@@ -1,7 +1,8 @@
 //! Operators that only change how an activation is seen.
 
-use super::layout::View;
-use super::{Importer, Node, Problem, RANK, Tensor, Value, unsupported};
+use super::{Importer, Problem, Value, unsupported};
+use crate::import::{RANK, View};
+use crate::{Node, Tensor};
 
 pub fn identity(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     // `Cast` to an integer type would change values; FLOAT, FLOAT16 and DOUBLE do not matter here.
