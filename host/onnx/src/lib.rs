@@ -15,6 +15,7 @@ pub mod proto;
 pub mod samples;
 pub mod shape_inference;
 mod size;
+mod wire;
 
 pub use attributes::Attributes;
 pub use model::{Attribute, Data, Dimension, Graph, Model, Node, OnnxError, Tensor, ValueInfo};

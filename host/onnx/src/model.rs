@@ -20,10 +20,7 @@ pub enum OnnxError {
     #[error("{path}: {source}")]
     File { path: PathBuf, source: Box<OnnxError> },
     /// The bytes are no protobuf of an ONNX model.
-    #[error("not an ONNX model: {0}")]
-    Decode(#[from] prost::DecodeError),
-    /// The bytes are not even the wire format of a protobuf.
-    #[error("not an ONNX model: no protobuf, or cut short")]
+    #[error("not an ONNX model: no protobuf, cut short, or with fields of other types")]
     Malformed,
     /// The file would take far more memory than it has bytes: nothing that an exporter writes.
     #[error("decoded, the file's {length} bytes would take {bound}; no exporter writes such a model")]

@@ -1,7 +1,5 @@
-//! The part of ONNX's protobuf schema that Goldcrest reads and writes (onnx.proto3, IR version 8).
-//! Fields that are not listed are skipped when reading. Tags are the schema's.
-
-use prost::Message;
+//! The part of ONNX's protobuf schema that Goldcrest reads and writes (onnx.proto3, IR version 8): the numbers of types
+//! and fields. Fields that are not listed are skipped when reading.
 
 /// `TensorProto.DataType`.
 pub mod data_type {
@@ -29,164 +27,117 @@ pub mod attribute_type {
     pub const STRINGS: i32 = 8;
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub struct ModelProto {
-    #[prost(int64, tag = "1")]
-    pub ir_version: i64,
-    #[prost(string, tag = "2")]
-    pub producer_name: String,
-    #[prost(string, tag = "3")]
-    pub producer_version: String,
-    #[prost(message, optional, tag = "7")]
-    pub graph: Option<GraphProto>,
-    #[prost(message, repeated, tag = "8")]
-    pub opset_import: Vec<OperatorSetIdProto>,
-    #[prost(message, repeated, tag = "14")]
-    pub metadata_props: Vec<StringStringEntryProto>,
+/// Fields of `ModelProto`.
+pub mod model {
+    #![allow(missing_docs)]
+    pub const IR_VERSION: u32 = 1;
+    pub const PRODUCER_NAME: u32 = 2;
+    pub const PRODUCER_VERSION: u32 = 3;
+    pub const GRAPH: u32 = 7;
+    pub const OPSET_IMPORT: u32 = 8;
+    pub const METADATA_PROPS: u32 = 14;
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub struct OperatorSetIdProto {
-    #[prost(string, tag = "1")]
-    pub domain: String,
-    #[prost(int64, tag = "2")]
-    pub version: i64,
+/// Fields of `OperatorSetIdProto`.
+pub mod operator_set {
+    #![allow(missing_docs)]
+    pub const DOMAIN: u32 = 1;
+    pub const VERSION: u32 = 2;
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub struct StringStringEntryProto {
-    #[prost(string, tag = "1")]
-    pub key: String,
-    #[prost(string, tag = "2")]
-    pub value: String,
+/// Fields of `StringStringEntryProto`.
+pub mod entry {
+    #![allow(missing_docs)]
+    pub const KEY: u32 = 1;
+    pub const VALUE: u32 = 2;
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub struct GraphProto {
-    #[prost(message, repeated, tag = "1")]
-    pub node: Vec<NodeProto>,
-    #[prost(string, tag = "2")]
-    pub name: String,
-    #[prost(message, repeated, tag = "5")]
-    pub initializer: Vec<TensorProto>,
-    #[prost(message, repeated, tag = "11")]
-    pub input: Vec<ValueInfoProto>,
-    #[prost(message, repeated, tag = "12")]
-    pub output: Vec<ValueInfoProto>,
-    #[prost(message, repeated, tag = "13")]
-    pub value_info: Vec<ValueInfoProto>,
+/// Fields of `GraphProto`.
+pub mod graph {
+    #![allow(missing_docs)]
+    pub const NODE: u32 = 1;
+    pub const NAME: u32 = 2;
+    pub const INITIALIZER: u32 = 5;
+    pub const INPUT: u32 = 11;
+    pub const OUTPUT: u32 = 12;
+    pub const VALUE_INFO: u32 = 13;
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub struct NodeProto {
-    #[prost(string, repeated, tag = "1")]
-    pub input: Vec<String>,
-    #[prost(string, repeated, tag = "2")]
-    pub output: Vec<String>,
-    #[prost(string, tag = "3")]
-    pub name: String,
-    #[prost(string, tag = "4")]
-    pub op_type: String,
-    #[prost(message, repeated, tag = "5")]
-    pub attribute: Vec<AttributeProto>,
-    #[prost(string, tag = "7")]
-    pub domain: String,
+/// Fields of `NodeProto`.
+pub mod node {
+    #![allow(missing_docs)]
+    pub const INPUT: u32 = 1;
+    pub const OUTPUT: u32 = 2;
+    pub const NAME: u32 = 3;
+    pub const OP_TYPE: u32 = 4;
+    pub const ATTRIBUTE: u32 = 5;
+    pub const DOMAIN: u32 = 7;
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub struct AttributeProto {
-    #[prost(string, tag = "1")]
-    pub name: String,
-    #[prost(float, tag = "2")]
-    pub f: f32,
-    #[prost(int64, tag = "3")]
-    pub i: i64,
-    #[prost(bytes = "vec", tag = "4")]
-    pub s: Vec<u8>,
-    /// A [`TensorProto`], which is read only when its elements are.
-    #[prost(bytes = "vec", tag = "5")]
-    pub t: Vec<u8>,
-    #[prost(float, repeated, tag = "7")]
-    pub floats: Vec<f32>,
-    #[prost(int64, repeated, tag = "8")]
-    pub ints: Vec<i64>,
-    #[prost(bytes = "vec", repeated, tag = "9")]
-    pub strings: Vec<Vec<u8>>,
-    #[prost(int32, tag = "20")]
-    pub r#type: i32,
+/// Fields of `AttributeProto`.
+pub mod attribute {
+    #![allow(missing_docs)]
+    pub const NAME: u32 = 1;
+    pub const F: u32 = 2;
+    pub const I: u32 = 3;
+    pub const S: u32 = 4;
+    pub const T: u32 = 5;
+    pub const FLOATS: u32 = 7;
+    pub const INTS: u32 = 8;
+    pub const STRINGS: u32 = 9;
+    pub const TYPE: u32 = 20;
 }
 
-/// Written with `raw_data`; [`decode`](super::decode) reads the others by itself.
-#[derive(Clone, PartialEq, Message)]
-pub struct TensorProto {
-    #[prost(int64, repeated, tag = "1")]
-    pub dims: Vec<i64>,
-    #[prost(int32, tag = "2")]
-    pub data_type: i32,
-    #[prost(string, tag = "8")]
-    pub name: String,
-    #[prost(bytes = "vec", tag = "9")]
-    pub raw_data: Vec<u8>,
+/// Fields of `TensorProto`.
+pub mod tensor {
+    #![allow(missing_docs)]
+    pub const DIMS: u32 = 1;
+    pub const DATA_TYPE: u32 = 2;
+    pub const FLOAT_DATA: u32 = 4;
+    pub const INT32_DATA: u32 = 5;
+    pub const INT64_DATA: u32 = 7;
+    pub const NAME: u32 = 8;
+    pub const RAW_DATA: u32 = 9;
+    pub const DOUBLE_DATA: u32 = 10;
+    pub const DATA_LOCATION: u32 = 14;
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub struct ValueInfoProto {
-    #[prost(string, tag = "1")]
-    pub name: String,
-    #[prost(message, optional, tag = "2")]
-    pub r#type: Option<TypeProto>,
+/// Fields of `ValueInfoProto`.
+pub mod value_info {
+    #![allow(missing_docs)]
+    pub const NAME: u32 = 1;
+    pub const TYPE: u32 = 2;
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub struct TypeProto {
-    #[prost(oneof = "type_proto::Value", tags = "1, 4")]
-    pub value: Option<type_proto::Value>,
+/// Fields of `TypeProto`, of which a type has one.
+pub mod value_type {
+    #![allow(missing_docs)]
+    pub const TENSOR: u32 = 1;
+    pub const SEQUENCE: u32 = 4;
 }
 
-pub mod type_proto {
-    use super::{SequenceTypeProto, TensorTypeProto};
-
-    #[derive(Clone, PartialEq, prost::Oneof)]
-    pub enum Value {
-        #[prost(message, tag = "1")]
-        Tensor(TensorTypeProto),
-        #[prost(message, tag = "4")]
-        Sequence(Box<SequenceTypeProto>),
-    }
+/// Fields of `TypeProto.Sequence`.
+pub mod sequence {
+    #![allow(missing_docs)]
+    pub const ELEM_TYPE: u32 = 1;
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub struct SequenceTypeProto {
-    #[prost(message, optional, boxed, tag = "1")]
-    pub elem_type: Option<Box<TypeProto>>,
+/// Fields of `TypeProto.Tensor`.
+pub mod tensor_type {
+    #![allow(missing_docs)]
+    pub const ELEM_TYPE: u32 = 1;
+    pub const SHAPE: u32 = 2;
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub struct TensorTypeProto {
-    #[prost(int32, tag = "1")]
-    pub elem_type: i32,
-    #[prost(message, optional, tag = "2")]
-    pub shape: Option<TensorShapeProto>,
+/// Fields of `TensorShapeProto`.
+pub mod shape {
+    #![allow(missing_docs)]
+    pub const DIM: u32 = 1;
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub struct TensorShapeProto {
-    #[prost(message, repeated, tag = "1")]
-    pub dim: Vec<DimensionProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub struct DimensionProto {
-    #[prost(oneof = "dimension_proto::Value", tags = "1, 2")]
-    pub value: Option<dimension_proto::Value>,
-}
-
-pub mod dimension_proto {
-    #[derive(Clone, PartialEq, prost::Oneof)]
-    pub enum Value {
-        #[prost(int64, tag = "1")]
-        Fixed(i64),
-        #[prost(string, tag = "2")]
-        Named(String),
-    }
+/// Fields of `TensorShapeProto.Dimension`, of which a dimension has one.
+pub mod dimension {
+    #![allow(missing_docs)]
+    pub const VALUE: u32 = 1;
+    pub const PARAM: u32 = 2;
 }

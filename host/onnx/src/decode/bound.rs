@@ -6,8 +6,11 @@
 
 use std::mem::size_of;
 
-use super::wire::{Content, Fields, Varints};
-use crate::proto::{self, data_type};
+use crate::proto::{
+    attribute, data_type, dimension, entry, graph, model, node, operator_set, sequence, shape, tensor,
+    tensor_type, value_info, value_type,
+};
+use crate::wire::{Content, Fields, Varints};
 use crate::{Attribute, Dimension, Node, Tensor, ValueInfo};
 
 /// Bytes that any file may take in memory, beside four times its own size: what a network of some two hundred nodes
@@ -27,7 +30,7 @@ const NAMED: u64 = 128;
 /// What a file will take, at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bound {
-    /// Bytes of the typed graph, and of the largest node while it is decoded.
+    /// Bytes of the typed graph.
     pub total: u64,
     /// Bytes of the largest single request.
     pub largest: u64,
@@ -43,32 +46,25 @@ impl Bound {
 
 /// What a model will take, or `None` when the bytes are no protobuf.
 pub fn of(bytes: &[u8]) -> Option<Bound> {
-    let (mut all, mut wire) = (Taken::default(), 0);
+    let mut all = Taken::default();
     let (mut nodes, mut infos, mut domains) = (0, 0, 0);
-    // Messages of the outer levels are decoded one at a time.
-    let mut add = |taken: Taken| {
-        all.add(taken);
-        wire = taken.wire.max(wire);
-    };
     for field in Fields::of(bytes) {
         match field? {
-            (7, Content::Bytes(graph)) => {
+            (model::GRAPH, Content::Bytes(graph)) => {
                 for field in Fields::of(graph) {
                     let (tag, content) = field?;
-                    let taken = part(graph_field(tag), content, 0)?;
                     match tag {
-                        1 => nodes += 1,
-                        11..=13 => infos += 1,
-                        5 => add(Taken { names: 1, ..Taken::default() }),
+                        graph::NODE => nodes += 1,
+                        graph::INPUT | graph::OUTPUT | graph::VALUE_INFO => infos += 1,
+                        graph::INITIALIZER => all.names += 1,
                         _ => {}
                     }
-                    // A tensor is decoded without a copy.
-                    add(Taken { wire: if tag == 5 { 0 } else { taken.wire }, ..taken });
+                    all.add(part(graph_field(tag), content, 0)?);
                 }
             }
             (tag, content) => {
-                domains += u64::from(tag == 8);
-                add(part(model_field(tag), content, 0)?);
+                domains += u64::from(tag == model::OPSET_IMPORT);
+                all.add(part(model_field(tag), content, 0)?);
             }
         }
     }
@@ -80,7 +76,7 @@ pub fn of(bytes: &[u8]) -> Option<Bound> {
         2 * size_of::<(String, i64)>() as u64 * domains,
     ];
     let largest = lists.into_iter().fold(all.largest, u64::max);
-    Some(Bound { total: all.typed + wire, largest })
+    Some(Bound { total: all.typed, largest })
 }
 
 /// Deepest nesting: ONNX's schema has 8 levels but for sequences of sequences.
@@ -89,8 +85,8 @@ const DEPTH: usize = 24;
 /// What a field of a message becomes.
 #[derive(Clone, Copy)]
 enum Field {
-    /// A message of these fields; the bytes that it takes itself, while decoded and then.
-    Message(fn(u32) -> Field, usize, usize),
+    /// A message of these fields, and the bytes that it takes itself.
+    Message(fn(u32) -> Field, usize),
     /// A string or bytes.
     Bytes,
     /// One of a list of strings.
@@ -106,80 +102,82 @@ enum Field {
 }
 
 fn model_field(tag: u32) -> Field {
+    let set = |tag| text(tag, &[operator_set::DOMAIN]);
+    let pair = |tag| text(tag, &[entry::KEY, entry::VALUE]);
     match tag {
-        8 => Field::Message(|tag| text(tag, &[1]), 0, 2 * size_of::<(String, i64)>()),
-        14 => Field::Message(|tag| text(tag, &[1, 2]), 0, 2 * size_of::<(String, String)>()),
+        model::OPSET_IMPORT => Field::Message(set, 2 * size_of::<(String, i64)>()),
+        model::METADATA_PROPS => Field::Message(pair, 2 * size_of::<(String, String)>()),
         _ => Field::Skipped,
     }
 }
 
-/// Lists of the typed graph are as long as they must be; initializers stand in a tree whose leaves are half full or more.
+/// Lists are as long as they must be; initializers stand in a tree whose leaves are half full or more.
 fn graph_field(tag: u32) -> Field {
     match tag {
-        1 => Field::Message(node, 0, size_of::<Node>()),
-        2 => Field::Bytes,
-        5 => Field::Tensor(2 * size_of::<(String, Tensor)>()),
-        11..=13 => Field::Message(value_info, 0, size_of::<ValueInfo>()),
-        _ => Field::Skipped,
-    }
-}
-
-fn node(tag: u32) -> Field {
-    match tag {
-        1 => Field::Listed,
-        2 => Field::Named,
-        3 | 4 | 7 => Field::Bytes,
-        5 => Field::Message(attribute, size_of::<proto::AttributeProto>(), size_of::<(String, Attribute)>()),
-        _ => Field::Skipped,
-    }
-}
-
-fn attribute(tag: u32) -> Field {
-    match tag {
-        1 | 4 => Field::Bytes,
-        5 => Field::Tensor(0),
-        7 => Field::Numbers(4, Some(4)),
-        8 => Field::Numbers(8, None),
-        9 => Field::Listed,
-        _ => Field::Skipped,
-    }
-}
-
-fn value_info(tag: u32) -> Field {
-    match tag {
-        1 => Field::Bytes,
-        2 => Field::Message(value_type, 0, 0),
-        _ => Field::Skipped,
-    }
-}
-
-fn value_type(tag: u32) -> Field {
-    match tag {
-        1 => Field::Message(tensor_type, 0, 0),
-        4 => Field::Message(sequence, size_of::<proto::SequenceTypeProto>(), 0),
-        _ => Field::Skipped,
-    }
-}
-
-fn sequence(tag: u32) -> Field {
-    match tag {
-        1 => Field::Message(value_type, size_of::<proto::TypeProto>(), 0),
-        _ => Field::Skipped,
-    }
-}
-
-fn tensor_type(tag: u32) -> Field {
-    match tag {
-        2 => Field::Message(shape, 0, 0),
-        _ => Field::Skipped,
-    }
-}
-
-fn shape(tag: u32) -> Field {
-    match tag {
-        1 => {
-            Field::Message(|tag| text(tag, &[2]), size_of::<proto::DimensionProto>(), size_of::<Dimension>())
+        graph::NODE => Field::Message(node_field, size_of::<Node>()),
+        graph::NAME => Field::Bytes,
+        graph::INITIALIZER => Field::Tensor(2 * size_of::<(String, Tensor)>()),
+        graph::INPUT | graph::OUTPUT | graph::VALUE_INFO => {
+            Field::Message(value_info_field, size_of::<ValueInfo>())
         }
+        _ => Field::Skipped,
+    }
+}
+
+fn node_field(tag: u32) -> Field {
+    match tag {
+        node::INPUT => Field::Listed,
+        node::OUTPUT => Field::Named,
+        node::NAME | node::OP_TYPE | node::DOMAIN => Field::Bytes,
+        node::ATTRIBUTE => Field::Message(attribute_field, size_of::<(String, Attribute)>()),
+        _ => Field::Skipped,
+    }
+}
+
+fn attribute_field(tag: u32) -> Field {
+    match tag {
+        attribute::NAME | attribute::S => Field::Bytes,
+        attribute::T => Field::Tensor(0),
+        attribute::FLOATS => Field::Numbers(4, Some(4)),
+        attribute::INTS => Field::Numbers(8, None),
+        attribute::STRINGS => Field::Listed,
+        _ => Field::Skipped,
+    }
+}
+
+fn value_info_field(tag: u32) -> Field {
+    match tag {
+        value_info::NAME => Field::Bytes,
+        value_info::TYPE => Field::Message(value_type_field, 0),
+        _ => Field::Skipped,
+    }
+}
+
+fn value_type_field(tag: u32) -> Field {
+    match tag {
+        value_type::TENSOR => Field::Message(tensor_type_field, 0),
+        value_type::SEQUENCE => Field::Message(sequence_field, 0),
+        _ => Field::Skipped,
+    }
+}
+
+fn sequence_field(tag: u32) -> Field {
+    match tag {
+        sequence::ELEM_TYPE => Field::Message(value_type_field, 0),
+        _ => Field::Skipped,
+    }
+}
+
+fn tensor_type_field(tag: u32) -> Field {
+    match tag {
+        tensor_type::SHAPE => Field::Message(shape_field, 0),
+        _ => Field::Skipped,
+    }
+}
+
+fn shape_field(tag: u32) -> Field {
+    match tag {
+        shape::DIM => Field::Message(|tag| text(tag, &[dimension::PARAM]), size_of::<Dimension>()),
         _ => Field::Skipped,
     }
 }
@@ -193,8 +191,6 @@ fn text(tag: u32, texts: &[u32]) -> Field {
 struct Taken {
     /// As part of the typed graph.
     typed: u64,
-    /// While its message is decoded.
-    wire: u64,
     /// At once.
     largest: u64,
     /// Names of values.
@@ -204,12 +200,11 @@ struct Taken {
 impl Taken {
     /// What a block of bytes takes, kept as it is.
     fn block(bytes: u64) -> Self {
-        Self { typed: bytes, wire: bytes, largest: bytes, names: 0 }
+        Self { typed: bytes, largest: bytes, names: 0 }
     }
 
     fn add(&mut self, part: Taken) {
         self.typed += part.typed;
-        self.wire += part.wire;
         self.largest = self.largest.max(part.largest);
         self.names += part.names;
     }
@@ -220,31 +215,26 @@ fn message(bytes: &[u8], fields: fn(u32) -> Field, depth: usize) -> Option<Taken
         return None;
     }
     let mut taken = Taken::default();
-    let mut lists = [(0u64, 0u64); 15];
+    let mut lists = [0u64; 15];
     for field in Fields::of(bytes) {
         let (tag, content) = field?;
         let field = fields(tag);
         taken.add(part(field, content, depth)?);
-        if let (Some((size, count)), Some(list)) = (listed(field, content), lists.get_mut(tag as usize)) {
-            *list = (size, list.1 + count);
+        if let Some(list) = lists.get_mut(tag as usize) {
+            *list += listed(field, content);
         }
     }
-    for (size, count) in lists.into_iter().filter(|&(_, count)| count > 0) {
-        // A list grows by doubling, from four, and is copied while it does.
-        let bytes = size * count.next_power_of_two().max(4);
-        taken.wire += bytes + bytes / 2;
-        taken.largest = taken.largest.max(bytes);
-    }
+    taken.largest = lists.into_iter().fold(taken.largest, u64::max);
     Some(taken)
 }
 
-/// Size and number of the elements that a field adds to a list.
-fn listed(field: Field, content: Content<'_>) -> Option<(u64, u64)> {
+/// Bytes of the elements that a field adds to a list of its message.
+fn listed(field: Field, content: Content<'_>) -> u64 {
     match field {
-        Field::Message(_, size, _) if size > 0 => Some((size as u64, 1)),
-        Field::Listed | Field::Named => Some((size_of::<String>() as u64, 1)),
-        Field::Numbers(size, stored) => Some((size as u64, numbers(content, stored))),
-        _ => None,
+        Field::Message(_, size) => size as u64,
+        Field::Listed | Field::Named => size_of::<String>() as u64,
+        Field::Numbers(size, stored) => size as u64 * numbers(content, stored),
+        _ => 0,
     }
 }
 
@@ -268,7 +258,7 @@ fn part(field: Field, content: Content<'_>, depth: usize) -> Option<Taken> {
     let string = size_of::<String>() as u64;
     let more = |typed: u64, names, taken: Taken| Taken { typed: taken.typed + typed, names, ..taken };
     Some(match field {
-        Field::Message(fields, _, typed) => {
+        Field::Message(fields, typed) => {
             let taken = message(bytes, fields, depth + 1)?;
             more(typed as u64, taken.names, taken)
         }
@@ -279,27 +269,29 @@ fn part(field: Field, content: Content<'_>, depth: usize) -> Option<Taken> {
             Taken { typed: numbers(content, stored) * size as u64, ..Taken::default() }
         }
         Field::Tensor(size) => {
-            let elements = tensor(bytes)?;
-            let typed = size as u64 + elements;
-            Taken { typed, wire: length, largest: elements.max(length), names: 0 }
+            let elements = tensor_bytes(bytes)?;
+            Taken { typed: size as u64 + elements, largest: elements.max(length), names: 0 }
         }
         Field::Skipped => Taken::default(),
     })
 }
 
 /// Bytes of a tensor's name, shape and elements.
-fn tensor(bytes: &[u8]) -> Option<u64> {
+fn tensor_bytes(bytes: &[u8]) -> Option<u64> {
     let (mut total, mut integers, mut element) = (0, 0, 4);
     for field in Fields::of(bytes) {
         match field? {
-            (2, Content::Varint(kind)) => {
+            (tensor::DATA_TYPE, Content::Varint(kind)) => {
                 let short = [data_type::INT8, data_type::UINT8, data_type::BOOL].contains(&(kind as i32));
                 element = if short { 1 } else { 4 };
             }
-            (1 | 7, content) => total += 8 * numbers(content, None),
-            (5, content) => integers += numbers(content, None),
-            (4 | 8..=10, Content::Bytes(content)) => total += content.len() as u64,
-            (4 | 10, _) => total += 8,
+            (tensor::DIMS | tensor::INT64_DATA, content) => total += 8 * numbers(content, None),
+            (tensor::INT32_DATA, content) => integers += numbers(content, None),
+            (
+                tensor::FLOAT_DATA | tensor::NAME | tensor::RAW_DATA | tensor::DOUBLE_DATA,
+                Content::Bytes(content),
+            ) => total += content.len() as u64,
+            (tensor::FLOAT_DATA | tensor::DOUBLE_DATA, _) => total += 8,
             _ => {}
         }
     }

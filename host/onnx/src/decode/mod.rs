@@ -5,14 +5,14 @@
 
 mod bound;
 mod tensor;
-mod wire;
-
-use prost::Message;
 
 pub(super) use self::bound::{FLOOR, ROOM};
 
-use self::wire::{Content, Fields};
-use super::proto::{self, attribute_type, dimension_proto, type_proto};
+use super::proto::{
+    attribute, attribute_type, dimension, entry, graph, model, node, operator_set, sequence, shape,
+    tensor_type, value_info, value_type,
+};
+use super::wire::{Content, Fields};
 use super::{Attribute, Attributes, Dimension, Graph, Model, Node, OnnxError, ValueInfo};
 
 impl Model {
@@ -26,110 +26,175 @@ impl Model {
         if bound.exceeds(length) {
             return Err(OnnxError::TooLarge { length, bound: bound.total });
         }
-        let (mut model, mut graph) = (Self::default(), None);
+        let (mut decoded, mut network) = (Self::default(), None);
         for field in Fields::of(bytes) {
             match field.ok_or(OnnxError::Malformed)? {
-                (7, Content::Bytes(content)) if graph.is_none() => graph = Some(Graph::decode(content)?),
-                (8, Content::Bytes(content)) => {
-                    let set = proto::OperatorSetIdProto::decode(content)?;
-                    if set.domain.is_empty() || set.domain == "ai.onnx" {
-                        model.opset = set.version;
+                (model::GRAPH, content) if network.is_none() => {
+                    network = Some(Graph::decode(message(content)?)?);
+                }
+                (model::OPSET_IMPORT, content) => {
+                    let [domain, version] = [operator_set::DOMAIN, operator_set::VERSION];
+                    let set = message(content)?;
+                    let (domain, version) = (text(set, domain)?, integer(set, version)?);
+                    if domain.is_empty() || domain == "ai.onnx" {
+                        decoded.opset = version;
                     } else {
-                        model.domains.push((set.domain, set.version));
+                        decoded.domains.push((domain, version));
                     }
                 }
-                (14, Content::Bytes(content)) => {
-                    let entry = proto::StringStringEntryProto::decode(content)?;
-                    model.metadata.insert(entry.key, entry.value);
+                (model::METADATA_PROPS, content) => {
+                    let pair = message(content)?;
+                    decoded.metadata.insert(text(pair, entry::KEY)?, text(pair, entry::VALUE)?);
                 }
-                (7 | 8 | 14, _) => return Err(OnnxError::Malformed),
+                (model::GRAPH, _) => return Err(OnnxError::Malformed),
                 _ => {}
             }
         }
-        model.graph = graph.filter(|graph| !graph.nodes.is_empty()).ok_or(OnnxError::NoGraph)?;
-        Ok(model)
+        decoded.graph = network.filter(|graph| !graph.nodes.is_empty()).ok_or(OnnxError::NoGraph)?;
+        Ok(decoded)
+    }
+}
+
+/// The bytes of a message, a string or a list.
+fn message(content: Content<'_>) -> Result<&[u8], OnnxError> {
+    match content {
+        Content::Bytes(bytes) => Ok(bytes),
+        _ => Err(OnnxError::Malformed),
+    }
+}
+
+fn string(content: Content<'_>) -> Result<String, OnnxError> {
+    String::from_utf8(message(content)?.to_vec()).map_err(|_| OnnxError::Malformed)
+}
+
+/// The string in a field of a message, the last one; empty without one.
+fn text(bytes: &[u8], tag: u32) -> Result<String, OnnxError> {
+    Fields::with(bytes, tag).last().map_or(Ok(String::new()), string)
+}
+
+/// The integer in a field of a message, the last one; 0 without one.
+fn integer(bytes: &[u8], tag: u32) -> Result<i64, OnnxError> {
+    match Fields::with(bytes, tag).last() {
+        None => Ok(0),
+        Some(Content::Varint(value)) => Ok(value as i64),
+        Some(_) => Err(OnnxError::Malformed),
     }
 }
 
 impl Graph {
     fn decode(bytes: &[u8]) -> Result<Self, OnnxError> {
-        let count = |tag| Fields::of(bytes).flatten().filter(|(found, _)| *found == tag).count();
-        let mut graph = Self {
-            nodes: Vec::with_capacity(count(1)),
-            inputs: Vec::with_capacity(count(11)),
-            outputs: Vec::with_capacity(count(12)),
-            values: Vec::with_capacity(count(13)),
+        let count = |tag| Fields::with(bytes, tag).count();
+        let mut decoded = Self {
+            nodes: Vec::with_capacity(count(graph::NODE)),
+            inputs: Vec::with_capacity(count(graph::INPUT)),
+            outputs: Vec::with_capacity(count(graph::OUTPUT)),
+            values: Vec::with_capacity(count(graph::VALUE_INFO)),
             ..Self::default()
         };
         for field in Fields::of(bytes) {
             match field.ok_or(OnnxError::Malformed)? {
-                (1, Content::Bytes(node)) => {
-                    graph.nodes.push(Node::from_proto(proto::NodeProto::decode(node)?)?);
-                }
-                (2, Content::Bytes(name)) => graph.name = lossy(name.to_vec()),
-                (5, Content::Bytes(tensor)) => {
-                    let (name, tensor) = tensor::decode(tensor)?;
-                    if graph.initializers.contains_key(&name) {
+                (graph::NODE, content) => decoded.nodes.push(Node::decode(message(content)?)?),
+                (graph::NAME, content) => decoded.name = lossy(message(content)?.to_vec()),
+                (graph::INITIALIZER, content) => {
+                    let (name, tensor) = tensor::decode(message(content)?)?;
+                    if decoded.initializers.contains_key(&name) {
                         let problem = "the file holds it a second time".to_owned();
                         return Err(OnnxError::Tensor { name, problem });
                     }
-                    graph.initializers.insert(name, tensor);
+                    decoded.initializers.insert(name, tensor);
                 }
-                (11, Content::Bytes(input)) => graph.inputs.push(ValueInfo::decode(input)?),
-                (12, Content::Bytes(output)) => graph.outputs.push(ValueInfo::decode(output)?),
-                (13, Content::Bytes(value)) => graph.values.push(ValueInfo::decode(value)?),
-                (1 | 2 | 5 | 11..=13, _) => return Err(OnnxError::Malformed),
+                (graph::INPUT, content) => decoded.inputs.push(ValueInfo::decode(message(content)?)?),
+                (graph::OUTPUT, content) => decoded.outputs.push(ValueInfo::decode(message(content)?)?),
+                (graph::VALUE_INFO, content) => decoded.values.push(ValueInfo::decode(message(content)?)?),
                 _ => {}
             }
         }
         // Older exporters list initializers among the inputs.
-        let initializers = &graph.initializers;
-        graph.inputs.retain(|input| !initializers.contains_key(&input.name));
-        Ok(graph)
+        let initializers = &decoded.initializers;
+        decoded.inputs.retain(|input| !initializers.contains_key(&input.name));
+        Ok(decoded)
     }
 }
 
 impl Node {
-    fn from_proto(mut node: proto::NodeProto) -> Result<Self, OnnxError> {
-        let mut attributes = Attributes::with_capacity(node.attribute.len());
-        for attribute in node.attribute {
-            let value = match attribute.r#type {
-                attribute_type::INT => Attribute::Int(attribute.i),
-                attribute_type::FLOAT => Attribute::Float(attribute.f),
-                attribute_type::STRING => Attribute::String(lossy(attribute.s)),
-                attribute_type::INTS => Attribute::Ints(exact(attribute.ints)),
-                attribute_type::FLOATS => Attribute::Floats(exact(attribute.floats)),
-                attribute_type::STRINGS => {
-                    Attribute::Strings(exact(attribute.strings.into_iter().map(lossy).collect()))
-                }
-                attribute_type::TENSOR if !attribute.t.is_empty() => {
-                    Attribute::Tensor(tensor::decode(&attribute.t)?.1)
-                }
-                kind => {
-                    let (node, op, name) = (node.name, node.op_type, attribute.name);
-                    return Err(OnnxError::Attribute { node, op, name, kind });
-                }
-            };
-            attributes.insert(attribute.name, value);
-        }
-        if node.domain == "ai.onnx" {
-            node.domain = String::new();
-        }
-        Ok(Self {
-            name: node.name,
-            op: node.op_type,
-            domain: node.domain,
-            inputs: exact(node.input),
-            outputs: exact(node.output),
+    fn decode(bytes: &[u8]) -> Result<Self, OnnxError> {
+        let names = |tag| {
+            let mut names = Vec::with_capacity(Fields::with(bytes, tag).count());
+            for name in Fields::with(bytes, tag) {
+                names.push(string(name)?);
+            }
+            Ok::<_, OnnxError>(names)
+        };
+        let attributes = Attributes::with_capacity(Fields::with(bytes, node::ATTRIBUTE).count());
+        let mut decoded = Self {
+            name: text(bytes, node::NAME)?,
+            op: text(bytes, node::OP_TYPE)?,
+            domain: text(bytes, node::DOMAIN)?,
+            inputs: names(node::INPUT)?,
+            outputs: names(node::OUTPUT)?,
             attributes,
-        })
+        };
+        if decoded.domain == "ai.onnx" {
+            decoded.domain = String::new();
+        }
+        for content in Fields::with(bytes, node::ATTRIBUTE) {
+            let bytes = message(content)?;
+            let (name, kind) = (text(bytes, attribute::NAME)?, integer(bytes, attribute::TYPE)? as i32);
+            let Some(value) = Attribute::decode(bytes, kind)? else {
+                let (node, op) = (decoded.name, decoded.op);
+                return Err(OnnxError::Attribute { node, op, name, kind });
+            };
+            decoded.attributes.insert(name, value);
+        }
+        Ok(decoded)
     }
 }
 
-/// Without the room that a growing list leaves.
-fn exact<T>(mut values: Vec<T>) -> Vec<T> {
-    values.shrink_to_fit();
-    values
+impl Attribute {
+    /// The value of an attribute, or `None` when it is of another kind.
+    fn decode(bytes: &[u8], kind: i32) -> Result<Option<Self>, OnnxError> {
+        let block = |tag| Fields::with(bytes, tag).last().map_or(Ok(&[][..]), message);
+        Ok(Some(match kind {
+            attribute_type::INT => Self::Int(integer(bytes, attribute::I)?),
+            attribute_type::FLOAT => Self::Float(floats(bytes, attribute::F)?.last().copied().unwrap_or(0.0)),
+            attribute_type::STRING => Self::String(lossy(block(attribute::S)?.to_vec())),
+            attribute_type::INTS => {
+                let found = || tensor::integers(bytes, attribute::INTS).map(|value| value as i64);
+                let mut values = Vec::with_capacity(found().count());
+                values.extend(found());
+                Self::Ints(values)
+            }
+            attribute_type::FLOATS => Self::Floats(floats(bytes, attribute::FLOATS)?),
+            attribute_type::STRINGS => {
+                let mut values = Vec::with_capacity(Fields::with(bytes, attribute::STRINGS).count());
+                for value in Fields::with(bytes, attribute::STRINGS) {
+                    values.push(lossy(message(value)?.to_vec()));
+                }
+                Self::Strings(values)
+            }
+            attribute_type::TENSOR if !block(attribute::T)?.is_empty() => {
+                Self::Tensor(tensor::decode(block(attribute::T)?)?.1)
+            }
+            _ => return Ok(None),
+        }))
+    }
+}
+
+/// Floats in fields of a number, packed or one by one.
+fn floats(bytes: &[u8], tag: u32) -> Result<Vec<f32>, OnnxError> {
+    let block = |content| match content {
+        Content::Bytes(block) | Content::Fixed(block) if block.len().is_multiple_of(4) => Ok(block),
+        _ => Err(OnnxError::Malformed),
+    };
+    let mut count = 0;
+    for content in Fields::with(bytes, tag) {
+        count += block(content)?.len() / 4;
+    }
+    let mut values = Vec::with_capacity(count);
+    for content in Fields::with(bytes, tag) {
+        values.extend(block(content)?.as_chunks().0.iter().map(|&value| f32::from_le_bytes(value)));
+    }
+    Ok(values)
 }
 
 fn lossy(bytes: Vec<u8>) -> String {
@@ -138,21 +203,44 @@ fn lossy(bytes: Vec<u8>) -> String {
 
 impl ValueInfo {
     fn decode(bytes: &[u8]) -> Result<Self, OnnxError> {
-        let info = proto::ValueInfoProto::decode(bytes)?;
-        let (mut value, mut sequence) = (info.r#type.and_then(|t| t.value), false);
-        if let Some(type_proto::Value::Sequence(inner)) = value {
-            sequence = true;
-            value = inner.elem_type.and_then(|t| t.value);
+        let mut decoded = Self { name: text(bytes, value_info::NAME)?, ..Self::default() };
+        let mut found = last(bytes, &[value_info::TYPE])?.map_or(Ok(None), |(_, of)| kind(of))?;
+        if let Some((value_type::SEQUENCE, list)) = found {
+            decoded.sequence = true;
+            found = last(list, &[sequence::ELEM_TYPE])?.map_or(Ok(None), |(_, of)| kind(of))?;
         }
-        let Some(type_proto::Value::Tensor(tensor)) = value else {
-            return Ok(Self { name: info.name, element: 0, shape: None, sequence });
-        };
-        let dimension = |dim: proto::DimensionProto| match dim.value {
-            Some(dimension_proto::Value::Fixed(size)) => Dimension::Fixed(size),
-            Some(dimension_proto::Value::Named(name)) => Dimension::Named(name),
-            None => Dimension::Named(String::new()),
-        };
-        let shape = tensor.shape.map(|shape| exact(shape.dim.into_iter().map(dimension).collect()));
-        Ok(Self { name: info.name, element: tensor.elem_type, shape, sequence })
+        let Some((value_type::TENSOR, tensor)) = found else { return Ok(decoded) };
+        decoded.element = integer(tensor, tensor_type::ELEM_TYPE)? as i32;
+        if let Some((_, list)) = last(tensor, &[tensor_type::SHAPE])? {
+            let mut dimensions = Vec::with_capacity(Fields::with(list, shape::DIM).count());
+            for content in Fields::with(list, shape::DIM) {
+                dimensions.push(Dimension::decode(message(content)?)?);
+            }
+            decoded.shape = Some(dimensions);
+        }
+        Ok(decoded)
     }
+}
+
+impl Dimension {
+    fn decode(bytes: &[u8]) -> Result<Self, OnnxError> {
+        let known = |&(tag, _): &(u32, Content<'_>)| [dimension::VALUE, dimension::PARAM].contains(&tag);
+        match Fields::of(bytes).flatten().filter(known).last() {
+            Some((dimension::VALUE, Content::Varint(size))) => Ok(Self::Fixed(size as i64)),
+            Some((dimension::PARAM, name)) => Ok(Self::Named(string(name)?)),
+            Some(_) => Err(OnnxError::Malformed),
+            None => Ok(Self::Named(String::new())),
+        }
+    }
+}
+
+/// What a type is of: a tensor or a sequence.
+fn kind(bytes: &[u8]) -> Result<Option<(u32, &[u8])>, OnnxError> {
+    last(bytes, &[value_type::TENSOR, value_type::SEQUENCE])
+}
+
+/// The last message in fields of these numbers.
+fn last<'a>(bytes: &'a [u8], tags: &[u32]) -> Result<Option<(u32, &'a [u8])>, OnnxError> {
+    let found = Fields::of(bytes).flatten().filter(|(tag, _)| tags.contains(tag)).last();
+    found.map(|(tag, content)| Ok((tag, message(content)?))).transpose()
 }

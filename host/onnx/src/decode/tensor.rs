@@ -1,25 +1,12 @@
 //! Tensors, straight from the file: their elements are most of it, and how many there are is known before any is kept.
 
-use super::wire::{Content, Fields, Varints};
 use super::{OnnxError, lossy};
-use crate::proto::data_type;
+use crate::proto::{data_type, tensor as field};
+use crate::wire::{Content, Fields, Varints};
 use crate::{Data, Tensor};
 
 /// Most dimensions of a constant.
 const RANK: usize = 16;
-
-/// Numbers of `TensorProto`'s fields.
-mod field {
-    pub const DIMS: u32 = 1;
-    pub const DATA_TYPE: u32 = 2;
-    pub const FLOATS: u32 = 4;
-    pub const INT32S: u32 = 5;
-    pub const INT64S: u32 = 7;
-    pub const NAME: u32 = 8;
-    pub const RAW: u32 = 9;
-    pub const DOUBLES: u32 = 10;
-    pub const DATA_LOCATION: u32 = 14;
-}
 
 /// A tensor and its name.
 pub fn decode(bytes: &[u8]) -> Result<(String, Tensor), OnnxError> {
@@ -27,7 +14,7 @@ pub fn decode(bytes: &[u8]) -> Result<(String, Tensor), OnnxError> {
     for part in Fields::of(bytes) {
         match part.ok_or(OnnxError::Malformed)? {
             (field::NAME, Content::Bytes(text)) => name = lossy(text.to_vec()),
-            (field::RAW, Content::Bytes(content)) => raw = content,
+            (field::RAW_DATA, Content::Bytes(content)) => raw = content,
             (field::DATA_TYPE, Content::Varint(value)) => kind = value as i32,
             (field::DATA_LOCATION, Content::Varint(value)) => location = value,
             _ => {}
@@ -56,15 +43,19 @@ fn tensor(bytes: &[u8], raw: &[u8], kind: i32, location: u64) -> Result<Tensor, 
     let count = count.ok_or_else(|| format!("shape {shape:?} overflows"))?;
     let source = Source { bytes, raw, count };
     let data = match kind {
-        data_type::FLOAT => source.fixed(field::FLOATS, f32::from_le_bytes).map(Data::F32),
+        data_type::FLOAT => source.fixed(field::FLOAT_DATA, f32::from_le_bytes).map(Data::F32),
         data_type::DOUBLE => {
-            source.fixed(field::DOUBLES, |all| f64::from_le_bytes(all) as f32).map(Data::F32)
+            source.fixed(field::DOUBLE_DATA, |all| f64::from_le_bytes(all) as f32).map(Data::F32)
         }
-        data_type::INT64 => source.integers(field::INT64S, i64::from_le_bytes, |v| v as i64).map(Data::I64),
-        data_type::INT32 => source.integers(field::INT32S, i32::from_le_bytes, |v| v as i32).map(Data::I32),
-        data_type::INT8 => source.integers(field::INT32S, i8::from_le_bytes, |v| v as i8).map(Data::I8),
-        data_type::UINT8 => source.integers(field::INT32S, u8::from_le_bytes, |v| v as u8).map(Data::U8),
-        data_type::BOOL => source.integers(field::INT32S, |[v]| v != 0, |v| v != 0).map(Data::Bool),
+        data_type::INT64 => {
+            source.integers(field::INT64_DATA, i64::from_le_bytes, |v| v as i64).map(Data::I64)
+        }
+        data_type::INT32 => {
+            source.integers(field::INT32_DATA, i32::from_le_bytes, |v| v as i32).map(Data::I32)
+        }
+        data_type::INT8 => source.integers(field::INT32_DATA, i8::from_le_bytes, |v| v as i8).map(Data::I8),
+        data_type::UINT8 => source.integers(field::INT32_DATA, u8::from_le_bytes, |v| v as u8).map(Data::U8),
+        data_type::BOOL => source.integers(field::INT32_DATA, |[v]| v != 0, |v| v != 0).map(Data::Bool),
         other => return Err(format!("unsupported element type {other}")),
     };
     match data {
@@ -119,7 +110,7 @@ impl Source<'_> {
 }
 
 /// Integers in fields of a number, packed or one by one.
-fn integers(bytes: &[u8], tag: u32) -> impl Iterator<Item = u64> + Clone {
+pub fn integers(bytes: &[u8], tag: u32) -> impl Iterator<Item = u64> + Clone {
     Fields::with(bytes, tag).flat_map(|content| {
         let (packed, single) = match content {
             Content::Bytes(packed) => (packed, None),

@@ -1,5 +1,5 @@
 //! The wire format of protobuf: a message is a list of numbered fields. What they mean is in
-//! [`proto`](crate::proto).
+//! [`proto`](super::proto).
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,82 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
+/// A message as it is written. What equals an absent field, 0 or nothing, is left out, as proto3 asks.
+#[derive(Debug, Default)]
+pub struct Message(Vec<u8>);
+
+impl Message {
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+
+    fn key(&mut self, tag: u32, kind: u32) {
+        self.varint((tag << 3 | kind).into());
+    }
+
+    /// An integer.
+    pub fn integer(&mut self, tag: u32, value: i64) {
+        if value != 0 {
+            self.present_integer(tag, value);
+        }
+    }
+
+    /// An integer, also 0.
+    pub fn present_integer(&mut self, tag: u32, value: i64) {
+        self.key(tag, 0);
+        self.varint(value as u64);
+    }
+
+    /// A float.
+    pub fn float(&mut self, tag: u32, value: f32) {
+        if value != 0.0 {
+            self.key(tag, 5);
+            self.0.extend(value.to_le_bytes());
+        }
+    }
+
+    /// A string or bytes.
+    pub fn bytes(&mut self, tag: u32, bytes: impl AsRef<[u8]>) {
+        if !bytes.as_ref().is_empty() {
+            self.present_bytes(tag, bytes);
+        }
+    }
+
+    /// A string or bytes, also empty: one of a list.
+    pub fn present_bytes(&mut self, tag: u32, bytes: impl AsRef<[u8]>) {
+        let bytes = bytes.as_ref();
+        self.key(tag, 2);
+        self.varint(bytes.len() as u64);
+        self.0.extend(bytes);
+    }
+
+    /// A message in the message.
+    pub fn message(&mut self, tag: u32, message: &Message) {
+        self.present_bytes(tag, &message.0);
+    }
+
+    /// A list of integers.
+    pub fn integers(&mut self, tag: u32, values: impl IntoIterator<Item = i64>) {
+        let mut packed = Self::default();
+        values.into_iter().for_each(|value| packed.varint(value as u64));
+        self.bytes(tag, packed.0);
+    }
+
+    /// A list of floats.
+    pub fn floats(&mut self, tag: u32, values: &[f32]) {
+        self.bytes(tag, values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+    }
+
+    /// The message.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +189,22 @@ mod tests {
         assert_eq!(fields(&[0x12, 9, 0]), [None], "cut short");
         assert_eq!(fields(&[0x08, 1, 0x0b, 0x08, 1]), [Some((1, Content::Varint(1))), None], "a group");
         assert_eq!(fields(&[0xff; 40]), [None]);
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut message = Message::default();
+        message.integer(1, 150);
+        message.integer(9, 0);
+        message.float(3, 0.0);
+        message.integers(2, [7, 8]);
+        message.float(3, f32::from_bits(1));
+        message.bytes(4, "");
+        message.present_bytes(4, "");
+        message.integer(16, -1);
+        let bytes = message.into_bytes();
+        assert_eq!(bytes[..12], [0x08, 0x96, 0x01, 0x12, 2, 7, 8, 0x1d, 1, 0, 0, 0]);
+        let rest = [Some((4, Content::Bytes(&[]))), Some((16, Content::Varint(u64::MAX)))];
+        assert_eq!(fields(&bytes[12..]), rest);
     }
 }
