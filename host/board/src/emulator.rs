@@ -1,7 +1,7 @@
 //! A board in QEMU: its process, its serial line, its logs.
 
 use std::io;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,6 @@ use super::client::{BoardInfo, Client, LinkError, Patience};
 use super::firmware::{self, BuildError, Firmware};
 use super::log::{Listener, Log, quoted};
 use super::qemu::{self, ICOUNT_SHIFT, QemuError};
-use super::segment;
 use super::table::Board;
 
 /// An emulated board with a device image in its slot, answering.
@@ -18,9 +17,7 @@ pub struct Emulator {
     client: Client<UnixStream>,
     firmware: Firmware,
     info: BoardInfo,
-    // Dropped in this order: QEMU ends before its folder goes.
     process: Process,
-    _folder: tempfile::TempDir,
 }
 
 /// A classification by an emulated board.
@@ -132,15 +129,9 @@ impl Emulator {
             return Err(EmulatorError::ImageTooLarge { board: board.name, image, slot });
         }
         let io = |what| move |error| EmulatorError::Io { what, error };
-        let folder =
-            tempfile::Builder::new().prefix("goldcrest-").tempdir().map_err(io("a temporary folder"))?;
-        let file = folder.path().join("model.elf");
-        std::fs::write(&file, segment::elf(firmware.slot_start as u32, image))
-            .map_err(io("writing the device image"))?;
-        let socket = folder.path().join("serial");
-        let listener = UnixListener::bind(&socket).map_err(io("the serial line's socket"))?;
-        listener.set_nonblocking(true).map_err(io("the serial line's socket"))?;
-        let mut child = qemu::start(board, &firmware, &file, &socket)?;
+        let (line, end) = UnixStream::pair().map_err(io("the serial line's sockets"))?;
+        line.set_write_timeout(Some(Duration::from_secs(60))).map_err(io("the serial line's sockets"))?;
+        let mut child = qemu::start(board, &firmware, image, end)?;
         let log = Log::new(options.log);
         if let Some(stdout) = child.stdout.take() {
             log.collect_defmt(&firmware.elf, stdout);
@@ -149,9 +140,8 @@ impl Emulator {
             log.collect_text(stderr);
         }
         let mut process = Process { board: board.name, child, log };
-        let line = process.accept(&listener)?;
         let line = match options.through {
-            Some(through) => through(line).map_err(io("the serial line's socket"))?,
+            Some(through) => through(line).map_err(io("the serial line's sockets"))?,
             None => line,
         };
         let client = Client::connect(line, options.patience);
@@ -161,7 +151,7 @@ impl Emulator {
             let problem = super::client::model_fault(fault);
             return Err(EmulatorError::Model { board: board.name, problem });
         }
-        Ok(Self { board, client, firmware, info, process, _folder: folder })
+        Ok(Self { board, client, firmware, info, process })
     }
 
     /// What the board said of itself when it started.
@@ -250,33 +240,6 @@ struct Process {
 }
 
 impl Process {
-    /// Waits until QEMU opens its end of the serial line.
-    fn accept(&mut self, listener: &UnixListener) -> Result<UnixStream, EmulatorError> {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            match listener.accept() {
-                Ok((line, _)) => {
-                    let ready = line.set_nonblocking(false);
-                    let ready = ready.and_then(|()| line.set_write_timeout(Some(Duration::from_secs(60))));
-                    let io = |error| EmulatorError::Io { what: "the serial line's socket", error };
-                    return ready.map(|()| line).map_err(io);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {
-                    if let Some(error) = self.stopped(Duration::ZERO) {
-                        return Err(error);
-                    }
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                Err(error) => {
-                    return Err(EmulatorError::Io {
-                        what: "waiting for QEMU to open the serial line",
-                        error,
-                    });
-                }
-            }
-        }
-    }
-
     /// A link error, or what is behind it: an emulator that ended.
     fn explain(&mut self, error: LinkError) -> EmulatorError {
         let patience = match error {
