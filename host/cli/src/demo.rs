@@ -64,7 +64,7 @@ struct Screen {
 impl Observer for Screen {
     fn stage(&mut self, what: &str) {
         self.watcher.bar.finish_and_clear();
-        eprintln!("{what}");
+        say!("{what}");
     }
 
     fn training(&mut self, progress: Progress) {
