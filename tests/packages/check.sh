@@ -31,6 +31,11 @@ cargo install --quiet --path "crates/goldcrest-$version" --root "$folder/install
 # The caller's cache has ONNX Runtime; the firmware's sources are unpacked there.
 unset GOLDCREST_ROOT
 export PATH="$folder/installed/bin:$PATH"
+# What a distribution's package puts beside the command.
+goldcrest man man1
+grep -q '^\.TH goldcrest-train 1' man1/goldcrest-train.1
+for shell in bash zsh fish; do goldcrest completions "$shell" > "completion.$shell"; done
+bash -n completion.bash
 goldcrest demo --data glyphs:500,100 --epochs 3 --out run --board-images 10
 goldcrest emulate --board mps2-an385 --model run/model.int8.onnx --data glyphs:100,20 --count 5
 goldcrest flash --board nrf52840-dk --model run/model.int8.onnx --dry-run

@@ -274,6 +274,9 @@ fn espflash_writes_the_firmware_and_the_model_at_its_offset() {
     desk.tool("espflash", r#"case $1 in read-flash) head -c "$8" /dev/zero > "$9";; save-image) for last; do :; done; echo image > "$last";; esac"#);
     desk.fails(&verify, 1, "does not hold what was built");
     desk.fails(&arguments[..4], 2, "--port");
+    // What is only shown needs no port.
+    let shown = desk.done(&[&arguments[..4], &["--dry-run"]].concat());
+    assert!(shown["actions"][0].as_str().unwrap().contains("--port PORT"), "{shown}");
     desk.tool("espflash", "echo 'Error: espflash::chip_mismatch' >&2; echo '  × Chip provided with `-c/--chip` (esp32c3) does not match the detected chip (esp32s3)' >&2; exit 1");
     desk.fails(&arguments, 1, "esp32s3");
 }
@@ -306,6 +309,11 @@ fn what_goes_wrong_with_a_probe_is_said_with_what_to_do() {
         "[ $1 = list ] && { echo '[0]: STLink V2-1 -- 0483:374b:066D (ST-LINK) (inaccessible)'; exit 0; }";
     for (script, code, says) in [
         ("echo 'Error: Probe not found' >&2; [ $1 = list ] || exit 1", 2, "no debug probe was found"),
+        (
+            "[ $1 = list ] && exit 0; echo 'Error: Failed to open probe' >&2; echo 'Caused by: 0: The firmware on the probe is outdated' >&2; exit 1",
+            2,
+            "The firmware on the probe is outdated",
+        ),
         (
             &format!("{listed}; echo 'Error: Probe not found' >&2; exit 1"),
             2,
@@ -354,4 +362,5 @@ fn wrong_usage_is_named_before_anything_is_written() {
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.contains("cargo install probe-rs-tools --locked"), "{message}");
+    assert!(!message.contains("building the firmware"), "it is looked for first: {message}");
 }

@@ -99,6 +99,22 @@ impl Board {
             picture("small.png", 7, 9, image::ExtendedColorType::Rgb8),
         ]
     }
+
+    /// 200 pictures of noise, of odd sizes and colour forms.
+    fn noise(&self) -> Vec<PathBuf> {
+        use image::ExtendedColorType::{L8, L16, Rgb8, Rgb16, Rgba8};
+        let mut random = Random::new(17);
+        let forms = [(L8, 1), (L16, 2), (Rgb8, 3), (Rgb16, 6), (Rgba8, 4)];
+        let picture = |number: usize| {
+            let (width, height) = (1 + random.bits() as u32 % 90, 1 + random.bits() as u32 % 90);
+            let (form, bytes) = forms[number % forms.len()];
+            let pixels = random.pixels((width * height) as usize * bytes);
+            let path = self.folder.path().join(format!("noise-{number}.png"));
+            image::save_buffer(&path, &pixels, width, height, form).unwrap();
+            path
+        };
+        (0..200).map(picture).collect()
+    }
 }
 
 /// The logits of a device image for a picture, by the engine on the host.
@@ -116,8 +132,7 @@ fn expected(model: &Path, picture: &Path) -> Vec<i64> {
 }
 
 /// Classifies pictures over a port and holds every logit against the host's.
-fn classify(board: &Board, port: &str) {
-    let pictures = board.pictures();
+fn classify(board: &Board, port: &str, pictures: &[PathBuf]) {
     let arguments: Vec<&str> = pictures.iter().map(|path| text(path)).collect();
     let model = text(&board.model);
     let report = goldcrest_json(
@@ -127,7 +142,7 @@ fn classify(board: &Board, port: &str) {
     assert_eq!((&report["board"], &report["mismatches"]), (&BOARD.into(), &0.into()), "{report}");
     let images = report["images"].as_array().unwrap();
     assert_eq!(images.len(), pictures.len());
-    for (image, picture) in images.iter().zip(&pictures) {
+    for (image, picture) in images.iter().zip(pictures) {
         let logits = expected(&board.model, picture);
         assert_eq!(image["logits"], serde_json::json!(logits), "{}", picture.display());
         let class = logits.iter().position(|logit| logit == logits.iter().max().unwrap()).unwrap();
@@ -140,7 +155,7 @@ fn classify(board: &Board, port: &str) {
 fn pictures_go_to_a_board_over_a_pseudo_terminal_and_its_logs_come_back() {
     let mut board = Board::start("pty");
     let port = board.terminal.clone().unwrap();
-    classify(&board, &port);
+    classify(&board, &port, &board.pictures());
 
     // Another model of the same shape is told apart by its checksum, and by its logits.
     let other = board.folder.path().join("other.gci");
@@ -219,13 +234,13 @@ fn a_new_model_goes_over_the_line_and_runs() {
 #[test]
 fn sockets_are_ports_too() {
     let board = Board::start("unix:{}/serial,server=on,wait=off");
-    classify(&board, &format!("unix:{}", text(&board.folder.path().join("serial"))));
+    classify(&board, &format!("unix:{}", text(&board.folder.path().join("serial"))), &board.noise());
     drop(board);
 
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let board = Board::start(&format!("tcp:{free},server=on,wait=off"));
     let port = format!("tcp:{free}");
-    classify(&board, &port);
+    classify(&board, &port, &board.pictures());
     let table = goldcrest(&["infer", "--port", &port, text(&board.pictures()[2])]);
     let table = String::from_utf8_lossy(&table.stdout);
     assert!(table.contains("small.png") && table.contains(" ms"), "{table}");

@@ -1,19 +1,16 @@
 //! A board in QEMU: its process, its serial line, its logs.
 
-mod line;
-
 use std::io;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
+use super::child;
+pub use super::child::Line;
 use super::client::{BoardInfo, Client, LinkError, Patience};
 use super::firmware::{self, BuildError, Firmware};
 use super::log::{Listener, Log, quoted};
 use super::qemu::{self, ICOUNT_SHIFT, QemuError};
-use super::segment;
 use super::table::Board;
-pub use line::Line;
-use line::Listener as Socket;
 
 /// An emulated board with a device image in its slot, answering.
 pub struct Emulator {
@@ -21,9 +18,7 @@ pub struct Emulator {
     client: Client<Line>,
     firmware: Firmware,
     info: BoardInfo,
-    // Dropped in this order: QEMU ends before its folder goes.
     process: Process,
-    _folder: tempfile::TempDir,
 }
 
 /// A classification by an emulated board.
@@ -135,14 +130,9 @@ impl Emulator {
             return Err(EmulatorError::ImageTooLarge { board: board.name, image, slot });
         }
         let io = |what| move |error| EmulatorError::Io { what, error };
-        let folder =
-            tempfile::Builder::new().prefix("goldcrest-").tempdir().map_err(io("a temporary folder"))?;
-        let file = folder.path().join("model.elf");
-        std::fs::write(&file, segment::elf(firmware.slot_start as u32, image))
-            .map_err(io("writing the device image"))?;
-        let socket = Socket::bind(folder.path()).map_err(io("the serial line's socket"))?;
-        let serial = socket.device().map_err(io("the serial line's socket"))?;
-        let mut child = qemu::start(board, &firmware, &file, &serial)?;
+        let (line, end) = child::line().map_err(io("the serial line's sockets"))?;
+        line.set_write_timeout(Some(Duration::from_secs(60))).map_err(io("the serial line's sockets"))?;
+        let mut child = qemu::start(board, &firmware, image, end)?;
         let log = Log::new(options.log);
         if let Some(stdout) = child.stdout.take() {
             log.collect_defmt(&firmware.elf, stdout);
@@ -151,9 +141,8 @@ impl Emulator {
             log.collect_text(stderr);
         }
         let mut process = Process { board: board.name, child, log };
-        let line = process.accept(&socket)?;
         let line = match options.through {
-            Some(through) => through(line).map_err(io("the serial line's socket"))?,
+            Some(through) => through(line).map_err(io("the serial line's sockets"))?,
             None => line,
         };
         let client = Client::connect(line, options.patience);
@@ -163,7 +152,7 @@ impl Emulator {
             let problem = super::client::model_fault(fault);
             return Err(EmulatorError::Model { board: board.name, problem });
         }
-        Ok(Self { board, client, firmware, info, process, _folder: folder })
+        Ok(Self { board, client, firmware, info, process })
     }
 
     /// What the board said of itself when it started.
@@ -252,32 +241,6 @@ struct Process {
 }
 
 impl Process {
-    /// Waits until QEMU opens its end of the serial line.
-    fn accept(&mut self, socket: &Socket) -> Result<Line, EmulatorError> {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            match socket.accept() {
-                Ok(line) => {
-                    let ready = line.set_write_timeout(Some(Duration::from_secs(60)));
-                    let io = |error| EmulatorError::Io { what: "the serial line's socket", error };
-                    return ready.map(|()| line).map_err(io);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {
-                    if let Some(error) = self.stopped(Duration::ZERO) {
-                        return Err(error);
-                    }
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                Err(error) => {
-                    return Err(EmulatorError::Io {
-                        what: "waiting for QEMU to open the serial line",
-                        error,
-                    });
-                }
-            }
-        }
-    }
-
     /// A link error, or what is behind it: an emulator that ended.
     fn explain(&mut self, error: LinkError) -> EmulatorError {
         let patience = match error {

@@ -1,15 +1,15 @@
 //! The program of inference alone on an emulated board: how large it is, how deep its stack goes and,
 //! with a plugin of QEMU, what cycles a core would need.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
+use super::child;
 use super::firmware::{self, BuildError, Program, Recipe};
 use super::payload::Payload;
 use super::qemu::{self, QemuError};
-use super::segment;
 use super::table::Board;
 
 /// What inference alone takes.
@@ -91,21 +91,20 @@ pub fn run(
     let firmware = firmware::build_as(board, &recipe(Program::Inference))?;
     let code_bytes = firmware.flash_bytes - firmware.vector_bytes;
     let io = |what| move |error| InferenceError::Io { what, error };
-    let folder = tempfile::Builder::new().prefix("goldcrest-").tempdir().map_err(io("a temporary folder"))?;
-    let image = folder.path().join("model.elf");
-    std::fs::write(&image, segment::elf(firmware.slot_start as u32, payload.image.bytes()))
-        .map_err(io("writing the device image"))?;
-    let said = finish(board, qemu::start_alone(board, &firmware, &image, None)?)?;
+    let image = payload.image.bytes();
+    let said = finish(board, qemu::start_alone(board, &firmware, image, None)?)?;
     let stack_bytes = said.lines().find_map(|line| u32::from_str_radix(line.trim(), 16).ok());
     let stack_bytes = stack_bytes.ok_or_else(|| failed(board, "no stack gauge", &said))?;
     let Some(plugin) = plugin else { return Ok(Inference { code_bytes, stack_bytes, sections: Vec::new() }) };
 
     let firmware = firmware::build_as(board, &recipe(Program::Sections))?;
-    let counts = folder.path().join("counts.jsonl");
-    let option = format!("{},out={}", qemu::quote(plugin), qemu::quote(&counts));
-    finish(board, qemu::start_alone(board, &firmware, &image, Some(&option))?)?;
+    let mut counts = tempfile::tempfile().map_err(io("a temporary file"))?;
+    let end = counts.try_clone().and_then(child::hand).map_err(io("a temporary file"))?;
+    finish(board, qemu::start_alone(board, &firmware, image, Some((plugin, end)))?)?;
     let problem = |problem: String| InferenceError::Plugin { plugin: plugin.to_path_buf(), problem };
-    let text = std::fs::read_to_string(&counts).map_err(|error| problem(error.to_string()))?;
+    let mut text = String::new();
+    let read = counts.rewind().and_then(|()| counts.read_to_string(&mut text));
+    read.map_err(|error| problem(error.to_string()))?;
     let vectors = payload.golden().max(1) as u64;
     let sections = sections(&text, payload.layers.len(), vectors).map_err(problem)?;
     Ok(Inference { code_bytes, stack_bytes, sections })

@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod boot;
+mod child;
 pub mod client;
 pub mod emulator;
 pub mod firmware;

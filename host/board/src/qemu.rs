@@ -4,7 +4,9 @@ use std::io;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use super::child::{self, Handed};
 use super::firmware::Firmware;
+use super::segment;
 use super::table::{BOARDS, Board, Machine};
 
 /// Nanoseconds of virtual time per instruction are `2^ICOUNT_SHIFT`: a power of two far above the
@@ -104,44 +106,51 @@ pub fn check(board: &'static Board) -> Result<(), QemuError> {
 }
 
 /// Starts QEMU without a serial line, until the program ends it; it says what it says on standard output
-/// and standard error. `plugin` is the value of QEMU's `-plugin`.
+/// and standard error. A plugin of QEMU's writes into the file beside it.
 pub fn start_alone(
     board: &'static Board,
     firmware: &Firmware,
-    image: &Path,
-    plugin: Option<&str>,
+    image: &[u8],
+    plugin: Option<(&Path, Handed)>,
 ) -> Result<Child, QemuError> {
-    let machine = machine(board)?;
-    let mut command = command(machine, firmware, image);
-    if let Some(plugin) = plugin {
-        command.args(["-plugin", plugin]);
-    }
-    command.spawn().map_err(|error| start_error(machine.program, error))
+    let option = plugin.as_ref().map(|(path, out)| format!("{},out={}", quote(path), child::path(out)));
+    let files = plugin.into_iter().map(|(_, out)| out).collect();
+    start_with(board, firmware, image, files, |command| {
+        if let Some(option) = option {
+            command.args(["-plugin", &option]);
+        }
+    })
 }
 
-/// Starts QEMU: serial line at `serial`, as QEMU names such a thing, logs on its standard output.
+/// Starts QEMU: `line` is its end of the serial line, logs come on its standard output.
 pub fn start(
     board: &'static Board,
     firmware: &Firmware,
-    image: &Path,
-    serial: &str,
+    image: &[u8],
+    line: Handed,
+) -> Result<Child, QemuError> {
+    let port = machine(board)?.serial_port;
+    let serial = child::socket(&line);
+    start_with(board, firmware, image, vec![line], |command| {
+        command
+            .args(["-icount", &format!("shift={ICOUNT_SHIFT}")])
+            .args(["-chardev", &serial])
+            .args(["-serial", "null"].repeat(port))
+            .args(["-serial", "chardev:serial"]);
+    })
+}
+
+/// Starts QEMU with a firmware, and with a device image as a [`segment`] at its slot's address.
+fn start_with(
+    board: &'static Board,
+    firmware: &Firmware,
+    image: &[u8],
+    mut files: Vec<Handed>,
+    complete: impl FnOnce(&mut Command),
 ) -> Result<Child, QemuError> {
     let machine = machine(board)?;
-    let mut command = command(machine, firmware, image);
-    command
-        .args(["-icount", &format!("shift={ICOUNT_SHIFT}")])
-        .args(["-serial", "null"].repeat(machine.serial_port))
-        .args(["-serial", serial]);
-    command.spawn().map_err(|error| start_error(machine.program, error))
-}
-
-/// A path as the value of an option: a comma would end it; doubled, it belongs to it.
-pub(super) fn quote(path: &Path) -> String {
-    path.display().to_string().replace(',', ",,")
-}
-
-/// QEMU with a firmware, and with a device image as a [`segment`](super::segment) at its slot's address.
-fn command(machine: &Machine, firmware: &Firmware, image: &Path) -> Command {
+    let failed = |error| start_error(machine.program, error);
+    let file = child::nameless(&segment::elf(firmware.slot_start as u32, image)).map_err(failed)?;
     let mut command = Command::new(machine.program);
     command
         .args(machine.arguments)
@@ -149,11 +158,18 @@ fn command(machine: &Machine, firmware: &Firmware, image: &Path) -> Command {
         .args(["-semihosting-config", "enable=on,target=native"])
         .arg("-kernel")
         .arg(&firmware.elf)
-        .args(["-device", &format!("loader,file={}", quote(image))])
+        .args(["-device", &format!("loader,file={}", child::path(&file))])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    command
+    complete(&mut command);
+    files.push(file);
+    child::spawn(command, files).map_err(failed)
+}
+
+/// A path as the value of an option: a comma would end it; doubled, it belongs to it.
+fn quote(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
 }
 
 #[cfg(test)]

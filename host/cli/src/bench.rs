@@ -79,18 +79,18 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
             let options = args.packing.options(board.family);
             match Size::of(&Payload::pack(&subject.model, &options)?).fit(board) {
                 Fit::Fits => {
-                    eprintln!("{} on {}", subject.name, board.name);
+                    say!("{} on {}", subject.name, board.name);
                     let measured = match measure(board, subject, &scope(board)) {
                         // Some emulated UARTs stay silent when bytes arrive while the board starts.
                         Err(MeasureError::Emulator(EmulatorError::Link { .. })) => {
-                            eprintln!("{} on {}: no answer, once more", subject.name, board.name);
+                            say!("{} on {}: no answer, once more", subject.name, board.name);
                             measure(board, subject, &scope(board))
                         }
                         measured => measured,
                     };
                     measurements.push(measured?);
                 }
-                fit => eprintln!("{} on {}: left out, {fit}", subject.name, board.name),
+                fit => say!("{} on {}: left out, {fit}", subject.name, board.name),
             }
         }
     }
@@ -110,7 +110,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let json = json!({ "rows": rows, "measurements": measurements, "regressions": regressions });
     output.print(&json, || text(&measurements, &rows));
     for regression in &regressions {
-        eprintln!("slower: {regression}");
+        say!("slower: {regression}");
     }
     Ok(ExitCode::from(u8::from(!regressions.is_empty())))
 }
@@ -135,7 +135,7 @@ fn boards(names: &[String]) -> anyhow::Result<Vec<&'static Board>> {
         let ready = |board: &&'static Board| match qemu::check(board) {
             Ok(()) => true,
             Err(problem) => {
-                eprintln!("{}: left out, {problem}", board.name);
+                say!("{}: left out, {problem}", board.name);
                 false
             }
         };

@@ -9,7 +9,7 @@ use super::progress;
 /// Which images.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DataArgs {
-    /// Data set: a folder, a .tar or .tar.gz, CIFAR-10's binary files, `cifar10` or `glyphs`
+    /// Data set: a folder, a .tar, .tar.gz or .zip, CIFAR-10's binary files, `cifar10` or `glyphs`
     #[arg(long, value_name = "SPEC")]
     pub data: Spec,
     #[command(flatten)]
@@ -17,6 +17,9 @@ pub struct DataArgs {
     /// Take the data set's classes in their order for the model's, whatever their names are
     #[arg(long)]
     pub by_position: bool,
+    /// Leave broken pictures out instead of ending with an error
+    #[arg(long)]
+    pub skip_broken: bool,
 }
 
 /// How pictures become images. A model made by `train` or `import` knows, and what contradicts it is an
@@ -80,7 +83,9 @@ impl DataArgs {
     /// # Errors
     /// As [`Dataset::open`].
     pub fn open(&self, asked: &Asked) -> anyhow::Result<Dataset> {
-        let options = asked.options(Options { progress: progress::data, ..Options::default() });
+        remark_on_name(&self.data);
+        let (progress, skip_broken) = (progress::data, self.skip_broken);
+        let options = asked.options(Options { progress, skip_broken, ..Options::default() });
         let dataset = Dataset::open(&self.data, &options)?;
         tell(&dataset);
         Ok(dataset)
@@ -105,7 +110,7 @@ impl DataArgs {
             sizes.iter().any(|&[rows, columns]| rows * model.input.width != columns * model.input.height)
         });
         if has_other_form && asked.fit.is_none() {
-            eprintln!(
+            say!(
                 "warning: {} does not say what of a picture it sees; assumed: the whole, stretched or \
                  squeezed (--fit whole)",
                 model.place
@@ -125,13 +130,13 @@ impl DataArgs {
         match dataset.clone().in_order_of(names) {
             Ok(matched) => {
                 if matched.classes != dataset.classes {
-                    eprintln!("classes are matched by name: {} has them in another order", model.place);
+                    say!("classes are matched by name: {} has them in another order", model.place);
                 }
                 Ok(matched)
             }
             // What a model without names is given.
             Err(_) if names.iter().enumerate().all(|(index, name)| *name == index.to_string()) => {
-                eprintln!("{} numbers its classes; those of the data are taken in their order", model.place);
+                say!("{} numbers its classes; those of the data are taken in their order", model.place);
                 Ok(dataset)
             }
             Err(error) => {
@@ -142,10 +147,22 @@ impl DataArgs {
     }
 }
 
+/// A folder with the name of a built-in data set is not what is meant, and may be.
+pub fn remark_on_name(spec: &Spec) {
+    let name = match spec {
+        Spec::Cifar10 => "cifar10",
+        Spec::Glyphs { .. } => "glyphs",
+        Spec::Path(_) => return,
+    };
+    if std::path::Path::new(name).exists() {
+        say!("`{name}` is the built-in data set; write ./{name} for what lies here under this name");
+    }
+}
+
 /// Says what a data set is, and what may surprise.
 pub fn tell(dataset: &Dataset) {
-    eprintln!("{}", dataset.summary());
+    say!("{}", dataset.summary());
     for remark in dataset.remarks() {
-        eprintln!("warning: {remark}");
+        say!("warning: {remark}");
     }
 }

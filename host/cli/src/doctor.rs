@@ -24,7 +24,7 @@ pub struct Args {
 
 /// Exit code 0 when every part was found, 2 when one is missing.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
-    let mut say = |line: &str| eprintln!("{line}");
+    let mut say = |line: &str| say!("{line}");
     let mut findings: Vec<_> = PARTS.iter().map(|part| part.examine(args.fix, &mut say)).collect();
     if args.cuda {
         let mut fix = args.fix;

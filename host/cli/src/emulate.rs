@@ -61,13 +61,13 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let options = PackOptions { golden, ..args.packing.options(board.family) };
     let payload = file.pack(&options).with_context(|| args.model.display().to_string())?;
 
-    eprintln!("building the firmware of {}", board.name);
+    say!("building the firmware of {}", board.name);
     let recipe = match args.packing.optimize {
         Prefer::Flash => Recipe::for_model(Program::Application, &payload, true),
         _ => Recipe::default(),
     };
     let firmware = firmware::build_as(board, &recipe).map_err(|error| usage(error.into()))?;
-    let log: Listener = if args.log { |line| eprintln!("{line}") } else { |_| () };
+    let log: Listener = if args.log { |line| say!("{line}") } else { |_| () };
     let options = Options { log, ..Options::default() };
     let mut emulator = Emulator::boot(board, firmware, payload.image.bytes(), options).map_err(usage)?;
     let bar = progress::images("emulate", images.len());

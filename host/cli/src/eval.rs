@@ -41,6 +41,9 @@ pub struct Args {
     /// Save the lost images as PNG files in this folder
     #[arg(long, value_name = "DIR", requires = "against")]
     pub save_lost: Option<PathBuf>,
+    /// Write the results of every class, and which was taken for which how often, to this JSON file
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// Exit code 0 when the model was evaluated.
@@ -65,6 +68,16 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     }
     let mut result = to_json(&own, other.as_ref(), &images);
     result["assumed"] = assumed.into();
+    if let Some(path) = &args.out {
+        goldcrest_files::write(path, format!("{result:#}\n").as_bytes())
+            .with_context(|| path.display().to_string())?;
+    }
+    for evaluated in std::iter::once(&own).chain(other.as_ref().map(|other| &other.other)) {
+        if let Some(class) = evaluated.evaluation.only_answer() {
+            let (model, class) = (&evaluated.model, &evaluated.labels[class]);
+            say!("warning: {model} takes every image for {class}");
+        }
+    }
     output.print(&result, || match &other {
         None => to_text(&own),
         Some(other) => to_text_beside(&own, other, &images, args.list_lost),
@@ -165,6 +178,8 @@ fn evaluation_json(evaluated: &Evaluated) -> Value {
         "model": model,
         "images": evaluation.images,
         "accuracy": evaluation.accuracy,
+        "balanced_accuracy": evaluation.balanced_accuracy(),
+        "only_answer": evaluation.only_answer().map(|class| &labels[class]),
         "top5": evaluation.top5(),
         "top": evaluation.top,
         "macro_f1": evaluation.macro_f1(),
@@ -174,22 +189,41 @@ fn evaluation_json(evaluated: &Evaluated) -> Value {
     })
 }
 
+/// Classes of which a terminal shows all; of more, the worst.
+const SHOWN: usize = 20;
+
+/// The classes to show, and a line on those that are left out.
+fn shown(own: &Evaluated) -> (Vec<usize>, String) {
+    let classes = &own.evaluation.per_class;
+    let mut order: Vec<usize> = (0..classes.len()).collect();
+    if order.len() <= SHOWN {
+        return (order, String::new());
+    }
+    order.retain(|&class| classes[class].images > 0);
+    order.sort_by(|&a, &b| classes[a].recall.total_cmp(&classes[b].recall));
+    order.truncate(SHOWN);
+    (order, format!("the worst {SHOWN} of {} classes; --out FILE writes all\n", classes.len()))
+}
+
 fn to_text(own: &Evaluated) -> String {
     let Evaluated { labels, evaluation, .. } = own;
     let mut table = Table::new(&["class", "images", "recall %", "precision %", "F1 %"]);
-    for (class, name) in evaluation.per_class.iter().zip(labels) {
+    let (order, note) = shown(own);
+    for (class, name) in order.iter().map(|&class| (&evaluation.per_class[class], &labels[class])) {
         let shares = [class.recall, class.precision, class.f1].map(percent);
         table.row([name.clone(), class.images.to_string()].into_iter().chain(shares));
     }
-    format!("{table}\n{}\n{}", confusion(own), overall(&[own]))
+    format!("{table}{note}\n{}\n{}", confusion(own), overall(&[own]))
 }
 
 /// Both models side by side: each number as `own / other`.
 fn to_text_beside(own: &Evaluated, beside: &Beside, images: &Split, list_lost: bool) -> String {
     let Beside { other, agreement } = beside;
     let mut table = Table::new(&["class", "images", "recall %", "precision %", "F1 %"]);
-    let pairs = own.evaluation.per_class.iter().zip(&other.evaluation.per_class);
-    for ((class, against), name) in pairs.zip(&own.labels) {
+    let (order, note) = shown(own);
+    for class in order {
+        let (name, against) = (&own.labels[class], &other.evaluation.per_class[class]);
+        let class = &own.evaluation.per_class[class];
         let pair = |a: f64, b: f64| format!("{:>6} / {:>6}", percent(a), percent(b));
         table.row([
             name.clone(),
@@ -199,7 +233,8 @@ fn to_text_beside(own: &Evaluated, beside: &Beside, images: &Split, list_lost: b
             pair(class.f1, against.f1),
         ]);
     }
-    let mut text = format!("{table}\n{}\n{}\n{}", confusion(own), confusion(other), overall(&[own, other]));
+    let mut text =
+        format!("{table}{note}\n{}\n{}\n{}", confusion(own), confusion(other), overall(&[own, other]));
     text += &format!(
         "same answer on {} %, mean squared difference of the logits {:.5}; {} images lost, {} won\n",
         percent(agreement.agreement),
@@ -221,12 +256,21 @@ fn to_text_beside(own: &Evaluated, beside: &Beside, images: &Split, list_lost: b
 
 /// One row per model.
 fn overall(models: &[&Evaluated]) -> Table {
-    let mut table =
-        Table::new(&["model", "images", "accuracy %", "top-2 %", "top-5 %", "F1 %", "calibration error %"]);
+    let mut table = Table::new(&[
+        "model",
+        "images",
+        "accuracy %",
+        "balanced %",
+        "top-2 %",
+        "top-5 %",
+        "F1 %",
+        "calibration error %",
+    ]);
     for Evaluated { model, evaluation, .. } in models {
         let top2 = evaluation.top.get(1).copied().unwrap_or(1.0);
         let shares = [
             evaluation.accuracy,
+            evaluation.balanced_accuracy(),
             top2,
             evaluation.top5(),
             evaluation.macro_f1(),
@@ -239,11 +283,30 @@ fn overall(models: &[&Evaluated]) -> Table {
 
 fn confusion(evaluated: &Evaluated) -> Table {
     let Evaluated { model, labels, evaluation, .. } = evaluated;
+    if labels.len() > SHOWN {
+        return mistakes(evaluated);
+    }
     let corner = format!("{model}: is \\ said");
     let heading: Vec<&str> = std::iter::once(&*corner).chain(labels.iter().map(String::as_str)).collect();
     let mut table = Table::new(&heading);
     for (row, name) in evaluation.confusion.iter().zip(labels) {
         table.row(std::iter::once(name.clone()).chain(row.iter().map(u64::to_string)));
+    }
+    table
+}
+
+/// The most common mistakes, where a table of all classes against all would fill screens.
+fn mistakes(evaluated: &Evaluated) -> Table {
+    let Evaluated { model, labels, evaluation, .. } = evaluated;
+    let rows = evaluation.confusion.iter().enumerate();
+    let pairs =
+        rows.flat_map(|(is, row)| row.iter().enumerate().map(move |(said, &count)| (count, is, said)));
+    let mut pairs: Vec<(u64, usize, usize)> =
+        pairs.filter(|&(count, is, said)| is != said && count > 0).collect();
+    pairs.sort_by_key(|&(count, is, said)| (std::cmp::Reverse(count), is, said));
+    let mut table = Table::new(&[&format!("{model}: is"), "said", "images"]);
+    for (count, is, said) in pairs.into_iter().take(SHOWN) {
+        table.row([labels[is].clone(), labels[said].clone(), count.to_string()]);
     }
     table
 }

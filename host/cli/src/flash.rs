@@ -84,7 +84,11 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     }
 
     let method = flash::method(board, args.method.as_deref()).map_err(flash_error)?;
-    eprintln!("building the firmware of {}", board.name);
+    if !args.dry_run {
+        // Before minutes of building.
+        flash::tool::find(method).map_err(|error| flash_error(error.into()))?;
+    }
+    say!("building the firmware of {}", board.name);
     let recipe = match (&payload, args.packing.optimize) {
         (Some(payload), Prefer::Flash) => Recipe::for_model(Program::Flashed, payload, true),
         _ => Recipe { program: Program::Flashed, ..Recipe::default() },
@@ -96,7 +100,8 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let contents = Contents::new(board, &firmware, segments, image).map_err(flash_error)?;
     let (with_firmware, verify_only) = (!args.model_only, args.verify_only);
     let order = Order { board, method, firmware: &firmware, contents: &contents, with_firmware, verify_only };
-    let port = args.port.as_ref().map(ToString::to_string);
+    // What is only shown needs no board: the reader puts in the port.
+    let port = args.port.as_ref().map(ToString::to_string).or(args.dry_run.then(|| "PORT".to_owned()));
     let ends = Ends { probe: args.probe.clone(), port, drive: args.drive.clone() };
     let plan = plan(order, ends).map_err(flash_error)?;
 
@@ -104,7 +109,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     if args.dry_run {
         plan.make_files().map_err(flash_error)?;
     } else {
-        plan.execute(&mut |action| eprintln!("{action}")).map_err(flash_error)?;
+        plan.execute(&mut |action| say!("{action}")).map_err(flash_error)?;
     }
     let report =
         Report { args, board, method: method.name(), firmware: &firmware, contents: &contents, plan: &plan };
@@ -156,7 +161,7 @@ fn over_the_link(
         return Err(Usage(format!("{port} is a {found}, not a {asked}; pass --board {found}")).into());
     }
     let start = Instant::now();
-    eprintln!("sending {} bytes to {}", payload.image.bytes().len(), board.name);
+    say!("sending {} bytes to {}", payload.image.bytes().len(), board.name);
     let model = client.update(payload.image.bytes(), &signature).with_context(|| port.to_string())?;
     let seconds = start.elapsed().as_secs_f64();
     let json = json!({

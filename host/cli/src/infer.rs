@@ -105,7 +105,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let [height, width, channels] = model.input.map(usize::from);
     let is_other = |picture: &Picture| picture.shape.width * height != picture.shape.height * width;
     if asked.fit.is_none() && pictures.iter().any(is_other) {
-        eprintln!(
+        say!(
             "warning: pictures have other proportions than the model's input, {height}x{width}; assumed: it \
              sees the whole, stretched or \
              squeezed. --model FILE.onnx says what it was trained with, --fit states it"

@@ -4,9 +4,15 @@
 //! 2 wrong usage or a missing part.
 #![deny(unsafe_code)]
 
+/// Prints a line on standard error, without control characters of the files and devices it tells of.
+macro_rules! say {
+    ($($text:tt)*) => { eprintln!("{}", $crate::plain(&format!($($text)*))) };
+}
+
 pub mod bench;
 pub mod boards;
 pub mod classify;
+pub mod completions;
 pub mod data;
 pub mod data_check;
 pub mod demo;
@@ -17,6 +23,7 @@ pub mod eval;
 pub mod flash;
 pub mod import;
 pub mod infer;
+pub mod man;
 mod model_side;
 pub mod monitor;
 pub mod pack;
@@ -66,6 +73,8 @@ enum Command {
     Infer(infer::Args),
     Monitor(monitor::Args),
     Devices(devices::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Cli {
@@ -90,11 +99,13 @@ impl Cli {
             Command::Infer(args) => infer::run(args, self.output),
             Command::Monitor(args) => monitor::run(args, self.output),
             Command::Devices(args) => devices::run(args, self.output),
+            Command::Completions(args) => completions::run(args, self.output),
+            Command::Man(args) => man::run(args, self.output),
         };
         outcome.unwrap_or_else(|error| {
             let message = one_line(&error);
-            eprintln!("error: {message}");
-            self.output.print_error(&message);
+            say!("error: {message}");
+            self.output.print_error(&message, &unusable(&error));
             exit_code(&error)
         })
     }
@@ -124,16 +135,37 @@ impl Output {
     /// Prints a result: `json` with `--json`, else what `text` makes.
     pub fn print<T: std::fmt::Display>(self, json: &serde_json::Value, text: impl FnOnce() -> T) {
         use std::io::Write;
-        let result = if self.json { format!("{json}\n") } else { text().to_string() };
+        let result = if self.json { format!("{json}\n") } else { plain(&text().to_string()).into_owned() };
         // A reader that went away (`| head`) is no failure of the run.
         let _ = std::io::stdout().lock().write_all(result.as_bytes());
     }
 
-    /// With `--json`, an error is an object too.
-    fn print_error(self, message: &str) {
+    /// With `--json`, an error is an object too; with the pictures that it is about.
+    fn print_error(self, message: &str, pictures: &[(String, String)]) {
         if self.json {
-            self.print(&serde_json::json!({ "error": { "message": message } }), String::new);
+            let mut error = serde_json::json!({ "message": message });
+            if !pictures.is_empty() {
+                let picture = |(name, reason): &(String, String)| serde_json::json!({ "picture": name, "reason": reason });
+                error["pictures"] = pictures.iter().map(picture).collect();
+            }
+            self.print(&serde_json::json!({ "error": error }), String::new);
         }
+    }
+}
+
+/// Pictures that cannot be used, with the reasons, where an error is about them.
+fn unusable(error: &anyhow::Error) -> Vec<(String, String)> {
+    let pictures = error.chain().find_map(|cause| cause.downcast_ref::<goldcrest_data::DatasetError>());
+    let pictures = pictures.map(goldcrest_data::DatasetError::pictures).unwrap_or_default();
+    pictures.into_iter().map(|(name, reason)| (name.to_owned(), reason)).collect()
+}
+
+/// A text for a terminal: control characters, which files and devices can bring, become U+FFFD.
+pub(crate) fn plain(text: &str) -> std::borrow::Cow<'_, str> {
+    let is_wild = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
+    match text.contains(is_wild) {
+        true => text.replace(is_wild, "\u{fffd}").into(),
+        false => text.into(),
     }
 }
 
@@ -144,7 +176,7 @@ pub fn parse() -> Cli {
         if error.use_stderr() {
             let text = error.to_string();
             let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
-            Output { json }.print_error(message);
+            Output { json }.print_error(message, &[]);
         }
         error.exit()
     })
@@ -185,6 +217,12 @@ mod tests {
     use anyhow::Context;
 
     use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(plain("a\x1b[31mb\r\u{9b}c\n\td"), "a\u{fffd}[31mb\u{fffd}\u{fffd}c\n\td");
+        assert!(matches!(plain("caf\u{e9}"), std::borrow::Cow::Borrowed(_)));
+    }
 
     #[test]
     fn a_cause_is_told_once() {

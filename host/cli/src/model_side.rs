@@ -228,7 +228,7 @@ pub fn complete(
         let text = json!({ "mean": stated.mean, "std": stated.std }).to_string();
         model.metadata.insert(info::NORMALIZATION.into(), text);
     } else if !says_normalization {
-        eprintln!(
+        say!(
             "warning: {place} does not say how its pixels are normalized; assumed: mean 0, std 1 (pixels \
              from 0 to 1). \
              State it with --mean and --std, or --normalization"
@@ -256,7 +256,7 @@ pub fn complete(
         }
         model.metadata.insert(info::LABELS.into(), json!(labels).to_string());
     } else if !says_labels {
-        eprintln!(
+        say!(
             "warning: {place} does not name its classes; assumed: those of the data, in their order. State \
              them with --labels FILE"
         );

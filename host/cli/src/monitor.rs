@@ -88,6 +88,7 @@ fn from_a_port(args: &Args, port: &Port, elf: &Path, output: Output) -> anyhow::
     let deadline = args.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let (mut lines, mut damaged) = (0, 0);
     let ended = log::decode(&table, Stream { line, deadline }, |line| {
+        let line = crate::plain(&line);
         let shown = match output.json {
             true => writeln!(io::stderr().lock(), "{line}"),
             false => writeln!(io::stdout().lock(), "{line}"),

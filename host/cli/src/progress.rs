@@ -44,8 +44,8 @@ pub fn data(event: &Event<'_>) {
             }
         }
         Event::Remark(line) => match bar.as_ref() {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.suspend(|| say!("{line}")),
+            None => say!("{line}"),
         },
         _ => {}
     }

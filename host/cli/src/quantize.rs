@@ -124,7 +124,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     }
     let warnings: Vec<String> =
         shortcomings(&images, &data.classes).iter().map(ToString::to_string).collect();
-    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    warnings.iter().for_each(|warning| say!("warning: {warning}"));
     let said = json!({ "assumed": assumed, "warnings": warnings });
     if is_quantized(&model) {
         return take_over(args, &model, &images, started, output, said);

@@ -13,7 +13,7 @@ pub struct RecipeArgs {
 
 impl clap::Args for RecipeArgs {
     fn augment_args(command: Command) -> Command {
-        command.args(KEYS.iter().map(|key| flag(key).help_heading("Recipe")))
+        command.args(KEYS.iter().map(flag))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -36,6 +36,20 @@ impl FromArgMatches for RecipeArgs {
     }
 }
 
+/// What `-h` shows too; `--help` shows all.
+const COMMON: [&str; 6] = ["epochs", "batch", "learning-rate", "augment", "validate", "qat"];
+
+/// The heading of an option's group.
+fn heading(name: &str) -> &'static str {
+    match name {
+        "epochs" | "batch" | "validate" | "seed" | "qat" => "Recipe: the run",
+        "learning-rate" | "schedule" | "warmup" | "step-every" | "step-factor" => "Recipe: the learning rate",
+        "augment" | "mean" | "std" => "Recipe: the images",
+        "teacher" | "distill-weight" | "temperature" => "Recipe: a teacher",
+        _ => "Recipe: the steps",
+    }
+}
+
 fn flag(key: &'static Key) -> Arg {
     let help: Vec<&str> = key.help.iter().map(|line| line.trim()).collect();
     let default = match (key.default)() {
@@ -43,7 +57,9 @@ fn flag(key: &'static Key) -> Arg {
         default => default,
     };
     let help = format!("{} [default: {default}]", help.join(" "));
-    let arg = Arg::new(key.name()).long(key.name()).help(help).value_name(key.value);
+    let name = key.name();
+    let arg = Arg::new(name.clone()).long(name.clone()).help(help).value_name(key.value);
+    let arg = arg.help_heading(heading(&name)).hide_short_help(!COMMON.contains(&name.as_str()));
     if (key.default)() == "false" {
         let arg = arg.num_args(0..=1).default_missing_value("true");
         return arg.value_parser(ValueParser::new(key.parse));

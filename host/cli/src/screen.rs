@@ -19,7 +19,7 @@ impl Screen {
     /// A stage starts; `what` says what it does.
     pub fn stage(&mut self, what: &str) {
         self.watcher.bar.finish_and_clear();
-        eprintln!("{what}");
+        say!("{what}");
     }
 
     /// Training goes on.

@@ -96,13 +96,13 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     };
     let report = sweep::sweep(task, &setup, &stop, &mut |event| match event {
         Event::Begin { trial, parameters } => {
-            eprintln!("trial {trial} of {}: {}", args.trials, values(parameters));
+            say!("trial {trial} of {}: {}", args.trials, values(parameters));
         }
         Event::Training(progress) => watcher.see(progress),
         Event::End(trial) => {
             watcher.bar.finish_and_clear();
             let problem = trial.problem.as_deref().unwrap_or_default();
-            eprintln!("trial {}: {} {} {problem}", trial.trial, accuracy(trial), outcome(trial));
+            say!("trial {}: {} {} {problem}", trial.trial, accuracy(trial), outcome(trial));
         }
     });
     watcher.bar.finish_and_clear();

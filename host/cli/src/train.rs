@@ -25,7 +25,8 @@ use super::{Output, Usage};
 
 /// Train a network on labelled images
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    after_long_help = "Examples:
   goldcrest train lenet5 --data glyphs --out runs/signs --epochs 5
   goldcrest train lenet5 --data photos/ --resize 32x32 --out runs/photos --recipe recipe.toml
   goldcrest train runs/photos/model.onnx --data photos/ --out runs/more --learning-rate 0.001
@@ -33,7 +34,12 @@ use super::{Output, Usage};
   goldcrest train dscnn --data photos/ --out runs/small --teacher runs/photos/best.onnx --temperature 4
   goldcrest train runs/photos/best.onnx --data photos/ --out runs/int8 --qat --epochs 5 --learning-rate 0.001
   goldcrest train resnet8 --recipe resnet8 --data cifar10 --out runs/mixed --augment flip,crop=4,cutmix=1 --ema 0.999
-  goldcrest train lenet5 --data photos/ --out runs/photos --resume --epochs 80")]
+  goldcrest train lenet5 --data photos/ --out runs/photos --resume --epochs 80",
+    after_help = "Examples:
+  goldcrest train lenet5 --data photos/ --resize 32x32 --out runs/photos
+  goldcrest train lenet5 --data photos/ --out runs/photos --resume --epochs 80
+--help shows all options and more examples."
+)]
 pub struct Args {
     /// A built-in architecture (lenet5, resnet8, ...), the path of one's .toml file, or an ONNX model to go on from
     #[arg(value_name = "ARCH|MODEL")]
@@ -69,20 +75,20 @@ pub struct Args {
 #[command(next_help_heading = "Machine")]
 pub struct Machine {
     /// Threads of each operator, as many as there are cores where not given; the input pipeline has its own
-    #[arg(long, value_name = "N", default_value_t = cores(), hide_default_value = true)]
+    #[arg(long, value_name = "N", default_value_t = cores(), hide_default_value = true, hide_short_help = true)]
     pub threads: usize,
     /// Longest time between two checkpoints; one is written after each epoch anyway
-    #[arg(long, value_name = "MINUTES", default_value_t = 5.0)]
+    #[arg(long, value_name = "MINUTES", default_value_t = 5.0, hide_short_help = true)]
     pub save_every: f64,
     /// What makes the steps: ONNX Runtime's training API, on the processor; or plain sessions over standard operators,
     /// on any device. `auto` takes the training API where the ONNX Runtime has it and the steps run on the processor
-    #[arg(long, default_value = "auto", value_parser = named(&Backend::ALL))]
+    #[arg(long, default_value = "auto", value_parser = named(&Backend::ALL), hide_short_help = true)]
     pub backend: Backend,
     /// Where steps are made; auto takes a GPU where there are a driver, a GPU and an ONNX Runtime for it
     #[arg(long, default_value = "auto", value_parser = named(&WantedDevice::ALL))]
     pub device: WantedDevice,
     /// The ONNX Runtime library to use instead of the installed one
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", hide_short_help = true)]
     pub runtime: Option<PathBuf>,
 }
 
@@ -144,6 +150,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     if let Some(count) = args.images {
         dataset.train = dataset.train.head(count);
     }
+    tell_classes(&dataset);
     let model = network.build(args.head, &dataset, recipe.seed)?;
     training::check(&model, &dataset)?;
     let run = Run::open(&args.out, existing(args.resume, args.overwrite))?;
@@ -156,8 +163,45 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     });
     watcher.bar.finish_and_clear();
     let summary = summary?;
+    let only =
+        summary.epochs.last().and_then(Epoch::only_answer).and_then(|class| dataset.classes.get(class));
+    if let Some(class) = only {
+        say!(
+            "warning: every test image is taken for {class}: the network has learned which class is common, not \
+             what it looks like; try more images of the other classes, or another learning rate"
+        );
+    }
     print(&summary, &run, output);
     Ok(if summary.stopped { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// Classes that are listed with their images; of more, the extremes say enough.
+const LISTED_CLASSES: usize = 20;
+/// A class is rare where another has so many times its images.
+const RARE: usize = 5;
+
+/// Says how many training images each class has, and what that does to accuracy.
+fn tell_classes(dataset: &Dataset) {
+    let mut counts = vec![0usize; dataset.classes.len()];
+    dataset.train.labels().iter().for_each(|&label| counts[usize::from(label)] += 1);
+    let pairs = || dataset.classes.iter().zip(counts.iter().copied());
+    let (Some((rare, least)), Some((common, most))) =
+        (pairs().min_by_key(|one| one.1), pairs().max_by_key(|one| one.1))
+    else {
+        return;
+    };
+    if counts.len() <= LISTED_CLASSES {
+        let all: Vec<String> = pairs().map(|(name, count)| format!("{name} {count}")).collect();
+        say!("training images of each class: {}", all.join(", "));
+    } else {
+        say!("training images of each class: {least} ({rare}) to {most} ({common})");
+    }
+    if most >= RARE * least.max(1) {
+        say!(
+            "warning: {common} has {most} training images, {rare} {least}; accuracy is high for always saying \
+             {common}, so look at the balanced accuracy, the mean over classes"
+        );
+    }
 }
 
 pub(super) fn usage(error: impl std::error::Error) -> Usage {
@@ -181,7 +225,7 @@ fn recipe(args: &Args, network: &Network) -> anyhow::Result<Recipe> {
     }
     let states_normalization = options.mean.is_some() || network.options().mean.is_some();
     if let (Network::Model { name, .. }, false) = (network, states_normalization) {
-        eprintln!(
+        say!(
             "warning: {name} does not say how its pixels are normalized; assumed: mean 0.5, std 0.5 (pixels \
              from -1 to 1). \
              State it with --mean and --std"
@@ -280,6 +324,11 @@ pub(super) fn network(name: &str) -> anyhow::Result<Network> {
         let model = Model::read(path).with_context(|| format!("cannot train {name}"))?;
         Ok(Network::Model { name: name.to_owned(), model: Box::new(model) })
     } else {
+        if let Some(what) = goldcrest_onnx::foreign::what(path, &[]) {
+            return Err(
+                Usage(format!("{name}: expected an architecture or an ONNX model, found {what}")).into()
+            );
+        }
         Ok(Network::Architecture(architecture::load(name).map_err(usage)?))
     }
 }
@@ -291,7 +340,7 @@ pub(super) fn stop_on_signals(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("\nstopping after this step; once more to stop at once");
+        say!("\nstopping after this step; once more to stop at once");
     })
     .context("cannot listen for Ctrl-C")
 }
@@ -327,7 +376,7 @@ impl Watcher {
                 }
             }
             Progress::Epoch(epoch) => {
-                self.bar.suspend(|| eprintln!("{epoch}"));
+                self.bar.suspend(|| say!("{epoch}"));
                 self.bar.reset();
                 self.begin(epoch.epoch + 1);
             }
@@ -348,6 +397,7 @@ fn print(summary: &Summary, run: &Run, output: Output) {
         "train_loss": number(|epoch| epoch.train_loss),
         "train_accuracy": number(|epoch| epoch.train_accuracy),
         "test_accuracy": number(|epoch| epoch.test_accuracy),
+        "balanced_accuracy": last.and_then(Epoch::balanced_accuracy),
         "validation_accuracy": last.and_then(|epoch| epoch.validation_accuracy),
         "samples_per_second": summary.samples_per_second(),
         "seconds": summary.seconds(),
@@ -363,8 +413,9 @@ fn print(summary: &Summary, run: &Run, output: Output) {
         );
         if let Some(epoch) = last {
             text += &format!(
-                "test accuracy {:.2} %, train accuracy {:.2} %\n",
+                "test accuracy {:.2} % (balanced {:.2} %), train accuracy {:.2} %\n",
                 100.0 * epoch.test_accuracy,
+                100.0 * epoch.balanced_accuracy().unwrap_or(epoch.test_accuracy),
                 100.0 * epoch.train_accuracy
             );
         }

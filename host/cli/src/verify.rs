@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use goldcrest_board::table::{self, DEFAULT};
 use goldcrest_engine::kernels::Family;
+use goldcrest_onnx::foreign;
 use goldcrest_prove::verify::{Comparison, Difference, Int8File, Scope, Stress};
 use serde_json::json;
 
@@ -61,7 +62,12 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
 
 fn compare(args: &Args) -> anyhow::Result<(Comparison, Stress)> {
     let place = || args.model.display().to_string();
-    let file = Int8File::decode(std::fs::read(&args.model).with_context(place)?).with_context(place)?;
+    let bytes = std::fs::read(&args.model).with_context(place)?;
+    let foreign = foreign::what(&args.model, &bytes);
+    let file = Int8File::decode(bytes).with_context(|| match foreign {
+        Some(what) => format!("{}: expected an ONNX model, found {what}", args.model.display()),
+        None => place(),
+    })?;
     let board = match &args.board {
         Some(name) => Some((table::find(name).map_err(|error| Usage(error.to_string()))?, args.board_images)),
         None => None,

@@ -1,4 +1,4 @@
-//! Tar archives, plain or gzip-compressed, of image folders or CIFAR-10's binary files.
+//! Archives of image folders or CIFAR-10's binary files: tar, plain or gzip-compressed, and zip.
 //!
 //! Nothing is unpacked to disk: the files' bytes go to one buffer in memory and their names are
 //! only read as labels, so no entry can write anywhere. Sizes are bounded before memory is taken.
@@ -16,7 +16,8 @@ use tar::{EntryType, PaxExtensions};
 use super::{
     cifar_binary,
     error::DatasetError,
-    layout::{Layout, is_picture},
+    folder::MAX_TABLE,
+    layout::{Layout, is_csv, is_picture},
     names,
 };
 
@@ -53,22 +54,61 @@ impl Archive {
             [] => Err(not_an_archive("the file is empty")),
             [0x1f, 0x8b, ..] => Self::walk(path, MultiGzDecoder::new(file), limit),
             _ if is_tar(head) => Self::walk(path, file, limit),
-            [b'P', b'K', ..] => Err(not_an_archive("a zip file")),
+            [b'P', b'K', ..] => Self::unzip(path, file, limit),
             [0xfd, b'7', b'z', b'X', b'Z', ..] => Err(not_an_archive("an xz-compressed file")),
             [b'B', b'Z', b'h', ..] => Err(not_an_archive("a bzip2-compressed file")),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Err(not_an_archive("a zstd-compressed file")),
             _ if image::guess_format(head).is_ok() => Err(not_an_archive("a single image")),
-            _ => Err(not_an_archive("the content is not an archive")),
+            _ => Err(not_an_archive(foreign(path, head).unwrap_or("the content is not an archive"))),
         }
     }
 
-    fn walk(path: &Path, reader: impl Read, limit: u64) -> Result<Self, DatasetError> {
-        let mut archive = Self {
+    fn new(path: &Path) -> Self {
+        Self {
             bytes: Vec::new(),
             layout: Layout::new(path.display().to_string()),
             binaries: Vec::new(),
             hint: String::new(),
-        };
+        }
+    }
+
+    fn unzip(path: &Path, file: BufReader<File>, limit: u64) -> Result<Self, DatasetError> {
+        let mut archive = Self::new(path);
+        let damaged = |detail: String| DatasetError::Truncated { archive: path.to_owned(), detail };
+        let mut zip = zip::ZipArchive::new(file).map_err(|error| damaged(error.to_string()))?;
+        for index in 0..zip.len() {
+            let mut entry =
+                zip.by_index(index).map_err(|error| damaged(format!("entry {index}: {error}")))?;
+            let kind = match () {
+                () if entry.is_dir() => Kind::Folder,
+                () if entry.is_file() => Kind::File,
+                () => Kind::Other('l'),
+            };
+            let (name, size) = (entry.name_raw().to_vec(), entry.size());
+            let left = limit.saturating_sub(archive.bytes.len() as u64);
+            if size > left {
+                return Err(over_the_limit(path, archive.bytes.len() as u64 + size, limit));
+            }
+            archive.take(path, &name, kind, size, |to| {
+                // One byte more than announced is a lie; the checksum is compared at the end.
+                let read = (&mut entry)
+                    .take(size + 1)
+                    .read_to_end(to)
+                    .map_err(|error| damaged(format!("`{}`: {error}", names::readable(&name))))?;
+                match read as u64 == size {
+                    true => Ok(()),
+                    false => Err(damaged(format!(
+                        "`{}` has {read} bytes instead of {size}",
+                        names::readable(&name)
+                    ))),
+                }
+            })?;
+        }
+        Ok(archive)
+    }
+
+    fn walk(path: &Path, reader: impl Read, limit: u64) -> Result<Self, DatasetError> {
+        let mut archive = Self::new(path);
         let mut tar = tar::Archive::new(Bounded { reader, limit, read: 0, ended: false });
         let walked = tar.entries().map_err(|error| io_error(path, 0, error)).and_then(|entries| {
             let mut long_name = None;
@@ -76,18 +116,13 @@ impl Archive {
             for entry in entries.raw(true) {
                 let mut entry = entry.map_err(|error| io_error(path, last, error))?;
                 last = entry.raw_header_position();
-                archive.take(path, &mut entry, &mut long_name)?;
+                archive.take_tar(path, &mut entry, &mut long_name)?;
             }
             Ok(())
         });
         let mut rest = tar.into_inner();
         if rest.read > rest.limit {
-            let (found, limit) = (rest.read >> 20, rest.limit >> 20);
-            return Err(DatasetError::Unsafe {
-                archive: path.to_owned(),
-                entry: "(all)".to_owned(),
-                reason: format!("brings the content over {found} MiB, and the limit is {limit} MiB"),
-            });
+            return Err(over_the_limit(path, rest.read, rest.limit));
         }
         walked?;
         let truncated = |detail: String| DatasetError::Truncated { archive: path.to_owned(), detail };
@@ -99,8 +134,8 @@ impl Archive {
         Ok(archive)
     }
 
-    /// Takes what is useful from one entry.
-    fn take(
+    /// Takes what is useful from one entry of a tar archive.
+    fn take_tar(
         &mut self,
         path: &Path,
         entry: &mut tar::Entry<'_, impl Read>,
@@ -128,8 +163,25 @@ impl Archive {
             _ => {}
         }
         let name = long_name.take().unwrap_or_else(|| entry.header().path_bytes().into_owned());
+        let kind = match kind {
+            EntryType::Directory => Kind::Folder,
+            EntryType::Regular | EntryType::Continuous => Kind::File,
+            other => Kind::Other(other.as_byte() as char),
+        };
+        self.take(path, &name, kind, size, |to| read_entry(path, entry, to))
+    }
+
+    /// Takes what is useful from one entry, whose content `read` appends.
+    fn take(
+        &mut self,
+        path: &Path,
+        name: &[u8],
+        kind: Kind,
+        size: u64,
+        read: impl FnOnce(&mut Vec<u8>) -> Result<(), DatasetError>,
+    ) -> Result<(), DatasetError> {
         let controls = name.utf8_chunks().any(|chunk| chunk.valid().contains(char::is_control));
-        let name = names::readable(&name);
+        let name = names::readable(name);
         let parts: Vec<&str> = name.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         let Some(&file) = parts.last() else { return Ok(()) };
         if controls {
@@ -138,43 +190,42 @@ impl Archive {
         if parts.contains(&"..") {
             return Err(refuse(path, &name, "has `..` in its name"));
         }
+        // Folders have entries of their own in some archives only.
+        (1..parts.len()).for_each(|depth| self.layout.folder(&parts[..depth]));
         let is_binary = cifar_binary::is_part(file);
         match kind {
-            EntryType::Directory => {
-                if let [.., part, class] = parts[..]
-                    && let Some(part) = super::layout::Part::from_name(part)
-                    && !super::layout::is_hidden(class)
-                {
-                    self.layout.class(part, class);
-                }
-                Ok(())
-            }
-            EntryType::Regular | EntryType::Continuous if is_picture(file) || is_binary => {
+            Kind::Folder => self.layout.folder(&parts),
+            Kind::File if is_picture(file) || is_binary => {
                 let most = if is_binary { cifar_binary::MAX_FILE } else { MAX_PICTURE };
                 if size > most {
                     return Err(refuse(path, &name, &format!("has {size} bytes, and the limit is {most}")));
                 }
                 let start = self.bytes.len();
-                read_entry(path, entry, &mut self.bytes)?;
+                read(&mut self.bytes)?;
                 let range = start..self.bytes.len();
                 if is_binary {
                     self.binaries.push((name.clone(), range));
-                    Ok(())
                 } else {
-                    self.layout.file(&parts, range)
+                    self.layout.file(&parts, range);
                 }
             }
-            EntryType::Regular | EntryType::Continuous => {
+            Kind::File => {
                 if file == "data_batch_1" {
                     self.hint = " (this is CIFAR-10's Python version; fetch the binary version)".to_owned();
                 }
-                self.layout.file(&parts, 0..0)
+                if is_csv(file) && size <= MAX_TABLE {
+                    let mut bytes = Vec::new();
+                    read(&mut bytes)?;
+                    self.layout.table(&parts, bytes);
+                }
+                self.layout.file(&parts, 0..0);
             }
-            _ if is_picture(file) || is_binary => {
-                Err(refuse(path, &name, &format!("is no plain file (type {:?})", kind.as_byte() as char)))
+            Kind::Other(kind) if is_picture(file) || is_binary => {
+                return Err(refuse(path, &name, &format!("is no plain file (type {kind:?})")));
             }
-            _ => Ok(()),
+            Kind::Other(_) => {}
         }
+        Ok(())
     }
 
     /// The pictures, or CIFAR-10's files when there are some.
@@ -191,6 +242,35 @@ impl Archive {
     pub(super) fn hint(&self) -> &str {
         &self.hint
     }
+}
+
+/// Files that are often given where a data set is expected.
+fn foreign(path: &Path, head: &[u8]) -> Option<&'static str> {
+    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+    Some(match extension.as_str() {
+        "csv" => {
+            "a CSV file; give the folder that it lies in with its images, labelled by the columns `file` and `label`"
+        }
+        "onnx" | "gci" | "tflite" | "pt" | "pth" | "h5" | "hdf5" | "keras" | "safetensors" => {
+            "a model, not images"
+        }
+        "npy" | "npz" | "parquet" | "pkl" | "mat" => "an array; write its images to class folders",
+        _ if head.get(4..8) == Some(b"TFL3") || head.starts_with(b"\x89HDF") => "a model, not images",
+        _ => return None,
+    })
+}
+
+/// What an entry is.
+enum Kind {
+    Folder,
+    File,
+    /// A link, a device or a pipe, as its letter.
+    Other(char),
+}
+
+fn over_the_limit(path: &Path, found: u64, limit: u64) -> DatasetError {
+    let (found, limit) = (found >> 20, limit >> 20);
+    refuse(path, "(all)", &format!("brings the content over {found} MiB, and the limit is {limit} MiB"))
 }
 
 fn is_tar(head: &[u8]) -> bool {

@@ -30,7 +30,7 @@ use sha2::{Digest, Sha256};
 use super::{Cache, Dataset, Event, Findings, Options, Split};
 
 /// The last byte counts versions, of this format and of what decoding does.
-const MAGIC: [u8; 8] = *b"gcpixel\x02";
+const MAGIC: [u8; 8] = *b"gcpixel\x03";
 /// Data sets with fewer bytes of pixels are decoded faster than they are worth keeping.
 const WORTH_KEEPING: usize = 4 << 20;
 const MAX_HEADER: u64 = 64 << 20;
@@ -67,8 +67,8 @@ impl Slot {
             Cache::User => goldcrest_files::cache_folder()?,
         };
         let source = source.canonicalize().ok()?;
-        let Options { resize, channels, preprocessing, .. } = options;
-        let name = format!("{}|{resize:?}|{channels:?}|{preprocessing:?}", source.display());
+        let Options { resize, channels, preprocessing, skip_broken, .. } = options;
+        let name = format!("{}|{resize:?}|{channels:?}|{preprocessing:?}|{skip_broken}", source.display());
         let mut contents = Sha256::new();
         for file in files {
             let found = file.metadata().ok()?;

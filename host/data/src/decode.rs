@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::{
     Dataset, Findings, Options, Split,
     error::DatasetError,
-    layout::{Arranged, Labelled},
+    layout::{self, Arranged, Labelled},
     picture,
     progress::Images,
 };
@@ -60,10 +60,11 @@ pub(super) fn decode<L: Bytes>(
     options: &Options,
 ) -> Result<Dataset, DatasetError> {
     let all: Vec<&Labelled<L>> = arranged.train.iter().chain(&arranged.test).collect();
-    let first = all.first().expect("a layout has pictures of every class");
-    let size = match options.resize {
-        Some(size) => size,
-        None => File::read(first)?.open()?.size,
+    // A broken picture has no size; if all are broken, any will do to say so.
+    let found = || all.iter().find_map(|&one| Some((one, File::read(one).ok()?.open().ok()?.size)));
+    let (first, size) = match options.resize {
+        Some(size) => (all[0], size),
+        None => found().unwrap_or((all[0], [1, 1])),
     };
     let shape = Shape::new(size[0], size[1], options.channels.unwrap_or(3));
     check_memory(place, all.len(), shape, options)?;
@@ -82,7 +83,6 @@ pub(super) fn decode<L: Bytes>(
                         found: opened.size,
                         first: first.name.clone(),
                         expected: size,
-                        others: 0,
                     });
                 }
                 let Decoded { shape: found, pixels, seen } =
@@ -97,12 +97,41 @@ pub(super) fn decode<L: Bytes>(
         .collect();
     drop(progress);
 
-    let failures = outcomes.iter().filter(|outcome| outcome.is_err()).count();
     let mut findings = Findings { ignored: arranged.ignored.clone(), ..Findings::default() };
+    let (mut errors, mut is_kept) = (Vec::new(), Vec::with_capacity(all.len()));
     for (outcome, one) in outcomes.into_iter().zip(&all) {
+        is_kept.push(outcome.is_ok());
         match outcome {
             Ok(seen) => seen.note(&one.name, &mut findings),
-            Err(error) => return Err(error.with_others(failures - 1)),
+            Err(DatasetError::Broken { file, reason }) if options.skip_broken => {
+                findings.skipped.push((file, reason));
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(DatasetError::all(errors));
+    }
+    let labels = |part: &[Labelled<L>], is_kept: &[bool]| -> Vec<u16> {
+        part.iter().zip(is_kept).filter(|&(_, &is_kept)| is_kept).map(|(one, _)| one.label).collect()
+    };
+    let (train_kept, test_kept) = is_kept.split_at(arranged.train.len());
+    let (train, test) = (labels(&arranged.train, train_kept), labels(&arranged.test, test_kept));
+    if !findings.skipped.is_empty() {
+        let mut kept = is_kept.iter();
+        pixels = pixels
+            .chunks_exact(shape.len())
+            .filter(|_| kept.next() == Some(&true))
+            .flatten()
+            .copied()
+            .collect();
+        for (part, labels) in [("", &train), (" in the test part", &test)] {
+            if let Some(class) = (0..arranged.classes.len()).find(|&class| !labels.contains(&(class as u16)))
+            {
+                let (place, class) = (place.to_owned(), arranged.classes[class].clone());
+                let hint = format!("{part} that is not broken");
+                return Err(DatasetError::EmptyClass { place, class, hint });
+            }
         }
     }
     let gray = options.channels.is_none() && findings.coloured.count == 0;
@@ -110,18 +139,22 @@ pub(super) fn decode<L: Bytes>(
     if gray {
         pixels = pixels.chunks_exact(3).map(|pixel| pixel[0]).collect();
     }
-    let test_pixels = pixels.split_off(arranged.train.len() * shape.len());
+    let test_pixels = pixels.split_off(train.len() * shape.len());
     pixels.shrink_to_fit();
-    let labels = |part: &[Labelled<L>]| part.iter().map(|one| one.label).collect();
     Ok(Dataset {
         name,
         classes: arranged.classes.clone(),
         shape,
-        train: Split::new(shape, pixels, labels(&arranged.train)),
-        test: Split::new(shape, test_pixels, labels(&arranged.test)),
+        train: Split::new(shape, pixels, train),
+        test: Split::new(shape, test_pixels, test),
         preprocessing: options.preprocessing,
         findings,
     })
+}
+
+/// A number of a file's content; 0 of one that cannot be read, which decoding will explain.
+pub(super) fn content<L: Bytes>(locator: &L) -> u64 {
+    locator.bytes().map_or(0, |bytes| layout::content(&bytes))
 }
 
 /// Decodes one picture file, upright and over a background.
@@ -202,7 +235,7 @@ struct Opened<'a, D> {
 }
 
 pub(super) fn broken(name: &str, reason: impl ToString) -> DatasetError {
-    DatasetError::Broken { file: name.to_owned(), reason: reason.to_string(), others: 0 }
+    DatasetError::Broken { file: name.to_owned(), reason: reason.to_string() }
 }
 
 impl<'a> File<'a> {

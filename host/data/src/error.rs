@@ -11,7 +11,7 @@ use goldcrest_engine::shape::Shape;
 pub enum DatasetError {
     /// There is nothing at the path.
     #[error(
-        "{}: no such file or folder; a data set is an image folder, a .tar or .tar.gz file, CIFAR-10's binary files, `cifar10` or `glyphs`",
+        "{}: no such file or folder; a data set is an image folder, a .tar, .tar.gz or .zip file, CIFAR-10's binary files, `cifar10` or `glyphs`",
         .0.display()
     )]
     Missing(PathBuf),
@@ -23,8 +23,8 @@ pub enum DatasetError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// A file that is neither a tar archive nor a compressed one.
-    #[error("{}: {found}, but a .tar or .tar.gz archive is expected", path.display())]
+    /// A file that is no archive.
+    #[error("{}: {found}; expected is a folder of images, or a .tar, .tar.gz or .zip archive of one", path.display())]
     NotAnArchive {
         /// The file.
         path: PathBuf,
@@ -62,12 +62,60 @@ pub enum DatasetError {
         hint: String,
     },
     /// A picture in the wrong folder.
-    #[error("{file}: misplaced image; images lie directly in a class folder, as in {expected}")]
+    #[error(
+        "{file}: misplaced image; images lie directly in a class folder, as in {expected}, all class folders beside each other"
+    )]
     Misplaced {
         /// The picture.
         file: String,
         /// An example of the right place.
         expected: &'static str,
+    },
+    /// Two data sets, or two pictures of one name.
+    #[error("{place}: more than one data set, {one} and {other}; give the path of one")]
+    Several {
+        /// The folder or archive.
+        place: String,
+        /// What belongs to one.
+        one: String,
+        /// What belongs to another.
+        other: String,
+    },
+    /// A CSV file of labels with a mistake.
+    #[error(
+        "{table}, line {line}: {problem}; expected is a heading with `file` and `label`, and a row for each image"
+    )]
+    Table {
+        /// The file.
+        table: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A CSV file of labels names a picture that is not there.
+    #[error("{table}, line {line}: `{file}` is not there{}; paths start at the folder of the CSV file", and_more(*.others))]
+    NotThere {
+        /// The CSV file.
+        table: String,
+        /// The line, from 1.
+        line: usize,
+        /// The picture.
+        file: String,
+        /// How many further ones are not there.
+        others: usize,
+    },
+    /// A picture with two labels.
+    #[error("{table}, line {line}: `{file}` is labelled `{}` and `{}`; a picture has one class", labels[0], labels[1])]
+    TwoLabels {
+        /// The CSV file.
+        table: String,
+        /// The line of the second, from 1.
+        line: usize,
+        /// The picture.
+        file: String,
+        /// Both.
+        labels: [String; 2],
     },
     /// A class without pictures.
     #[error(
@@ -121,19 +169,19 @@ pub enum DatasetError {
         found: usize,
     },
     /// A picture that cannot be decoded.
-    #[error("{file}: broken image: {reason}{}; replace or delete it", and_more(*.others))]
+    #[error(
+        "{file}: broken image: {reason}; replace or delete it, or leave broken ones out with --skip-broken"
+    )]
     Broken {
         /// The picture.
         file: String,
         /// What the decoder said.
         reason: String,
-        /// Number of further pictures that could not be used.
-        others: usize,
     },
     /// A picture of another size than the first one.
     #[error(
-        "{file}: {}x{} image, but {first} is {}x{} (width x height){}; pass --resize",
-        found[1], found[0], expected[1], expected[0], and_more(*.others)
+        "{file}: {}x{} image, but {first} is {}x{} (width x height); pass --resize",
+        found[1], found[0], expected[1], expected[0]
     )]
     WrongSize {
         /// The picture.
@@ -144,9 +192,10 @@ pub enum DatasetError {
         first: String,
         /// Rows and columns of the first picture.
         expected: [usize; 2],
-        /// Number of further pictures that could not be used.
-        others: usize,
     },
+    /// Several pictures cannot be used.
+    #[error("{}", listed(.0))]
+    Unusable(Vec<DatasetError>),
     /// A size to resize to that makes no sense.
     #[error("cannot resize images to {}x{} (width x height); each side is 1 to {most} pixels", size[1], size[0])]
     Resize {
@@ -253,17 +302,44 @@ pub enum DatasetError {
 fn and_more(count: usize) -> String {
     match count {
         0 => String::new(),
-        _ => format!(" ({count} more cannot be used)"),
+        _ => format!(" (nor are {count} more)"),
     }
 }
 
+/// Errors of which a message has one line each; an error as JSON has all of them.
+const LISTED: usize = 50;
+
+fn listed(errors: &[DatasetError]) -> String {
+    let mut text = format!("{} images cannot be used", errors.len());
+    for error in errors.iter().take(LISTED) {
+        text += &format!("\n  {error}");
+    }
+    if errors.len() > LISTED {
+        text += &format!("\n  and {} more; --json lists all", errors.len() - LISTED);
+    }
+    text
+}
+
 impl DatasetError {
-    /// Says how many further pictures could not be used.
-    pub(super) fn with_others(mut self, count: usize) -> Self {
-        if let Self::Broken { others, .. } | Self::WrongSize { others, .. } = &mut self {
-            *others = count;
+    /// The errors of pictures as one.
+    pub(super) fn all(mut errors: Vec<Self>) -> Self {
+        match errors.len() {
+            1 => errors.remove(0),
+            _ => Self::Unusable(errors),
         }
-        self
+    }
+
+    /// The pictures that cannot be used: names and reasons.
+    pub fn pictures(&self) -> Vec<(&str, String)> {
+        match self {
+            Self::Broken { file, reason } => vec![(file, reason.clone())],
+            Self::WrongSize { file, found, expected, .. } => {
+                let reason = format!("{}x{}, not {}x{}", found[1], found[0], expected[1], expected[0]);
+                vec![(file, reason)]
+            }
+            Self::Unusable(errors) => errors.iter().flat_map(Self::pictures).collect(),
+            _ => Vec::new(),
+        }
     }
 
     pub(super) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {

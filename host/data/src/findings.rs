@@ -14,8 +14,11 @@ const CONSTANT: u8 = 3;
 /// What opening a data set came across. Sources without picture files have little of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Findings {
-    /// Files in class folders that are not read: how many with each extension.
+    /// Files that are not read: how many of each kind.
     pub ignored: BTreeMap<String, usize>,
+    /// Broken pictures that were left out, each with the reason.
+    #[serde(default)]
+    pub skipped: Vec<(String, String)>,
     /// Coloured pictures.
     pub coloured: Pictures,
     /// Gray pictures.
@@ -91,6 +94,10 @@ impl Findings {
             kinds.sort_by_key(|&(_, &count)| std::cmp::Reverse(count));
             let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
             remarks.push(format!("{} ignored: {}", files(ignored), kinds.join(", ")));
+        }
+        if let [(name, reason), ..] = &self.skipped[..] {
+            let count = self.skipped.len();
+            remarks.push(format!("{count} broken pictures are left out, such as {name}: {reason}"));
         }
         let (coloured, gray) = (&self.coloured, &self.gray);
         match dataset.shape.channels {

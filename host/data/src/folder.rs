@@ -1,4 +1,4 @@
-//! A folder of pictures: `train/<class>/*.jpg`, `test/<class>/*.jpg`, or `<class>/*.jpg`.
+//! A folder of pictures.
 
 use std::{
     fs,
@@ -7,55 +7,37 @@ use std::{
 
 use super::{
     error::DatasetError,
-    layout::{Layout, Part, is_hidden, is_picture},
+    layout::{Layout, is_csv, is_hidden},
     names,
 };
+
+/// Folders within folders that are looked into: room for two around `train/<class>`.
+const DEPTH: usize = 5;
+/// The largest list of labels.
+pub(super) const MAX_TABLE: u64 = 64 << 20;
 
 /// Finds the pictures. Symbolic links are followed; links cannot make a cycle, because folders
 /// are read to a fixed depth.
 pub(super) fn layout(root: &Path) -> Result<Layout<PathBuf>, DatasetError> {
-    let mut layout = Layout::new(root.display().to_string());
-    let top = entries(root)?;
-    let folders: Vec<&Entry> = top.iter().filter(|entry| entry.is_folder).collect();
-    if folders.iter().any(|entry| Part::from_name(&entry.name).is_some()) {
-        for folder in folders {
-            match Part::from_name(&folder.name) {
-                None => layout.stranger(&folder.name),
-                Some(part) => {
-                    for entry in entries(&folder.path)? {
-                        class(&mut layout, part, &[&folder.name], &entry)?;
-                    }
-                }
-            }
-        }
-    } else {
-        for folder in &top {
-            class(&mut layout, Part::Flat, &[], folder)?;
-        }
-    }
+    let mut layout = Layout::new(root.display().to_string().trim_end_matches('/').to_owned());
+    walk(&mut layout, root, &[])?;
     Ok(layout)
 }
 
-fn class(
-    layout: &mut Layout<PathBuf>,
-    part: Part,
-    above: &[&str],
-    folder: &Entry,
-) -> Result<(), DatasetError> {
-    let path = |rest: &[&str]| [above, rest].concat().join("/");
-    let misplaced = |file| Err(DatasetError::Misplaced { file, expected: "train/<class>/0001.jpg" });
-    if !folder.is_folder {
-        return match is_picture(&folder.name) {
-            true => misplaced(path(&[&folder.name])),
-            false => Ok(()),
-        };
-    }
-    layout.class(part, &folder.name);
-    for entry in entries(&folder.path)? {
-        if entry.is_folder {
-            return misplaced(path(&[&folder.name, &entry.name]));
+fn walk(layout: &mut Layout<PathBuf>, folder: &Path, above: &[&str]) -> Result<(), DatasetError> {
+    for entry in entries(folder)? {
+        let path = [above, &[entry.name.as_str()]].concat();
+        if !entry.is_folder {
+            if is_csv(&entry.name) && entry.bytes <= MAX_TABLE {
+                layout.table(&path, fs::read(&entry.path).map_err(DatasetError::io(&entry.path))?);
+            }
+            layout.file(&path, entry.path);
+            continue;
         }
-        layout.file(&[above, &[&folder.name, &entry.name]].concat(), entry.path)?;
+        layout.folder(&path);
+        if path.len() < DEPTH {
+            walk(layout, &entry.path, &path)?;
+        }
     }
     Ok(())
 }
@@ -64,6 +46,7 @@ struct Entry {
     name: String,
     path: PathBuf,
     is_folder: bool,
+    bytes: u64,
 }
 
 /// The files and folders of a folder, sorted, without hidden ones, devices and pipes.
@@ -77,11 +60,14 @@ fn entries(folder: &Path) -> Result<Vec<Entry>, DatasetError> {
         }
         let path = entry.path();
         let mut kind = entry.file_type().map_err(DatasetError::io(&path))?;
-        if kind.is_symlink() {
-            kind = fs::metadata(&path).map_err(DatasetError::io(&path))?.file_type();
+        // Only of links and tables more is asked: looking at each of many files takes long.
+        let mut bytes = 0;
+        if kind.is_symlink() || is_csv(&name) {
+            let found = fs::metadata(&path).map_err(DatasetError::io(&path))?;
+            (kind, bytes) = (found.file_type(), found.len());
         }
         if kind.is_dir() || kind.is_file() {
-            entries.push(Entry { name, path, is_folder: kind.is_dir() });
+            entries.push(Entry { name, path, is_folder: kind.is_dir(), bytes });
         }
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));

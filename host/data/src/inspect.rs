@@ -7,6 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use goldcrest_engine::shape::Shape;
 use rayon::prelude::*;
 
+use super::alike::{Likeness, Painter, twins};
 use super::archive::{Archive, Contents};
 use super::decode::{self, Bytes, Seen};
 use super::findings::{Findings, is_constant};
@@ -14,6 +15,9 @@ use super::layout::{Arranged, Labelled};
 use super::{Dataset, DatasetError, Options, Spec, Split, cifar_binary, download, folder, name_of};
 use crate::progress::Images;
 
+/// Near twins across the parts spoil a result where they are one of so many test pictures: less moves an accuracy by
+/// less than a point.
+const FEW: usize = 100;
 /// A class is rare where the largest has so many times its training images.
 const RARE: usize = 10;
 
@@ -36,6 +40,22 @@ pub struct Inspection {
     pub constant: Vec<String>,
     /// Pictures with the same pixels: groups of two or more.
     pub copies: Vec<Copies>,
+    /// Pictures that look like another one, copies left out.
+    pub near: Vec<Near>,
+}
+
+/// A picture that looks like another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Near {
+    /// The picture.
+    pub picture: String,
+    /// The one that is most like it: of the training pictures for a test picture that has one there, else an
+    /// earlier one of the same part.
+    pub twin: String,
+    /// Whether one is to train on and the other to test with.
+    pub is_across: bool,
+    /// Whether they belong to one class.
+    pub agree: bool,
 }
 
 /// Pictures with the same pixels.
@@ -62,13 +82,15 @@ struct Look {
     sum: u64,
     is_constant: bool,
     seen: Option<Seen>,
+    likeness: Option<Likeness>,
 }
 
 impl Look {
-    fn at(shape: Shape, pixels: &[u8], seen: Option<Seen>) -> Self {
+    fn at(painter: &Painter, shape: Shape, pixels: &[u8], seen: Option<Seen>) -> Self {
         let mut hasher = DefaultHasher::new();
         pixels.hash(&mut hasher);
-        Self { shape, sum: hasher.finish(), is_constant: is_constant(pixels), seen }
+        let likeness = painter.paint(shape, pixels);
+        Self { shape, sum: hasher.finish(), is_constant: is_constant(pixels), seen, likeness }
     }
 }
 
@@ -88,12 +110,18 @@ impl Inspection {
             if cifar_binary::read_folder(&path)?.is_some() {
                 return Ok(Self::of_images(&Dataset::open(&Spec::Path(path), options)?));
             }
-            return Ok(Self::of_files(name, &folder::layout(&path)?.arrange()?, options));
+            return Ok(Self::of_files(
+                name,
+                &folder::layout(&path)?.sort()?.arrange(decode::content)?,
+                options,
+            ));
         }
         let archive = Archive::read(&path, options.memory_limit)?;
         match archive.contents() {
             Contents::Cifar(_) => Ok(Self::of_images(&Dataset::open(&Spec::Path(path), options)?)),
-            Contents::Pictures(layout) => Ok(Self::of_files(name, &layout.arrange()?, options)),
+            Contents::Pictures(layout) => {
+                Ok(Self::of_files(name, &layout.sort()?.arrange(decode::content)?, options))
+            }
         }
     }
 
@@ -107,10 +135,10 @@ impl Inspection {
         let progress = Images::begin(options.progress, "looking", all.len());
         let looks: Vec<Result<Look, DatasetError>> = all
             .par_iter()
-            .map(|(one, _)| {
+            .map_init(Painter::new, |painter, (one, _)| {
                 progress.one();
                 let decoded = decode::labelled(one, options.preprocessing.background)?;
-                Ok(Look::at(decoded.shape, &decoded.pixels, Some(decoded.seen)))
+                Ok(Look::at(painter, decoded.shape, &decoded.pixels, Some(decoded.seen)))
             })
             .collect();
         drop(progress);
@@ -130,8 +158,9 @@ impl Inspection {
         let mut inspection =
             Self { name: dataset.name.clone(), classes: dataset.classes.clone(), ..Self::default() };
         let look = |split: &Split| -> Vec<_> {
-            let look = |index| Ok(Look::at(split.shape(), split.image(index), None));
-            (0..split.len()).into_par_iter().map(look).collect()
+            let look =
+                |painter: &mut Painter, index| Ok(Look::at(painter, split.shape(), split.image(index), None));
+            (0..split.len()).into_par_iter().map_init(Painter::new, look).collect()
         };
         let named = |part: &'static str, split: &Split, is_test| -> Vec<_> {
             let name = |index| (format!("{part} image {index}"), split.label(index) as u16, is_test);
@@ -147,6 +176,7 @@ impl Inspection {
         self.counts = [vec![0; self.classes.len()], vec![0; self.classes.len()]];
         let mut groups: HashMap<(Shape, u64), Vec<(String, u16, bool)>> = HashMap::new();
         let mut order = Vec::new();
+        let mut likenesses = Vec::new();
         for ((name, label, is_test), look) in pictures {
             if let Some(count) = self.counts[usize::from(is_test)].get_mut(usize::from(label)) {
                 *count += 1;
@@ -170,6 +200,9 @@ impl Inspection {
             if look.is_constant {
                 self.constant.push(name.clone());
             }
+            if let Some(likeness) = look.likeness {
+                likenesses.push(((name.clone(), label, is_test), (look.shape, look.sum), likeness));
+            }
             let group = groups.entry((look.shape, look.sum)).or_default();
             if group.len() == 1 {
                 order.push((look.shape, look.sum));
@@ -177,6 +210,21 @@ impl Inspection {
             group.push((name, label, is_test));
         }
         self.findings.constant = self.constant.len();
+        let of_part = |wanted: bool| -> Vec<(usize, &Likeness)> {
+            let all = likenesses.iter().enumerate();
+            all.filter(|(_, one)| one.0.2 == wanted).map(|(index, (.., one))| (index, one)).collect()
+        };
+        let (train, test) = (of_part(false), of_part(true));
+        let is_other = |one: usize, other: usize| likenesses[one].1 != likenesses[other].1;
+        let across = twins(&test, &train, is_other);
+        let within = |part| twins(part, part, |one, other| other < one && is_other(one, other));
+        let near = |&(one, other): &(usize, usize), is_across| {
+            let ((picture, label, _), (twin, other_label, _)) = (&likenesses[one].0, &likenesses[other].0);
+            Near { picture: picture.clone(), twin: twin.clone(), is_across, agree: label == other_label }
+        };
+        self.near = across.iter().map(|pair| near(pair, true)).collect();
+        self.near.extend(within(&train).iter().map(|pair| near(pair, false)));
+        self.near.extend(within(&test).iter().map(|pair| near(pair, false)));
         self.copies = order
             .into_iter()
             .filter_map(|key| groups.remove(&key))
@@ -203,6 +251,9 @@ impl Inspection {
                 first.pictures.join(", ")
             ));
         }
+        if let Some(sentence) = self.near_across().filter(|_| self.near_count(true) * FEW >= self.tests()) {
+            problems.push(sentence);
+        }
         let mut torn = self.copies.iter().filter(|copies| !copies.agree);
         if let Some(first) = torn.next() {
             let count = 1 + torn.count();
@@ -228,6 +279,27 @@ impl Inspection {
         problems
     }
 
+    fn tests(&self) -> usize {
+        self.counts[1].iter().sum()
+    }
+
+    /// Pictures with a near twin, across the parts or within one.
+    pub fn near_count(&self, is_across: bool) -> usize {
+        self.near.iter().filter(|near| near.is_across == is_across).count()
+    }
+
+    fn near_across(&self) -> Option<String> {
+        let first = self.near.iter().find(|near| near.is_across)?;
+        Some(format!(
+            "{} of {} test pictures look like a training picture, such as {} like {}; the accuracy on them says \
+             little of new ones",
+            self.near_count(true),
+            self.tests(),
+            first.picture,
+            first.twin
+        ))
+    }
+
     /// What is worth a thought, each as a sentence.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -239,6 +311,17 @@ impl Inspection {
             .sum();
         if within > 0 {
             warnings.push(format!("{within} pictures are copies of others in the same part"));
+        }
+        if let Some(sentence) = self.near_across().filter(|_| self.near_count(true) * FEW < self.tests()) {
+            warnings.push(sentence);
+        }
+        if let Some(first) = self.near.iter().find(|near| !near.is_across) {
+            warnings.push(format!(
+                "{} pictures look like another one of the same part, such as {} like {}",
+                self.near_count(false),
+                first.picture,
+                first.twin
+            ));
         }
         let train = &self.counts[0];
         let (most, least) =

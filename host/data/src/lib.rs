@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(unsafe_code)]
 
+mod alike;
 mod archive;
 mod asked;
 pub mod augment;
@@ -14,12 +15,14 @@ mod findings;
 mod folder;
 pub mod glyphs;
 pub mod inspect;
+mod label_table;
 mod layout;
 mod names;
 pub mod normalization;
 pub mod picture;
 pub mod progress;
 pub mod random;
+mod sort;
 mod spec;
 mod split;
 #[cfg(test)]
@@ -81,6 +84,8 @@ pub struct Options {
     pub preprocessing: Preprocessing,
     /// 1: every image becomes gray, 3: RGB; without it, images are gray where all pictures are.
     pub channels: Option<usize>,
+    /// Leave broken pictures out instead of ending with an error.
+    pub skip_broken: bool,
     /// Hears of slow steps and remarks.
     pub progress: Progress,
     /// Most bytes of pixels to hold in memory, and most bytes an archive may expand to.
@@ -110,6 +115,7 @@ impl Default for Options {
             resize: None,
             preprocessing: Preprocessing::default(),
             channels: None,
+            skip_broken: false,
             progress: |_| (),
             memory_limit: 8 << 30,
             cache: Cache::User,
@@ -157,13 +163,16 @@ fn open_folder(path: &Path, options: &Options) -> Result<Dataset, DatasetError> 
     if let Some(files) = cifar_binary::read_folder(path)? {
         return resized(cifar_binary::assemble(&place, name, files)?, options);
     }
-    let arranged = folder::layout(path)?.arrange()?;
-    let name = announce(name, arranged.invented_test, options);
-    let files = arranged.train.iter().chain(&arranged.test).map(|one| one.locator.as_path());
-    let slot = cache::Slot::new(path, files, options);
-    let mut dataset = kept(slot, options, || decode::decode(&place, name, &arranged, options))?;
+    let sorted = folder::layout(path)?.sort()?;
+    let name = announce(name, &sorted, options);
+    let ignored = sorted.ignored.clone();
+    let slot = cache::Slot::new(path, sorted.locators().map(PathBuf::as_path), options);
+    let mut dataset = kept(slot, options, || {
+        let arranged = sorted.arrange(decode::content)?;
+        decode::decode(&place, name, &arranged, options)
+    })?;
     // What is kept may be older than the files beside the pictures.
-    dataset.findings.ignored = arranged.ignored;
+    dataset.findings.ignored = ignored;
     Ok(dataset)
 }
 
@@ -193,21 +202,25 @@ fn decode_archive(path: &Path, options: &Options) -> Result<Dataset, DatasetErro
     match archive.contents() {
         archive::Contents::Cifar(files) => resized(cifar_binary::assemble(&place, name, files)?, options),
         archive::Contents::Pictures(layout) => {
-            let arranged = layout.arrange().map_err(|error| match error {
+            let sorted = layout.sort().map_err(|error| match error {
                 DatasetError::NoImages { place, .. } => {
                     DatasetError::NoImages { place, hint: archive.hint().to_owned() }
                 }
                 other => other,
             })?;
-            let name = announce(name, arranged.invented_test, options);
-            decode::decode(&place, name, &arranged, options)
+            let name = announce(name, &sorted, options);
+            decode::decode(&place, name, &sorted.arrange(decode::content)?, options)
         }
     }
 }
 
-/// A test part that the source did not name is said aloud, in the name and on the terminal.
-fn announce(name: String, invented_test: bool, options: &Options) -> String {
-    if !invented_test {
+/// What the source does not say plainly is said aloud: where the pictures lie, and, in the name too, a test part
+/// that it does not have.
+fn announce<L>(name: String, sorted: &layout::Sorted<L>, options: &Options) -> String {
+    if let Some(inside) = &sorted.inside {
+        (options.progress)(&Event::Remark(&format!("{name}: its images lie in {inside}")));
+    }
+    if sorted.test.is_some() {
         return name;
     }
     let remark =
@@ -221,7 +234,7 @@ fn name_of(path: &Path) -> String {
     let full = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let name = full.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     let name = name.replace(char::is_control, "\u{fffd}");
-    let stem = [".tar.gz", ".tgz", ".tar"].iter().find_map(|end| name.strip_suffix(end));
+    let stem = [".tar.gz", ".tgz", ".tar", ".zip"].iter().find_map(|end| name.strip_suffix(end));
     stem.unwrap_or(&name).to_owned()
 }
 

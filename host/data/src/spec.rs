@@ -8,7 +8,7 @@ use super::glyphs;
 ///
 /// * `glyphs`, or `glyphs:TRAIN,TEST` with the number of images: procedural, built in;
 /// * `cifar10`: from the cache folder, else the official download;
-/// * anything else: the path of an image folder, a `.tar`, a `.tar.gz`, or a folder or archive
+/// * anything else: the path of an image folder, a `.tar`, a `.tar.gz`, a `.zip`, or a folder or archive
 ///   with CIFAR-10's binary files. Write `./glyphs` for a folder that has a built-in name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Spec {
@@ -29,7 +29,7 @@ pub enum Spec {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
     /// Nothing was given.
-    #[error("empty data set: give a folder, a .tar or .tar.gz file, `cifar10` or `glyphs`")]
+    #[error("empty data set: give a folder, a .tar, .tar.gz or .zip file, `cifar10` or `glyphs`")]
     Empty,
     /// `glyphs:` with something else than two counts in range.
     #[error(

@@ -85,6 +85,15 @@ fn tar(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
+fn zip(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        writer.start_file(name.as_str(), zip::write::SimpleFileOptions::default()).unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).unwrap();
@@ -116,6 +125,14 @@ fn folder_and_archives_hold_the_same() {
         assert_good(&dataset);
         assert_eq!(dataset.name, name.split(".tar").next().unwrap());
     }
+    let zipped = zip(&good());
+    assert_good(&open(&put(&root, "birds.zip", &zipped)).unwrap());
+    let mut changed = zipped.clone();
+    changed[60] ^= 1;
+    assert!(complaint(&put(&root, "changed.zip", &changed)).contains("damaged archive"));
+    let wrapped =
+        folder(&good().into_iter().map(|(name, bytes)| (format!("v1/{name}"), bytes)).collect::<Vec<_>>());
+    assert_good(&open(wrapped.path()).unwrap());
     let nested: Vec<_> = good().into_iter().map(|(name, bytes)| (format!("./top/{name}"), bytes)).collect();
     assert_good(&open(&put(&root, "nested.tar", &tar(&nested))).unwrap());
 }
@@ -351,7 +368,12 @@ fn sizes_must_agree_unless_resized() {
     put(&root, "test/dog/1.png", &encode(rgb(6, 5, 0), ImageFormat::Png));
     assert_eq!(
         complaint(root.path()),
-        "test/cat/0.png: 48x50 image, but train/cat/0.png is 6x4 (width x height) (1 more cannot be used); pass --resize"
+        format!(
+            "2 images cannot be used\n  {0}/test/cat/0.png: 48x50 image, but {0}/train/cat/0.png is 6x4 (width x \
+             height); pass --resize\n  {0}/test/dog/1.png: 6x5 image, but {0}/train/cat/0.png is 6x4 (width x \
+             height); pass --resize",
+            root.path().display()
+        )
     );
     let resize = Options { resize: Some([8, 10]), ..options() };
     let spec = Spec::Path(root.path().to_owned());
@@ -383,9 +405,75 @@ fn broken_pictures_are_named() {
         let root = folder(&good());
         put(&root, "train/dog/0.png", bytes);
         let message = complaint(root.path());
-        assert!(message.starts_with(&format!("train/dog/0.png: broken image: {reason}")), "{message}");
-        assert!(message.ends_with("; replace or delete it"), "{message}");
+        let place = root.path().join("train/dog/0.png");
+        assert!(message.starts_with(&format!("{}: broken image: {reason}", place.display())), "{message}");
+        assert!(message.contains("; replace or delete it") && message.contains("--skip-broken"), "{message}");
     }
+}
+
+#[test]
+fn all_broken_pictures_are_named_and_can_be_left_out() {
+    let root = folder(&good());
+    // The first picture of all says the size.
+    for name in ["train/cat/0.png", "train/dog/2.png", "test/dog/0.png"] {
+        put(&root, name, b"<html>404</html>");
+    }
+    let error = open(root.path()).unwrap_err();
+    let named: Vec<String> = error.pictures().iter().map(|(name, _)| (*name).to_owned()).collect();
+    let path = |name: &str| root.path().join(name).display().to_string();
+    assert_eq!(named, [path("train/cat/0.png"), path("train/dog/2.png"), path("test/dog/0.png")]);
+    let message = error.to_string();
+    assert!(named.iter().all(|name| message.contains(name)), "{message}");
+    let spec = Spec::Path(root.path().to_owned());
+    let lenient = Options { skip_broken: true, ..options() };
+    let dataset = Dataset::open(&spec, &lenient).unwrap();
+    assert_eq!((dataset.train.labels(), dataset.test.labels()), (&[1, 0, 1, 0][..], &[0, 0, 1][..]));
+    assert_eq!((dataset.train.image(0)[0], dataset.train.image(3)[0]), (100, 2));
+    assert_eq!(dataset.findings.skipped.len(), 3);
+    assert!(dataset.remarks()[0].starts_with("3 broken pictures are left out"), "{:?}", dataset.remarks());
+    put(&root, "test/dog/1.png", b"");
+    let error = Dataset::open(&spec, &lenient).unwrap_err().to_string();
+    assert!(error.contains("/dog: no ") && error.contains("not broken"), "{error}");
+}
+
+#[test]
+fn copies_stay_on_one_side_and_twins_across_are_found() {
+    let noise = |seed: u64, shift: u8| {
+        let mut random = random::Random::new(seed);
+        let coarse: Vec<u8> = (0..64).map(|_| (random.bits() % 200) as u8).collect();
+        let image =
+            RgbImage::from_fn(48, 48, |x, y| image::Rgb([coarse[(y / 6 * 8 + x / 6) as usize] + shift; 3]));
+        encode(image.into(), ImageFormat::Png)
+    };
+    let mut files = Vec::new();
+    for picture in 0..20u64 {
+        for copy in 0..5 {
+            files.push((
+                format!("{}/{picture}-{copy}.png", ["a", "b"][picture as usize % 2]),
+                noise(picture, 0),
+            ));
+        }
+    }
+    let root = folder(&files);
+    let inspection = Inspection::of(&Spec::Path(root.path().to_owned()), &options()).unwrap();
+    assert_eq!(inspection.counts, [[40, 40], [10, 10]]);
+    assert!(inspection.copies.len() == 20 && !inspection.copies.iter().any(|copies| copies.are_across()));
+    assert_eq!((inspection.near.len(), inspection.problems()), (0, vec![]));
+
+    let mut files = Vec::new();
+    for picture in 0..20u64 {
+        let part = ["train", "test"][usize::from(picture % 10 > 7)];
+        files.push((format!("{part}/{}/{picture}.png", ["a", "b"][picture as usize % 2]), noise(picture, 0)));
+    }
+    // The same scene a little brighter.
+    files.push(("test/a/twin.png".to_owned(), noise(2, 9)));
+    let root = folder(&files);
+    let inspection = Inspection::of(&Spec::Path(root.path().to_owned()), &options()).unwrap();
+    let [near] = &inspection.near[..] else { panic!("{:?}", inspection.near) };
+    assert!(near.is_across && near.agree, "{near:?}");
+    assert!(near.picture.ends_with("test/a/twin.png") && near.twin.ends_with("train/a/2.png"), "{near:?}");
+    let [problem] = &inspection.problems()[..] else { panic!("{:?}", inspection.problems()) };
+    assert!(problem.starts_with("1 of 5 test pictures look like a training picture"), "{problem}");
 }
 
 #[test]
@@ -401,7 +489,8 @@ fn a_picture_with_an_absurd_size_is_refused_before_memory_is_taken() {
         let root = folder(&good());
         put(&root, name, &huge);
         let message = complaint(root.path());
-        assert!(message.starts_with(&format!("{name}: broken image: ")), "{message}");
+        let place = root.path().join(name);
+        assert!(message.starts_with(&format!("{}: broken image: ", place.display())), "{message}");
     }
     let root = folder(&good());
     let tight = Options { memory_limit: 700, ..options() };
@@ -427,7 +516,7 @@ fn missing_things_are_named() {
     );
     let root = folder(&good());
     put(&root, "train/cat/deeper/1.png", &png(1));
-    assert!(complaint(root.path()).starts_with("train/cat/deeper: misplaced"));
+    assert!(complaint(root.path()).contains("train/cat/deeper/1.png: misplaced"));
 }
 
 #[test]
@@ -436,16 +525,28 @@ fn what_is_no_archive_is_said() {
     let cases: [(&[u8], &str); 6] = [
         (b"", "the file is empty"),
         (b"hello, world", "the content is not an archive"),
-        (b"PK\x03\x04rest", "a zip file"),
+        (b"\0\0\0\0TFL3rest", "the content is not an archive"),
         (b"\xfd7zXZ\x00rest", "an xz-compressed file"),
         (&png(1), "a single image"),
         (&[b'x'; 2000], "the content is not an archive"),
     ];
     for (bytes, found) in cases {
         let path = put(&root, "set.tar.gz", bytes);
-        let expected = format!("{}: {found}, but a .tar or .tar.gz archive is expected", path.display());
-        assert_eq!(complaint(&path), expected);
+        let expected = format!("{}: {found}; expected is a folder of images, or a .tar, ", path.display());
+        assert!(complaint(&path).starts_with(&expected), "{}", complaint(&path));
     }
+    for (name, found) in [
+        ("m.onnx", "a model"),
+        ("m.pt", "a model"),
+        ("m.h5", "a model"),
+        ("m.tflite", "a model"),
+        ("l.csv", "a CSV file"),
+    ] {
+        let message = complaint(&put(&root, name, b"something, something else"));
+        assert!(message.contains(&format!("{name}: {found}")), "{message}");
+    }
+    let path = put(&root, "half.zip", b"PK\x03\x04rest");
+    assert!(complaint(&path).contains("half.zip: truncated or damaged archive"), "{}", complaint(&path));
     let path = put(&root, "text.gz", &gzip(&b"hello, world ".repeat(100)));
     assert!(complaint(&path).contains("truncated or damaged archive"));
     let path = put(&root, "text.tar", &tar(&[("a.txt".to_owned(), b"hello".to_vec())]));

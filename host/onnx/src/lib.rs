@@ -5,6 +5,7 @@ mod attributes;
 mod decode;
 mod encode;
 pub mod float_export;
+pub mod foreign;
 pub mod import;
 pub mod info;
 pub mod int8;

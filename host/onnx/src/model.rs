@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::Attributes;
 use super::proto::data_type;
+use super::{Attributes, foreign};
 
 /// Why an ONNX file could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,9 @@ pub enum OnnxError {
     /// The file's content is no usable model.
     #[error("{path}: {source}")]
     File { path: PathBuf, source: Box<OnnxError> },
+    /// The file is of another kind.
+    #[error("expected an ONNX model, found {0}")]
+    Foreign(&'static str),
     /// The bytes are no protobuf of an ONNX model.
     #[error("not an ONNX model: no protobuf, cut short, or with fields of other types")]
     Malformed,
@@ -127,7 +130,9 @@ impl Model {
     pub fn read(path: &Path) -> Result<Self, OnnxError> {
         let bytes =
             std::fs::read(path).map_err(|source| OnnxError::Read { path: path.to_owned(), source })?;
+        let foreign = |error| foreign::what(path, &bytes).map_or(error, OnnxError::Foreign);
         Self::decode(&bytes)
+            .map_err(foreign)
             .map_err(|source| OnnxError::File { path: path.to_owned(), source: Box::new(source) })
     }
 

@@ -16,7 +16,10 @@ pub enum LinkError {
     #[error("the board closed the serial line")]
     Closed,
     /// Nobody answered.
-    #[error("no answer from the board after {attempts} requests in {} ms", waited.as_millis())]
+    #[error(
+        "no answer from the board after {attempts} requests in {} ms: has it power, is this its port, and does it run Goldcrest's firmware?",
+        waited.as_millis()
+    )]
     Silent {
         /// Transmissions of the request.
         attempts: u32,
@@ -25,7 +28,7 @@ pub enum LinkError {
     },
     /// Bytes came, and no answer among them.
     #[error(
-        "the line brought bytes for {} ms, but no answer: is it the board's port, at the line's speed?",
+        "the line brought bytes for {} ms, but no answer: is it the board's port, at the line's speed, and does the board run Goldcrest's firmware?",
         waited.as_millis()
     )]
     Babble {

@@ -30,6 +30,12 @@ pub enum ToolError {
         "no debug probe was found: plug in the board's debug USB port, with a cable that carries data (`goldcrest devices` lists probes)"
     )]
     NoProbe,
+    /// A debug probe that does not open.
+    #[error("the debug probe does not open; probe-rs says: {said}")]
+    ProbeFails {
+        /// What it said.
+        said: String,
+    },
     /// A probe or port that this user may not open.
     #[error(
         "no permission to use the {what}; add this line to /etc/udev/rules.d/69-goldcrest.rules: {udev} ; then run `sudo udevadm control --reload && sudo udevadm trigger` and plug the board in again"
@@ -106,6 +112,7 @@ impl ToolError {
             self,
             Self::NotInstalled { .. }
                 | Self::NoProbe
+                | Self::ProbeFails { .. }
                 | Self::NoPermission { .. }
                 | Self::ManyProbes
                 | Self::NoPort { .. }
@@ -116,13 +123,23 @@ impl ToolError {
 
 /// The tool that keeps a board from being flashed; none where one of its methods can be used.
 pub fn missing(board: &Board) -> Option<ToolError> {
-    let missing = |method: &Method| {
-        let program = method.program()?;
-        let found = Command::new(program).arg("--version").stdin(Stdio::null()).output();
-        found.is_err().then_some(ToolError::NotInstalled { program })
-    };
-    let problems: Option<Vec<_>> = board.flash.as_ref()?.methods.iter().map(missing).collect();
+    let problems: Option<Vec<_>> =
+        board.flash.as_ref()?.methods.iter().map(|&method| find(method).err()).collect();
     problems?.into_iter().next()
+}
+
+/// Looks for the tool of a method, without running it.
+///
+/// # Errors
+/// When it is not on the search path.
+pub fn find(method: Method) -> Result<(), ToolError> {
+    let Some(program) = method.program() else { return Ok(()) };
+    let file = format!("{program}{}", std::env::consts::EXE_SUFFIX);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    match std::env::split_paths(&path).any(|folder| folder.join(&file).is_file()) {
+        true => Ok(()),
+        false => Err(ToolError::NotInstalled { program }),
+    }
 }
 
 fn install(program: &str) -> &'static str {
@@ -217,7 +234,9 @@ fn diagnose(
                     let udev = format!(r#"SUBSYSTEM=="usb", ATTRS{{idVendor}}=="{vendor}", TAG+="uaccess""#);
                     ToolError::NoPermission { what: format!("debug probe {}", probe.name), udev }
                 }
-                None => ToolError::NoProbe,
+                // What else keeps it closed, such as its own firmware's age, the tool says best.
+                None if says(&["Probe not found", "No connected probes"]) => ToolError::NoProbe,
+                None => ToolError::ProbeFails { said },
             }
         }
         // Of another part the debug port, the memory or the routine that writes flash does not answer.
@@ -263,6 +282,12 @@ mod tests {
     fn errors_of_probe_rs_are_understood() {
         let none = " WARN probe_rs::util::setup_hints: If your probe is plugged in but not listed, or shown as inaccessible, it is most likely a permissions problem.\nError: Probe not found\n";
         assert_eq!(of_probe_rs(none), ToolError::NoProbe);
+        let old = "Error: Failed to open probe: The debug probe could not be created.\n\nCaused by:\n    0: The firmware on the probe is outdated, and not supported by probe-rs. The minimum supported firmware version is 26.\n";
+        let told = of_probe_rs(old).to_string();
+        assert!(
+            told.contains("does not open") && told.contains("minimum supported firmware version is 26"),
+            "{told}"
+        );
         let locked = "Error: Connecting to the chip was unsuccessful: An ARM specific error occurred.: An operation could not be performed because it lacked the permission to do so: erase_all\n";
         assert!(matches!(of_probe_rs(locked), ToolError::Locked { .. }));
         let locked = of_probe_rs(

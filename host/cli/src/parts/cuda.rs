@@ -31,5 +31,5 @@ fn check() -> Check {
 }
 
 fn fix() -> Result<(), String> {
-    runtime::install_cuda(&mut |line| eprintln!("{line}")).map(drop).map_err(|error| error.to_string())
+    runtime::install_cuda(&mut |line| say!("{line}")).map(drop).map_err(|error| error.to_string())
 }

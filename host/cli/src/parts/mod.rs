@@ -79,7 +79,10 @@ fn first_line(program: &str, arguments: &[&str]) -> Result<String, String> {
     if output.status.success() {
         Ok(text.lines().next().unwrap_or_default().trim().to_owned())
     } else {
-        Err(format!("{program} {}: {}", arguments.join(" "), output.status))
+        // The last line of a Python error says what it is.
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.trim().lines().last().map_or_else(String::new, |line| format!(": {line}"));
+        Err(format!("{program} {}: {}{said}", arguments.join(" "), output.status))
     }
 }
 

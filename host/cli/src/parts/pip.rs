@@ -7,7 +7,7 @@ pub(super) const PART: Part = Part { name: "pip", purpose: "downloading ONNX Run
 fn check() -> Check {
     first_line("python3", &["-m", "pip", "--version"])
         .map(|line| line.split(" from ").next().unwrap_or_default().trim_start_matches("pip ").to_owned())
-        .map_err(|_| "install Python's pip, e.g. `apt-get install python3-pip`".to_owned())
+        .map_err(|problem| format!("{problem}; install Python's pip, e.g. `apt-get install python3-pip`"))
 }
 
 fn fix() -> Result<(), String> {

@@ -15,5 +15,5 @@ fn check() -> Check {
 }
 
 fn fix() -> Result<(), String> {
-    runtime::install(&mut |line| eprintln!("{line}")).map(drop).map_err(|error| error.to_string())
+    runtime::install(&mut |line| say!("{line}")).map(drop).map_err(|error| error.to_string())
 }

@@ -55,6 +55,20 @@ impl Evaluation {
         self.per_class.iter().map(|class| class.f1).sum::<f64>() / self.per_class.len().max(1) as f64
     }
 
+    /// Mean of the recalls of the classes that have images: what accuracy would be if they had equally many.
+    pub fn balanced_accuracy(&self) -> f64 {
+        let seen = self.per_class.iter().filter(|class| class.images > 0);
+        seen.clone().map(|class| class.recall).sum::<f64>() / seen.count().max(1) as f64
+    }
+
+    /// The class that is the answer for every image, where there are images of several.
+    pub fn only_answer(&self) -> Option<usize> {
+        let first = *self.answers.first()?;
+        let is_only = self.answers.iter().all(|&answer| answer == first);
+        let classes = self.per_class.iter().filter(|class| class.images > 0).count();
+        (is_only && classes > 1).then_some(first)
+    }
+
     /// Evaluates logits (`classes` per image) against labels.
     pub fn of(logits: &[f32], labels: &[u16], classes: usize) -> Self {
         let images = logits.len() / classes.max(1);

@@ -35,7 +35,7 @@ pub enum RuntimeError {
     )]
     NoPip { tried: String },
     /// pip ended with an error.
-    #[error("`{command}` failed: {output}\ncheck the network, then run `goldcrest doctor --fix` again")]
+    #[error("`{command}` failed: {output}; {}, then run `goldcrest doctor --fix` again", pip_advice(.output))]
     Pip { command: String, output: String },
     /// pip succeeded without leaving the one wheel.
     #[error("pip left {found} wheel(s) in {folder}, expected one")]
@@ -52,7 +52,7 @@ pub enum RuntimeError {
     #[error("{path}: the wheel holds no {member}")]
     Member { path: PathBuf, member: &'static str },
     /// A file operation failed.
-    #[error("{path}: {action}: {source}")]
+    #[error("{path}: {action}: {source}{}", file_advice(.action))]
     File { path: PathBuf, action: &'static str, source: std::io::Error },
     /// The file is no shared library for this host.
     #[error("{path}: not a shared library for this system: {problem}")]
@@ -98,4 +98,22 @@ pub enum RuntimeError {
     /// ONNX Runtime refused to create session options.
     #[error("ONNX Runtime cannot create a session: {0}")]
     Session(ort::Error),
+}
+
+/// What pip refuses by its own settings is no matter of the network.
+fn pip_advice(output: &str) -> &'static str {
+    match () {
+        () if output.contains("virtualenv") => {
+            "pip is set to work in virtual environments only: activate one, or unset PIP_REQUIRE_VIRTUALENV"
+        }
+        () if output.contains("externally-managed") => "use the pip of a virtual environment",
+        () => "check the network",
+    }
+}
+
+fn file_advice(action: &str) -> &'static str {
+    match action.starts_with("cannot create") || action.starts_with("cannot write") {
+        true => "; set GOLDCREST_CACHE to a folder that can be written and has room",
+        false => "",
+    }
 }

@@ -50,6 +50,23 @@ pub struct Epoch {
     pub waited: f64,
 }
 
+impl Epoch {
+    /// Mean over the classes of the share of their test images classified right.
+    pub fn balanced_accuracy(&self) -> Option<f64> {
+        let classes = self.per_class.len();
+        (classes > 0).then(|| self.per_class.iter().sum::<f64>() / classes as f64)
+    }
+
+    /// The class that every test image was taken for.
+    pub fn only_answer(&self) -> Option<usize> {
+        let mut said = self.per_class.iter().enumerate().filter(|&(_, &right)| right > 0.0);
+        match (said.next(), said.next()) {
+            (Some((class, &right)), None) if right == 1.0 && self.per_class.len() > 1 => Some(class),
+            _ => None,
+        }
+    }
+}
+
 impl std::fmt::Display for Epoch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
@@ -62,10 +79,13 @@ impl std::fmt::Display for Epoch {
         if let Some(accuracy) = self.validation_accuracy {
             write!(f, "validation {:>5.2} %  ", 100.0 * accuracy)?;
         }
+        write!(f, "test {:>5.2} %  ", 100.0 * self.test_accuracy)?;
+        if let Some(balanced) = self.balanced_accuracy() {
+            write!(f, "balanced {:>5.2} %  ", 100.0 * balanced)?;
+        }
         write!(
             f,
-            "test {:>5.2} %  {:>6.0} samples/s  {:.1} s  waited {:.1} %",
-            100.0 * self.test_accuracy,
+            "{:>6.0} samples/s  {:.1} s  waited {:.1} %",
             self.samples_per_second,
             self.seconds,
             100.0 * self.waited,
