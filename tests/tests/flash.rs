@@ -186,6 +186,14 @@ fn expected(report: &Value, model: &Path) -> Vec<(u32, u8)> {
     expected
 }
 
+/// The name of a file that is made from the firmware's, which begins with the board's.
+fn file_name(report: &Value, extension: &str) -> PathBuf {
+    let elf = Path::new(report["elf"].as_str().unwrap());
+    let name = PathBuf::from(elf.with_extension(extension).file_name().unwrap());
+    assert!(name.to_str().unwrap().starts_with(report["board"].as_str().unwrap()), "{name:?}");
+    name
+}
+
 #[test]
 fn boot_loaders_of_the_picos_get_the_file_of_their_part() {
     let desk = Desk::new();
@@ -199,7 +207,7 @@ fn boot_loaders_of_the_picos_get_the_file_of_their_part() {
             (&report["method"], &report["written"], &report["verified"]),
             (&"uf2".into(), &true.into(), &false.into())
         );
-        let written = uf2(&drive.join(format!("{board}.uf2")), family);
+        let written = uf2(&drive.join(file_name(&report, "uf2")), family);
         let expected = expected(&report, &model);
         assert!(written.len() < expected.len() + 64 * 256, "pages hold little else");
         let mut written = written.into_iter().peekable();
@@ -224,7 +232,7 @@ fn a_microbit_takes_hex_on_its_drive() {
     let arguments =
         ["--board", "microbit-v2", "--method", "hex", "--model", text(&model), "--drive", text(&drive)];
     let report = desk.done(&arguments);
-    assert_eq!(hex(&drive.join("microbit-v2.hex")), expected(&report, &model));
+    assert_eq!(hex(&drive.join(file_name(&report, "hex"))), expected(&report, &model));
 }
 
 #[test]

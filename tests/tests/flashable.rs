@@ -45,6 +45,25 @@ fn every_flashable_firmware_fits_its_part() {
 }
 
 #[test]
+fn boards_of_one_target_that_are_built_at_once_are_not_mixed_up() {
+    let target = table::find("nucleo-f446re").unwrap().target;
+    let boards: Vec<_> =
+        BOARDS.iter().filter(|board| board.flash.is_some() && board.target == target).collect();
+    assert!(boards.len() >= 3);
+    let bytes = |board| std::fs::read(build(board).elf).unwrap();
+    let alone: Vec<_> = boards.iter().map(|board| bytes(board)).collect();
+    std::thread::scope(|scope| {
+        for (board, alone) in boards.iter().zip(&alone) {
+            scope.spawn(move || {
+                for _ in 0..3 {
+                    assert!(bytes(board) == *alone, "{}: another board's program", board.name);
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn a_firmware_for_a_larger_part_is_refused() {
     let board = table::find("nucleo-f446re").unwrap();
     let firmware = build(board);

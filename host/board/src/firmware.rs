@@ -127,7 +127,7 @@ pub fn build(board: &Board) -> Result<Firmware, BuildError> {
 pub fn build_as(board: &Board, recipe: &Recipe) -> Result<Firmware, BuildError> {
     let root = sources::root()?;
     let build = Build::new(board, recipe);
-    let kept = target_folder(&root).join("firmware");
+    let kept = target_folder(&root).join(KEPT);
     fs::create_dir_all(&kept).map_err(|error| BuildError::Keep { path: kept.clone(), error })?;
     let lock = kept.join(format!(".{}-{}.lock", board.target, build.profile));
     let _lock = lock_file(&lock).map_err(|error| BuildError::Keep { path: lock, error })?;
@@ -147,6 +147,9 @@ pub fn build_as(board: &Board, recipe: &Recipe) -> Result<Firmware, BuildError> 
     keep(&built, &elf).map_err(|error| BuildError::Keep { path: elf.clone(), error })?;
     Firmware::open(&elf)
 }
+
+/// The folder of the ELF files, in the target folder; `firmware` there is cargo's own, named after the profile.
+const KEPT: &str = "boards";
 
 /// Cargo's folder for what it builds: where the environment says, or in the workspace. Whoever builds the same
 /// workspace finds the same lock there, even where a configuration file moves cargo's own output.
