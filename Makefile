@@ -7,7 +7,7 @@ DATA ?=
 # Seconds that each fuzz target runs.
 FUZZ_SECONDS ?= 600
 
-.PHONY: demo package test build doctor lint lint-firmware bench-engine verify-boards bench-quantize bench-train tensorboard miri corpus fuzz help
+.PHONY: demo package test build doctor lint lint-format lint-firmware bench-engine verify-boards bench-quantize bench-train tensorboard miri corpus fuzz help
 
 demo: doctor ## Train, quantize, prove and run on an emulated board (DATA=SPEC)
 	$(GOLDCREST) demo $(if $(DATA),--data $(DATA))
@@ -22,9 +22,13 @@ build: ## The `goldcrest` command, in target/release
 doctor: build ## Find or install what is needed
 	$(GOLDCREST) doctor --fix
 
-lint: ## Formatting and clippy, as CI runs them
-	$(CARGO) fmt --all --check
+lint: lint-format ## Formatting and clippy, as CI runs them
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+
+# rustfmt leaves comments, strings and what macros take as they are.
+lint-format: ## Formatting, and no line of code over 110 columns
+	$(CARGO) fmt --all --check
+	! git ls-files '*.rs' | LC_ALL=C.UTF-8 xargs grep -nE '^.{111}'
 
 lint-firmware: build ## Clippy on the code of every board, assembly included (needs the targets that `make doctor` installs)
 	$(GOLDCREST) boards --json | .ci/lint-firmware

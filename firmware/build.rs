@@ -22,7 +22,8 @@ fn main() {
     let file = manifest.join("src/board").join(format!("{board}.rs"));
     assert!(file.is_file(), "{} is missing: the file of board {board}", file.display());
     let module = format!(
-        "#[path = {file:?}]\nmod chosen;\n/// The board that this program is built for.\npub use chosen::Board as Chosen;\n"
+        "#[path = {file:?}]\nmod chosen;\n/// The board that this program is built for.\npub use \
+         chosen::Board as Chosen;\n"
     );
     write(&out.join("board.rs"), &module);
     println!("cargo::rustc-cfg=board");
@@ -36,7 +37,8 @@ fn main() {
     if riscv && !espressif {
         script += &read("riscv.x");
     }
-    // The runtime's own link.x includes memory.x on Arm; the HAL of Espressif's parts has another of that name.
+    // The runtime's own link.x includes memory.x on Arm; the HAL of Espressif's parts has another of that
+    // name.
     let (name, scripts) = match (riscv, espressif) {
         (_, true) => ("board.x", &["-Tlinkall.x", "-Tboard.x"][..]),
         (true, false) => ("memory.x", &["-Tmemory.x", "-Tlink.x", "--nmagic"][..]),

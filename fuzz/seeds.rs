@@ -1,5 +1,6 @@
-//! What the fuzzers start from, beside the exported models of `tests/corpus`: networks that together run every kernel,
-//! as int8 ONNX files in `FOLDER/onnx-seeds`, and packed in every way as device images in `FOLDER/image-seeds`.
+//! What the fuzzers start from, beside the exported models of `tests/corpus`: networks that together run
+//! every kernel, as int8 ONNX files in `FOLDER/onnx-seeds`, and packed in every way as device images in
+//! `FOLDER/image-seeds`.
 
 use std::path::PathBuf;
 

@@ -52,7 +52,7 @@ pub struct Site<'m, S, F> {
 pub trait Stack {
     /// Bytes kept for the stack.
     fn capacity(&self) -> u32;
-    /// Most bytes in use at any time since boot.
+    /// Maximum number of bytes in use at any time since boot.
     fn used(&self) -> u32;
     /// Whether the last word of the stack was ever written: what lies below it may be damaged.
     fn overflowed(&self) -> bool;
@@ -88,7 +88,7 @@ pub enum Stopped {
 }
 
 impl<'m, L: Read + Write, D: OutputPin, W: Stopwatch, S: Stack, F: Slot> App<'m, L, D, W, S, F> {
-    /// Checks the model in the slot and makes ready. A missing or damaged model is no failure:
+    /// Checks the model in the slot and makes ready. A missing or damaged model is not a failure:
     /// requests that need one are refused with the reason.
     pub fn new(mut site: Site<'m, S, F>, line: L, led: D, watch: W) -> Self {
         let frame = core::mem::take(&mut site.frame);
@@ -110,7 +110,7 @@ impl<'m, L: Read + Write, D: OutputPin, W: Stopwatch, S: Stack, F: Slot> App<'m,
             }
             for &byte in received.iter().take(count) {
                 if let Some(frame) = self.decoder.push(byte) {
-                    // A light that fails is no reason to leave a host without its answer.
+                    // A light that fails is not a reason to leave a host without its answer.
                     let _ = self.led.set_high();
                     let next = answer(&mut self.service, &mut Line(&mut self.line), frame);
                     let _ = self.led.set_low();
@@ -142,7 +142,7 @@ fn answer<L: Write, W: Stopwatch, S: Stack, F: Slot>(
     match message::decode::<Request>(payload) {
         Ok((sequence, request)) => service.handle(&request, &mut Reply { line, sequence, sent: 0 }),
         Err(malformed) => {
-            warn!("a whole frame that is no request: does the host speak another version?");
+            warn!("a whole frame that is not a request: does the host speak another version?");
             let sequence = malformed.sequence.unwrap_or(0);
             message::send(line, sequence, &Response::Refused(Refusal::Malformed))?;
             Ok(Next::Serve)

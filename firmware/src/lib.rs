@@ -6,7 +6,7 @@
 //! 2. A board is one file in [`board`]: which peripherals from [`driver`] it uses, at which
 //!    addresses, and one file in `memory/`: what lies where.
 //! 3. Pictures come from a [`source`]: the line, flash, a camera.
-//! 4. The model is no part of the program. It lies in its own flash slot, which an emulator's
+//! 4. The model is not part of the program. It lies in its own flash slot, which an emulator's
 //!    command line or a flash tool fills, and is checked at every start.
 #![cfg_attr(not(test), no_std)]
 #![deny(missing_docs)]

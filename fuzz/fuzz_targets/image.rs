@@ -1,8 +1,9 @@
-//! Any bytes as a device image: when the check lets them through, running them stays in bounds (the engine's own
-//! assertions are compiled in). Without an allocator the check allocates nothing; the caller's arena is limited here.
+//! Any bytes as a device image: when the check lets them through, running them stays in bounds (the engine's
+//! own assertions are compiled in). Without an allocator the check allocates nothing; the caller's arena is
+//! limited here.
 //!
-//! Bytes changed at random are seldom an image. So half of the mutations change a field of the header or of a layer's
-//! record, and some of these then make the record's lengths what its kernel needs, as a forger would.
+//! Bytes changed at random are seldom an image. So half of the mutations change a field of the header or of a
+//! layer's record, and some of these then make the record's lengths what its kernel needs, as a forger would.
 #![no_main]
 
 use goldcrest_engine::engine::Engine;
@@ -104,7 +105,8 @@ fn change(fields: &mut [u8], random: &mut Random) {
     fields[at..at + width].copy_from_slice(&after.to_le_bytes()[..width]);
 }
 
-/// Gives a record the weights, constants and scratch memory that its kernel needs, inside an image of some length.
+/// Gives a record the weights, constants and scratch memory that its kernel needs, inside an image of some
+/// length.
 fn make_fit(bytes: &mut [u8; Record::BYTES], length: usize) {
     let mut record = Record::decode(bytes);
     let Some(needs) = kernels::find(record.kernel).and_then(|kernel| (kernel.needs)(&record)) else { return };

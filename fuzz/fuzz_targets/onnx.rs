@@ -1,5 +1,5 @@
-//! Any bytes as an ONNX model: decoded, imported as a float model, read as an int8 model. No panic, never more
-//! memory than [`onnx::memory_limit`] allows, and never a single request beyond four times the file.
+//! Any bytes as an ONNX model: decoded, imported as a float model, read as an int8 model. No panic, never
+//! more memory than [`onnx::memory_limit`] allows, and never a single request beyond four times the file.
 #![no_main]
 
 use goldcrest_onnx as onnx;

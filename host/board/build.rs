@@ -1,5 +1,5 @@
-//! Puts the firmware's sources into the library, so that an installed command can build firmware without a checkout:
-//! from the checkout that this crate is part of, or from the archive that its package holds.
+//! Puts the firmware's sources into the library, so that an installed command can build firmware without a
+//! checkout: from the checkout that this crate is part of, or from the archive that its package holds.
 
 #[path = "src/archive.rs"]
 mod archive;

@@ -44,8 +44,8 @@ impl Counting {
     }
 }
 
-// SAFETY: every call goes on to the system's allocator as it came, so its promises are kept; the default `realloc` and
-// `alloc_zeroed` are made of these two, so that what grows counts twice while it is copied.
+// SAFETY: every call goes on to the system's allocator as it came, so its promises are kept; the default
+// `realloc` and `alloc_zeroed` are made of these two, so that what grows counts twice while it is copied.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.took(layout.size());

@@ -1,5 +1,5 @@
-//! Models as PyTorch's two exporters and Keras write them (`tests/corpus`, made by its `make.py`): they compute
-//! what the framework computed before the export, and their int8 forms are exact in every runner.
+//! Models as PyTorch's two exporters and Keras write them (`tests/corpus`, made by its `make.py`): they
+//! compute what the framework computed before the export, and their int8 forms are exact in every runner.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! `goldcrest verify` ends with 0 when all is equal, with 1 when anything differs, naming the first difference, and
-//! with 2 when it could not find out.
+//! `goldcrest verify` ends with 0 when all is equal, with 1 when anything differs, naming the first
+//! difference, and with 2 when it could not find out.
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! `goldcrest flash` with the real firmware, and tools on the search path that write down what they are asked and
-//! say what the real ones say.
+//! `goldcrest flash` with the real firmware, and tools on the search path that write down what they are asked
+//! and say what the real ones say.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -18,8 +18,8 @@ use serde_json::Value;
 
 const BOARD: &str = "nucleo-f446re";
 
-/// A folder with a model, and tools that come first on the search path. One at a time: the files that are made
-/// stand beside the firmware, which all tests share.
+/// A folder with a model, and tools that come first on the search path. One at a time: the files that are
+/// made stand beside the firmware, which all tests share.
 struct Desk(tempfile::TempDir, #[expect(dead_code, reason = "held")] MutexGuard<'static, ()>);
 
 impl Desk {
@@ -109,7 +109,8 @@ fn hex(path: &Path) -> Vec<(u32, u8)> {
     found
 }
 
-/// Address and byte of every page of a UF2 file for a family; checks the blocks as the specification has them.
+/// Address and byte of every page of a UF2 file for a family; checks the blocks as the specification has
+/// them.
 fn uf2(path: &Path, family: u32) -> Vec<(u32, u8)> {
     let file = fs::read(path).unwrap();
     assert_eq!(file.len() % 512, 0);
@@ -240,7 +241,10 @@ fn espflash_writes_the_firmware_and_the_model_at_its_offset() {
     let desk = Desk::new();
     desk.tool(
         "espflash",
-        r#"case $1 in read-flash) cp "${9%.read}.bin" "$9";; save-image) for last; do :; done; echo image > "$last";; esac"#,
+        r#"case $1 in
+            read-flash) cp "${9%.read}.bin" "$9";;
+            save-image) for last; do :; done; echo image > "$last";;
+        esac"#,
     );
     let model = desk.model();
     let arguments = ["--board", "esp32c3-devkit", "--model", text(&model), "--port", "/dev/ttyUSB7"];
@@ -271,13 +275,21 @@ fn espflash_writes_the_firmware_and_the_model_at_its_offset() {
     assert!(asked[0].starts_with("save-image --chip esp32c3 --merge --skip-padding"), "{asked:?}");
     assert!(asked[1].starts_with(&format!("read-flash {common} 0x0 6 ")), "{asked:?}");
     assert!(asked[2].starts_with(&format!("read-flash {common} 0x100000 {} ", written.len())), "{asked:?}");
-    desk.tool("espflash", r#"case $1 in read-flash) head -c "$8" /dev/zero > "$9";; save-image) for last; do :; done; echo image > "$last";; esac"#);
+    let zeros = r#"case $1 in
+        read-flash) head -c "$8" /dev/zero > "$9";;
+        save-image) for last; do :; done; echo image > "$last";;
+    esac"#;
+    desk.tool("espflash", zeros);
     desk.fails(&verify, 1, "does not hold what was built");
     desk.fails(&arguments[..4], 2, "--port");
     // What is only shown needs no port.
     let shown = desk.done(&[&arguments[..4], &["--dry-run"]].concat());
     assert!(shown["actions"][0].as_str().unwrap().contains("--port PORT"), "{shown}");
-    desk.tool("espflash", "echo 'Error: espflash::chip_mismatch' >&2; echo '  × Chip provided with `-c/--chip` (esp32c3) does not match the detected chip (esp32s3)' >&2; exit 1");
+    desk.tool(
+        "espflash",
+        "echo 'Error: espflash::chip_mismatch' >&2; echo '  × Chip provided with \
+         `-c/--chip` (esp32c3) does not match the detected chip (esp32s3)' >&2; exit 1",
+    );
     desk.fails(&arguments, 1, "esp32s3");
 }
 
@@ -310,7 +322,8 @@ fn what_goes_wrong_with_a_probe_is_said_with_what_to_do() {
     for (script, code, says) in [
         ("echo 'Error: Probe not found' >&2; [ $1 = list ] || exit 1", 2, "no debug probe was found"),
         (
-            "[ $1 = list ] && exit 0; echo 'Error: Failed to open probe' >&2; echo 'Caused by: 0: The firmware on the probe is outdated' >&2; exit 1",
+            "[ $1 = list ] && exit 0; echo 'Error: Failed to open probe' >&2; echo 'Caused by: 0: The \
+             firmware on the probe is outdated' >&2; exit 1",
             2,
             "The firmware on the probe is outdated",
         ),
@@ -320,14 +333,18 @@ fn what_goes_wrong_with_a_probe_is_said_with_what_to_do() {
             "ATTRS{idVendor}==\"0483\", TAG+=\"uaccess\"",
         ),
         (
-            "echo 'Error: Connecting to the chip was unsuccessful: An ARM specific error occurred.: An operation could not be performed because it lacked the permission to do so: erase_all' >&2; exit 1",
+            "echo 'Error: Connecting to the chip was unsuccessful: An ARM specific error occurred.: An \
+             operation could not be performed because it lacked the permission to do so: erase_all' >&2; \
+             exit 1",
             1,
             "probe-rs erase --chip STM32F446RETx --allow-erase-all",
         ),
         (
-            "echo 'Error: Connecting to the chip was unsuccessful: An error with the usage of the probe occurred: Failed to find or attach to the target. Please check the wiring before retrying.' >&2; exit 1",
+            "echo 'Error: Connecting to the chip was unsuccessful: An error with the usage of the probe \
+             occurred: Failed to find or attach to the target. Please check the wiring before retrying.' \
+             >&2; exit 1",
             1,
-            "this is no STM32F446RETx",
+            "this is not a STM32F446RETx",
         ),
         ("echo 'Error: Flash content verification failed.' >&2; exit 1", 1, "does not hold what was built"),
     ] {

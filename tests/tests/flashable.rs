@@ -1,5 +1,5 @@
-//! The firmware of every board that can be flashed: it builds, it lies where the part has memory, and the processor
-//! finds its start.
+//! The firmware of every board that can be flashed: it builds, it lies where the part has memory, and the
+//! processor finds its start.
 
 use goldcrest_board::boot::Boot;
 use goldcrest_board::firmware::{self, Program, Recipe};

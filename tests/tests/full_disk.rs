@@ -1,5 +1,5 @@
-//! A disk that is full before training starts, and one that fills up during it. The limit is that of a file's size,
-//! which cuts a write off half-way as a full disk does.
+//! A disk that is full before training starts, and one that fills up during it. The limit is that of a file's
+//! size, which cuts a write off half-way as a full disk does.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -1,6 +1,6 @@
-//! Hostile files end in an error or a result, never in a panic. ONNX files never take much more memory than four times
-//! their size, at once or in all, and the check of a device image takes none: what `fuzz/fuzz_targets/` asserts, for
-//! a short while in every run.
+//! Hostile files end in an error or a result, never in a panic. ONNX files never take much more memory than
+//! four times their size, at once or in all, and the check of a device image takes none: what
+//! `fuzz/fuzz_targets/` asserts, for a short while in every run.
 
 use std::path::Path;
 

@@ -59,7 +59,7 @@ fn changes_outside_the_format_are_refused() {
         onnx.graph.initializers.insert(String::new(), Tensor::i64s(&[1]));
         onnx.graph.nodes.iter_mut().for_each(|node| node.inputs.truncate(6));
     });
-    assert!(absent.contains("input 6 (``) is no initializer"), "{absent}");
+    assert!(absent.contains("input 6 (``) is not an initializer"), "{absent}");
     let missing = changed(&|onnx| {
         onnx.metadata.insert(QUANTIZATION.into(), "{}".into());
     });

@@ -1,5 +1,5 @@
-//! A board that faults starts anew and tells the host where: the firmware for real boards, in an emulator whose
-//! debugger sends the processor where there is no memory.
+//! A board that faults starts anew and tells the host where: the firmware for real boards, in an emulator
+//! whose debugger sends the processor where there is no memory.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

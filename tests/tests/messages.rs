@@ -69,7 +69,7 @@ fn files_of_other_kinds_get_a_sentence_of_their_own() {
         ("m.pt", b"PK\x03\x04rest", "torch.onnx.export"),
         ("m.h5", b"\x89HDF\r\n\x1a\n", "a Keras model; convert"),
         ("m.zip", b"PK\x03\x04rest", "a zip archive; unpack the .onnx file"),
-        ("m.csv", b"file,label\n", "a CSV file, which is no model"),
+        ("m.csv", b"file,label\n", "a CSV file, which is not a model"),
     ] {
         let path = folder.put(name, bytes);
         for arguments in [
@@ -180,7 +180,8 @@ fn with_python(folder: &Folder, script: &str, arguments: &[&str]) -> Output {
 #[test]
 fn pip_is_heard() {
     let folder = Folder::new();
-    let script = "case \"$*\" in *--version) echo 'pip 24.0 from x';; *) echo 'ERROR: Could not find an activated \
+    let script = "case \"$*\" in *--version) echo 'pip 24.0 from x';; *) echo 'ERROR: Could not find an \
+         activated \
                   virtualenv (required).' >&2; exit 3;; esac";
     let output = with_python(&folder, script, &["doctor", "--fix", "--json"]);
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");

@@ -1,4 +1,5 @@
-//! A run on an emulated board that is ended at any moment, by any signal, leaves no process and no file behind.
+//! A run on an emulated board that is ended at any moment, by any signal, leaves no process and no file
+//! behind.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;

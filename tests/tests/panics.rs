@@ -1,4 +1,5 @@
-//! Inference cannot panic: the linker found no way from it to a panic, on any core and with every kernel built in.
+//! Inference cannot panic: the linker found no way from it to a panic, on any core and with every kernel
+//! built in.
 
 use goldcrest_board::firmware::{self, Program, Recipe, panic_paths};
 use goldcrest_board::table;

@@ -1,4 +1,5 @@
-//! `goldcrest infer` and `goldcrest monitor` against the firmware in QEMU, over a pseudo terminal and sockets.
+//! `goldcrest infer` and `goldcrest monitor` against the firmware in QEMU, over a pseudo terminal and
+//! sockets.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
@@ -72,8 +73,8 @@ impl Board {
             output.read_line(&mut line).unwrap();
             line.split_whitespace().find(|word| word.starts_with("/dev/")).expect(&line).to_string()
         });
-        // QEMU forgets the line if bytes come before the firmware switches its UART on, which it does before it
-        // logs for the first time.
+        // QEMU forgets the line if bytes come before the firmware switches its UART on, which it does before
+        // it logs for the first time.
         assert!(!output.fill_buf().unwrap().is_empty(), "the firmware logs nothing");
         Self { qemu, output, terminal, folder, firmware, model }
     }
@@ -261,7 +262,7 @@ fn a_port_without_a_board_and_pictures_that_are_none_are_named() {
     assert_eq!(output.status.code(), Some(2));
     goldcrest_fails(&["monitor", "--port", "/dev/ttyGOLD7", "--elf", text(&notes)], "notes.txt");
 
-    // Something listens, but it is no board.
+    // Something listens, but it is not a board.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = format!("tcp:{}", listener.local_addr().unwrap());
     let hangs_up = std::thread::spawn(move || {

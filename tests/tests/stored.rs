@@ -1,5 +1,5 @@
-//! The program that classifies stored pictures, built and run as docs/boards.md says, against the host: its classes
-//! and logits are those of the pictures' middle.
+//! The program that classifies stored pictures, built and run as docs/boards.md says, against the host: its
+//! classes and logits are those of the pictures' middle.
 
 use std::fs;
 use std::ops::ControlFlow;

@@ -43,7 +43,7 @@ fn demo(data: &str, out: &Path) -> Value {
 }
 
 fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+    value.as_f64().unwrap_or_else(|| panic!("{value} is not a number"))
 }
 
 #[test]
@@ -56,7 +56,8 @@ fn procedural_signs_reach_the_emulated_board() {
     }
 }
 
-/// Real images, where the environment variable `GOLDCREST_CIFAR10` names CIFAR-10 in any form that `--data` takes.
+/// Real images, where the environment variable `GOLDCREST_CIFAR10` names CIFAR-10 in any form that `--data`
+/// takes.
 #[test]
 #[ignore = "takes CIFAR-10 from the environment variable GOLDCREST_CIFAR10"]
 fn real_images_reach_the_emulated_board() {

@@ -1,5 +1,5 @@
-//! The engine as a library: packs an int8 network for two kinds of cores, runs both device images on one picture, and
-//! prints the class. `cargo run --release -p goldcrest-examples --bin engine`
+//! The engine as a library: packs an int8 network for two kinds of cores, runs both device images on one
+//! picture, and prints the class. `cargo run --release -p goldcrest-examples --bin engine`
 
 use goldcrest_engine::engine::Engine;
 use goldcrest_engine::kernels::Family;

@@ -1,6 +1,6 @@
-//! From a float ONNX model to a proved int8 model, without the command: quantizes a network on procedural signs and
-//! compares every layer in tract, ONNX Runtime and the engine. Needs what `goldcrest doctor --fix` installs.
-//! `cargo run --release -p goldcrest-examples --bin quantize`
+//! From a float ONNX model to a proved int8 model, without the command: quantizes a network on procedural
+//! signs and compares every layer in tract, ONNX Runtime and the engine. Needs what `goldcrest doctor --fix`
+//! installs. `cargo run --release -p goldcrest-examples --bin quantize`
 
 use goldcrest_data::{Dataset, Options, Spec};
 use goldcrest_onnx::samples;

@@ -466,7 +466,8 @@ proptest! {
         let (logits, _) = bench.truth(&pixels);
         let mut requests: Vec<Vec<u8>> = (0..7).map(|index| {
             let (from, to) = (index * 448, 3072.min(index * 448 + 448));
-            wire(index as u32 + 1, &Request::Load { transfer: 1, offset: from as u32, pixels: &pixels[from..to] })
+            let pixels = &pixels[from..to];
+            wire(index as u32 + 1, &Request::Load { transfer: 1, offset: from as u32, pixels })
         }).collect();
         requests.push(wire(8, &run(1, &pixels, Report::Answer)));
         let mut answered = false;

@@ -1,5 +1,6 @@
-//! Classifies pictures in flash, without a host: class and logits of every picture are logged. The pictures are those
-//! of the file that `GOLDCREST_PICTURES` named when the program was built: binary PPM, one behind the other.
+//! Classifies pictures in flash, without a host: class and logits of every picture are logged. The pictures
+//! are those of the file that `GOLDCREST_PICTURES` named when the program was built: binary PPM, one behind
+//! the other.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]

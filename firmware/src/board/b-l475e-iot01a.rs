@@ -1,5 +1,5 @@
-//! ST B-L475E-IOT01A: STM32L475VG, Cortex-M4F at 80 MHz (UM2153). USART1: PB6 sends, PB7 receives, both through the
-//! ST-LINK to its USB serial port. The green light LD2 is on PB14.
+//! ST B-L475E-IOT01A: STM32L475VG, Cortex-M4F at 80 MHz (UM2153). USART1: PB6 sends, PB7 receives, both
+//! through the ST-LINK to its USB serial port. The green light LD2 is on PB14.
 
 use super::Peripherals;
 use crate::driver::stm32l4::{self, FlashSlot, Light, Uart};

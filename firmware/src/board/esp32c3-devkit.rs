@@ -1,6 +1,6 @@
 //! Espressif ESP32-C3-DevKitM-1 and -DevKitC-02: ESP32-C3, RV32IMC at 160 MHz, 4 MiB of flash. UART0 through
-//! the USB bridge on the board: GPIO21 sends, GPIO20 receives. The kits' own light speaks a protocol; GPIO8 is
-//! the plain light, on while low, of many smaller boards with this part.
+//! the USB bridge on the board: GPIO21 sends, GPIO20 receives. The kits' own light speaks a protocol; GPIO8
+//! is the plain light, on while low, of many smaller boards with this part.
 
 use esp_hal::gpio::{Level, Output, OutputConfig};
 

@@ -1,4 +1,5 @@
-//! Boards: one file each, plus a memory map in `memory/` and a feature in `Cargo.toml`, all of the board's name.
+//! Boards: one file each, plus a memory map in `memory/` and a feature in `Cargo.toml`, all of the board's
+//! name.
 //!
 //! The build script finds the board whose feature is on and makes its file a module here, so a program names
 //! [`Chosen`] and no board.
@@ -61,8 +62,8 @@ pub trait Camera: Board {
     /// The camera.
     type Source: ImageSource<Error: Debug>;
 
-    /// Switches board and camera on: the camera and the light. `sums` has room for the model's input, 3 numbers for
-    /// each column.
+    /// Switches board and camera on: the camera and the light. `sums` has room for the model's input, 3
+    /// numbers for each column.
     ///
     /// # Panics
     /// When the camera does not answer.

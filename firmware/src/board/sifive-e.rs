@@ -21,7 +21,8 @@ impl super::Board for Board {
     fn take() -> Peripherals<Self> {
         // Instructions per second of virtual time with `-icount shift=8`: 10^9 / 2^8.
         let watch = Minstret::new(3_906_250);
-        // SAFETY: the addresses of the machine's memory map; `start::run` is the only caller. 16 MHz after reset.
+        // SAFETY: the addresses of the machine's memory map; `start::run` is the only caller. 16 MHz after
+        // reset.
         let line = unsafe { Uart::new(0x1001_3000, Wake::plic(0x0c00_0000, 3), 16_000_000 / 115_200) };
         Peripherals { line, watch, led: NoLed }
     }

@@ -123,8 +123,8 @@ pub struct Cycles {
 impl Cycles {
     /// The counter, switched on.
     pub fn running() -> Self {
-        // SAFETY: the registers of the event (bit 0: cycles) and of the mode (bit 0: count) of the counter, which
-        // nothing else uses.
+        // SAFETY: the registers of the event (bit 0: cycles) and of the mode (bit 0: count) of the counter,
+        // which nothing else uses.
         unsafe { asm!("csrwi 0x7e0, 1", "csrwi 0x7e1, 1", options(nomem, nostack)) };
         Self { start: 0 }
     }

@@ -1,10 +1,13 @@
-//! Raspberry Pi RP2040 and RP2350 through their HAL: the crystal oscillator with its PLLs, the line, the flash.
+//! Raspberry Pi RP2040 and RP2350 through their HAL: the crystal oscillator with its PLLs, the line, the
+//! flash.
 //!
-//! The line is UART0 on GP0 and GP1 at 115,200 baud, or the USB port: answers go where the last bytes came from.
+//! The line is UART0 on GP0 and GP1 at 115,200 baud, or the USB port: answers go where the last bytes came
+//! from.
 //!
-//! Interrupts take bytes in while the core classifies. The flash cannot be read while it is written, so interrupts
-//! wait then: 32 bytes stay in the UART, which is enough for a write (1 ms) but not for the erasure of a sector
-//! (50 ms). What UART0 brings in that time is lost, and the host asks again; on USB the host waits.
+//! Interrupts take bytes in while the core classifies. The flash cannot be read while it is written, so
+//! interrupts wait then: 32 bytes stay in the UART, which is enough for a write (1 ms) but not for the
+//! erasure of a sector (50 ms). What UART0 brings in that time is lost, and the host asks again; on USB the
+//! host waits.
 
 #[cfg(feature = "camera")]
 pub mod camera;

@@ -1,5 +1,5 @@
-//! STM32L475 by its registers (RM0351): 80 MHz from the internal oscillator, USART1 on PB6 and PB7 at 115,200 baud,
-//! a light on PB14.
+//! STM32L475 by its registers (RM0351): 80 MHz from the internal oscillator, USART1 on PB6 and PB7 at 115,200
+//! baud, a light on PB14.
 //!
 //! By registers, because no HAL of the part starts in QEMU as well as on silicon.
 

@@ -1,5 +1,5 @@
-//! The processor's own timer as a stopwatch: 24 bits that count down at its clock, and the number of times they
-//! passed zero, which an exception counts.
+//! The processor's own timer as a stopwatch: 24 bits that count down at its clock, and the number of times
+//! they passed zero, which an exception counts.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 

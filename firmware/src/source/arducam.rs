@@ -1,8 +1,9 @@
-//! The ArduCAM Mini 2MP: an OV2640 sensor set up over I2C (its SCCB), and the ArduChip, which keeps one picture in a
-//! FIFO that is read over SPI (mode 0, at most 8 MHz).
+//! The ArduCAM Mini 2MP: an OV2640 sensor set up over I2C (its SCCB), and the ArduChip, which keeps one
+//! picture in a FIFO that is read over SPI (mode 0, at most 8 MHz).
 //!
-//! Sources: "OV2640 Datasheet" (OmniVision, version 1.6; tables 12 and 13), "ArduCAM-M-2MP Hardware Application
-//! Note" (ArduCAM; section 3, ArduChip registers). The sensor gives 320 x 240 pixels in RGB565, higher byte first.
+//! Sources: "OV2640 Datasheet" (OmniVision, version 1.6; tables 12 and 13), "ArduCAM-M-2MP Hardware
+//! Application Note" (ArduCAM; section 3, ArduChip registers). The sensor gives 320 x 240 pixels in RGB565,
+//! higher byte first.
 
 mod ov2640;
 
@@ -85,11 +86,12 @@ pub struct ArduCam<'b, S, D> {
 type Failure<S, I> = CameraError<<S as embedded_hal::spi::ErrorType>::Error, I>;
 
 impl<'b, S: SpiDevice, D: DelayNs> ArduCam<'b, S, D> {
-    /// Milliseconds that a picture may take: the sensor gives 15 a second, and waits for the next one's start.
+    /// Milliseconds that a picture may take: the sensor gives 15 a second, and waits for the next one's
+    /// start.
     const PATIENCE: u32 = 2000;
 
-    /// Looks for the ArduChip and the sensor and sets both up, in about a tenth of a second. `sums` needs room for
-    /// one row of the model's input, see [`Resize::sums`](goldcrest_engine::picture::Resize::sums).
+    /// Looks for the ArduChip and the sensor and sets both up, in about a tenth of a second. `sums` needs
+    /// room for one row of the model's input, see [`Resize::sums`](goldcrest_engine::picture::Resize::sums).
     ///
     /// # Errors
     /// Which of the two is not there, or what a bus reports.

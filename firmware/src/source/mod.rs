@@ -1,4 +1,5 @@
-//! Where pictures come from: the host over the line, flash, a camera. Each puts one picture into a model's input.
+//! Where pictures come from: the host over the line, flash, a camera. Each puts one picture into a model's
+//! input.
 //!
 //! * [`received`]: pixels that came over the link.
 //! * [`stored`]: pictures in flash.
@@ -16,16 +17,17 @@ pub trait ImageSource {
     /// Why there is no picture.
     type Error;
 
-    /// Puts the next picture into a model's input of shape `to`: u8 pixels as they are, HWC, in the place of the
-    /// network's int8 input. What `input` holds after an error is no picture.
+    /// Puts the next picture into a model's input of shape `to`: u8 pixels as they are, HWC, in the place of
+    /// the network's int8 input. What `input` holds after an error is not a picture.
     ///
     /// # Errors
     /// The source's own, and inputs that it cannot fill.
     fn fill(&mut self, to: Shape, input: &mut [i8]) -> Result<(), Self::Error>;
 }
 
-/// A picture whose rows are at hand one after another, on its way into an input: the part in its middle that has the
-/// input's proportions, averaged by area; luma where the input has one channel. The host does the same.
+/// A picture whose rows are at hand one after another, on its way into an input: the part in its middle that
+/// has the input's proportions, averaged by area; luma where the input has one channel. The host does the
+/// same.
 pub struct Fitting<'s> {
     resize: Resize<'s>,
     is_gray: bool,

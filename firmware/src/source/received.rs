@@ -1,5 +1,5 @@
-//! Pixels that came over the link. They came in pieces of any order, for which a board has room in the input alone,
-//! so they stand there already; here they are taken for a picture, or not.
+//! Pixels that came over the link. They came in pieces of any order, for which a board has room in the input
+//! alone, so they stand there already; here they are taken for a picture, or not.
 
 use goldcrest_engine::shape::Shape;
 use goldcrest_link::{CRC, Refusal};

@@ -1,5 +1,5 @@
-//! Pictures in flash, for boards that shall work without a host or a camera: a file of binary PPM pictures (P6, 8 bits
-//! per channel; Netpbm's `ppm` format), one behind the other as `cat *.ppm` writes them.
+//! Pictures in flash, for boards that shall work without a host or a camera: a file of binary PPM pictures
+//! (P6, 8 bits per channel; Netpbm's `ppm` format), one behind the other as `cat *.ppm` writes them.
 
 use goldcrest_engine::picture::ResizeError;
 use goldcrest_engine::shape::Shape;
@@ -59,11 +59,11 @@ impl From<ResizeError> for StoredError {
 }
 
 impl<'p> Stored<'p> {
-    /// The pictures of a file, of which there is at least one. `row` holds a row of the widest, `sums` one row of the
-    /// model's input, see [`Resize::sums`](goldcrest_engine::picture::Resize::sums).
+    /// The pictures of a file, of which there is at least one. `row` holds a row of the widest, `sums` one
+    /// row of the model's input, see [`Resize::sums`](goldcrest_engine::picture::Resize::sums).
     ///
     /// # Errors
-    /// Which bytes are no picture, or how wide a picture is.
+    /// Which bytes are not a picture, or how wide a picture is.
     pub fn new(file: &'p [u8], row: &'p mut [u8], sums: &'p mut [u64]) -> Result<Self, StoredError> {
         let mut offset = 0;
         while offset == 0 || offset < file.len() {
@@ -111,8 +111,8 @@ fn picture(file: &[u8], offset: usize) -> Result<(Shape, &[u8], usize), StoredEr
     read().ok_or(StoredError::NoPicture { offset })
 }
 
-/// The next number of a header, and what follows it. White space and comments, up to the end of their line, stand
-/// before a number.
+/// The next number of a header, and what follows it. White space and comments, up to the end of their line,
+/// stand before a number.
 fn number(header: &[u8]) -> Option<(usize, &[u8])> {
     let mut rest = header.trim_ascii_start();
     while let Some(comment) = rest.strip_prefix(b"#") {

@@ -1,6 +1,6 @@
 //! What ends the program: it says why over defmt, and ends the emulator, whose exit the host sees, or starts
-//! the real board anew, which then tells over the link. The program of inference alone is silent: it carries no
-//! logger and formats nothing.
+//! the real board anew, which then tells over the link. The program of inference alone is silent: it carries
+//! no logger and formats nothing.
 
 use core::panic::PanicInfo;
 

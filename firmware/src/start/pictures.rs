@@ -10,8 +10,9 @@ use crate::app::update;
 use crate::log::{info, warn};
 use crate::source::ImageSource;
 
-/// Classifies the pictures of a source. `start` switches the board on and gives the source, which may use the sums,
-/// 24 bytes for each column of the model's input, and the light, which is on while the board has a picture in hand.
+/// Classifies the pictures of a source. `start` switches the board on and gives the source, which may use the
+/// sums, 24 bytes for each column of the model's input, and the light, which is on while the board has a
+/// picture in hand.
 ///
 /// # Panics
 /// When the current slot holds no model that fits; the program then ends as `start::fault` says.
@@ -33,7 +34,7 @@ pub fn run<S: ImageSource<Error: Debug>, D: OutputPin>(
     let (mut source, mut led) = start(sums);
     let mut picture = 0u32;
     loop {
-        // A light that fails is no reason to stop.
+        // A light that fails is not a reason to stop.
         let _ = led.set_high();
         match classifier.next(&mut source) {
             Ok((class, logits)) => info!("picture {}: class {}, logits {}", picture, class, logits),

@@ -11,13 +11,14 @@ use super::placement::Segment;
 pub enum Boot {
     /// The processor itself, by the vectors at the program's start.
     Vectors,
-    /// The RP2040's ROM, which runs the first 256 bytes if their checksum is right (datasheet, section 2.8.1.3.1).
+    /// The RP2040's ROM, which runs the first 256 bytes if their checksum is right (datasheet, section
+    /// 2.8.1.3.1).
     Rp2040,
     /// The RP2350's ROM, which looks for a block that describes the program in the first 4 KiB (datasheet,
     /// section 5.9).
     Rp2350,
-    /// Espressif's boot loader, for which espflash makes an image of the program's segments: constants and code
-    /// stay in flash and are seen at two addresses, the rest it copies into RAM.
+    /// Espressif's boot loader, for which espflash makes an image of the program's segments: constants and
+    /// code stay in flash and are seen at two addresses, the rest it copies into RAM.
     Espressif,
 }
 
@@ -26,7 +27,8 @@ pub enum Boot {
 pub enum BootError {
     /// Not even 256 bytes at the start of the flash.
     #[error(
-        "nothing of 256 bytes lies at the start of the flash {0:#010x}, where the boot ROM runs a second stage"
+        "nothing of 256 bytes lies at the start of the flash {0:#010x}, where the boot ROM runs a second \
+         stage"
     )]
     NoSecondStage(u32),
     /// The boot ROM would refuse it.

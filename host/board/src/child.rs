@@ -1,8 +1,8 @@
 //! Processes that do not outlive this one, and that are handed open files instead of paths.
 //!
-//! Nothing that an emulation needs has a name in the file system: its device image is a file without a name, its
-//! serial line one end of a pair of sockets. However this process ends, they go with it, and on Linux the kernel
-//! ends the child.
+//! Nothing that an emulation needs has a name in the file system: its device image is a file without a name,
+//! its serial line one end of a pair of sockets. However this process ends, they go with it, and on Linux the
+//! kernel ends the child.
 
 #[cfg(not(unix))]
 mod other;

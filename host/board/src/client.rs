@@ -351,7 +351,8 @@ fn classification(response: &Response, transfer: u32) -> Option<Classification> 
     }
 }
 
-/// The answer, when a model can give it: of as many classes as the board says its model has, the first largest.
+/// The answer, when a model can give it: of as many classes as the board says its model has, the first
+/// largest.
 fn possible(answer: Classification, classes: Option<usize>) -> Result<Classification, LinkError> {
     let problem = match (&answer.logits, classes) {
         (logits, Some(classes)) if logits.len() != classes => {
@@ -407,7 +408,7 @@ pub struct BoardInfo {
     pub slot_bytes: u32,
     /// Bytes of RAM for the arena.
     pub arena_capacity: u32,
-    /// Most bytes of stack in use since boot.
+    /// Peak use of the stack, in bytes, since boot.
     pub stack_bytes: u32,
     /// Bytes of RAM for the stack.
     pub stack_capacity: u32,

@@ -45,7 +45,8 @@ pub enum EmulatorError {
     Qemu(#[from] QemuError),
     /// The device image is larger than its place.
     #[error(
-        "device image of {image} bytes, but {board} keeps {slot} bytes of flash for it; pack it with --optimize flash or choose a larger board"
+        "device image of {image} bytes, but {board} keeps {slot} bytes of flash for it; pack it with \
+         --optimize flash or choose a larger board"
     )]
     ImageTooLarge {
         /// The board.

@@ -60,7 +60,8 @@ pub enum BuildError {
         output: String,
     },
     /// The ELF file cannot be put where it stays.
-    #[error("{}: {error}; firmware is kept there: is the folder writable, and the disk not full?", path.display())]
+    #[error("{}: {error}; firmware is kept there: is the folder writable, and the disk not \
+         full?", path.display())]
     Keep {
         /// A file or folder in the target folder.
         path: PathBuf,
@@ -119,8 +120,8 @@ pub fn build(board: &Board) -> Result<Firmware, BuildError> {
 
 /// Builds a program for a board; quick when nothing changed.
 ///
-/// All boards of a target triple share the path that cargo puts a program at, so the ELF file is copied to a path of
-/// its own before the next build may begin: [`Firmware::elf`].
+/// All boards of a target triple share the path that cargo puts a program at, so the ELF file is copied to a
+/// path of its own before the next build may begin: [`Firmware::elf`].
 ///
 /// # Errors
 /// When cargo, its target or the sources are missing, the build fails, or its result cannot be kept or read.
@@ -148,11 +149,12 @@ pub fn build_as(board: &Board, recipe: &Recipe) -> Result<Firmware, BuildError> 
     Firmware::open(&elf)
 }
 
-/// The folder of the ELF files, in the target folder; `firmware` there is cargo's own, named after the profile.
+/// The folder of the ELF files, in the target folder; `firmware` there is cargo's own, named after the
+/// profile.
 const KEPT: &str = "boards";
 
-/// Cargo's folder for what it builds: where the environment says, or in the workspace. Whoever builds the same
-/// workspace finds the same lock there, even where a configuration file moves cargo's own output.
+/// Cargo's folder for what it builds: where the environment says, or in the workspace. Whoever builds the
+/// same workspace finds the same lock there, even where a configuration file moves cargo's own output.
 fn target_folder(root: &Path) -> PathBuf {
     let moved = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"].into_iter().find_map(env::var_os);
     root.join(moved.filter(|folder| !folder.is_empty()).unwrap_or_else(|| OsString::from("target")))
@@ -245,8 +247,8 @@ impl<'b> Build<'b> {
         command
     }
 
-    /// A name that no other build has: `BOARD-application-emulated.elf`, with a hash of the kernels, the key and the
-    /// level of logs where they are not the usual ones.
+    /// A name that no other build has: `BOARD-application-emulated.elf`, with a hash of the kernels, the key
+    /// and the level of logs where they are not the usual ones.
     fn file_name(&self) -> String {
         let mut parts = vec![self.board.name, self.binary];
         parts.extend(

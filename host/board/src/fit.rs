@@ -17,9 +17,9 @@ pub struct Size {
 pub enum Fit {
     /// Yes.
     Fits,
-    /// The device image is larger than its place in flash, by so many bytes.
+    /// The device image is larger than its place in flash, by this many bytes.
     Flash(u64),
-    /// The arena is larger than the RAM that the firmware leaves; so many bytes are missing.
+    /// The arena is larger than the RAM that the firmware leaves; this many bytes are missing.
     Ram(u64),
 }
 
@@ -30,8 +30,8 @@ impl Size {
         Self { image_bytes: image.bytes().len() as u64, arena_bytes: image.arena_bytes() as u64 }
     }
 
-    /// Whether it fits beside the application with every kernel. The board itself has the last word: its linker knows
-    /// its RAM to the byte.
+    /// Whether it fits beside the application with every kernel. The board itself has the last word: its
+    /// linker knows its RAM to the byte.
     pub fn fit(self, board: &Board) -> Fit {
         let (slot, arena) = (u64::from(board.slot_bytes), u64::from(board.arena_bytes));
         match () {

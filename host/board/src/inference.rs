@@ -15,10 +15,10 @@ use super::table::Board;
 /// What inference alone takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inference {
-    /// Bytes of flash of the program: startup, image reader, engine, the model's kernels, and what of Rust's core
-    /// library they call; without the vector table, which is the part's.
+    /// Bytes of flash of the program: startup, image reader, engine, the model's kernels, and what of Rust's
+    /// core library they call; without the vector table, which is the part's.
     pub code_bytes: u64,
-    /// Most bytes of stack used, measured by painting.
+    /// Peak use of the stack, in bytes, measured by painting.
     pub stack_bytes: u32,
     /// What the plugin counted for each layer, when there is a plugin.
     pub sections: Vec<Section>,

@@ -90,8 +90,8 @@ pub fn table(elf: &Path) -> Result<Table, String> {
 /// A frame that is damaged, or that began before the first byte came.
 pub const DAMAGED: &str = "(a damaged log frame)";
 
-/// Decodes the defmt frames of a stream and hands each as a line to `each`, until that says stop or the stream
-/// ends.
+/// Decodes the defmt frames of a stream and hands each as a line to `each`, until that says stop or the
+/// stream ends.
 ///
 /// # Errors
 /// What the stream reports.

@@ -90,7 +90,7 @@ impl Payload {
     }
 }
 
-/// Pictures of noise of so many bytes for a board's self-test: they reach every value.
+/// Two pictures of noise for a board's self-test, each of that many bytes: they reach every value.
 pub fn self_test_pictures(bytes: usize) -> Vec<Vec<u8>> {
     [1, 2].map(|seed| Random::new(seed).pixels(bytes)).to_vec()
 }

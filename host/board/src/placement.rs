@@ -1,4 +1,5 @@
-//! Whether a firmware lies where the part has memory, and starts: what is looked at before a flash is written.
+//! Whether a firmware lies where the part has memory, and starts: what is looked at before a flash is
+//! written.
 
 use std::fs;
 use std::ops::Range;
@@ -13,8 +14,8 @@ use super::table::{Board, Flash};
 /// A piece of a firmware's flash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// First address in flash, as the processor sees it. On Espressif's parts also in RAM: their tool lays out the
-    /// flash.
+    /// First address in flash, as the processor sees it. On Espressif's parts also in RAM: their tool lays
+    /// out the flash.
     pub address: u32,
     /// What is written there.
     pub bytes: Vec<u8>,
@@ -65,7 +66,8 @@ pub enum PlacementError {
         allowed: Range<u64>,
     },
     /// The first vector.
-    #[error("the initial stack pointer is {stack:#010x}, which is no multiple of 8 in the RAM at {:#010x}..{:#010x}",
+    #[error("the initial stack pointer is {stack:#010x}, which is not a multiple of 8 in the RAM at \
+         {:#010x}..{:#010x}",
         .ram.start, .ram.end)]
     Stack {
         /// The vector.
@@ -75,7 +77,8 @@ pub enum PlacementError {
     },
     /// The second vector.
     #[error(
-        "the reset vector is {vector:#010x}; it must be odd (Thumb), lie in the firmware and be the entry {entry:#010x}"
+        "the reset vector is {vector:#010x}; it must be odd (Thumb), lie in the firmware and be the entry \
+         {entry:#010x}"
     )]
     Reset {
         /// The vector.
@@ -87,7 +90,8 @@ pub enum PlacementError {
     #[error(transparent)]
     Boot(#[from] BootError),
     /// A slot shares a sector with something else.
-    #[error("the slot at {:#010x}..{:#010x} does not begin and end with sectors of the flash", .slot.start, .slot.end)]
+    #[error("the slot at {:#010x}..{:#010x} does not begin and end with sectors of the \
+         flash", .slot.start, .slot.end)]
     Sectors {
         /// The slot.
         slot: Range<u64>,
@@ -125,8 +129,8 @@ fn within(
     Err(PlacementError::Outside { what, found, place, allowed: allowed.clone() })
 }
 
-/// Checks a firmware against the part of its board: every byte in flash below the slots, variables and stack in
-/// RAM, and on Arm the two vectors that the processor starts with.
+/// Checks a firmware against the part of its board: every byte in flash below the slots, variables and stack
+/// in RAM, and on Arm the two vectors that the processor starts with.
 ///
 /// # Errors
 /// The first thing that is wrong.

@@ -1,5 +1,5 @@
-//! Ports that a board is reached through: serial ports, and the sockets of emulators and of programs that pass
-//! a serial port on.
+//! Ports that a board is reached through: serial ports, and the sockets of emulators and of programs that
+//! pass a serial port on.
 
 use std::convert::Infallible;
 use std::io;
@@ -59,7 +59,8 @@ pub enum PortError {
     },
     /// Serial ports belong to a group.
     #[error(
-        "{port}: no permission; run `sudo usermod -aG {group} $USER` and log in again, or add this line to /etc/udev/rules.d/70-goldcrest.rules: SUBSYSTEM==\"tty\", TAG+=\"uaccess\""
+        "{port}: no permission; run `sudo usermod -aG {group} $USER` and log in again, or add this line to \
+         /etc/udev/rules.d/70-goldcrest.rules: SUBSYSTEM==\"tty\", TAG+=\"uaccess\""
     )]
     Permission {
         /// The port.

@@ -1,8 +1,8 @@
 //! Debug probes, through the command `probe-rs`.
 //!
-//! The command and not the library: as a dependency the library costs every build of Goldcrest 74 seconds on two
-//! cores, for everybody, and its chips are as old as Goldcrest's release; the command is one download of 42 MB for
-//! those who have a probe, and users of Rust on microcontrollers mostly have it.
+//! The command and not the library: as a dependency the library costs every build of Goldcrest 74 seconds on
+//! two cores, for everybody, and its chips are as old as Goldcrest's release; the command is one download of
+//! 42 MB for those who have a probe, and users of Rust on microcontrollers mostly have it.
 
 use std::io;
 use std::path::Path;
@@ -91,7 +91,8 @@ mod tests {
     fn the_list_of_probe_rs_is_read() {
         let text = "The following debug probes were found:
 [0]: STLink V2-1 -- 0483:374b:066DFF555654725187043434 (ST-LINK)
-[1]: BBC micro:bit CMSIS-DAP -- 0d28:0204-0:9906360200052820a8fdb5e413abb276000000006e052820 (CMSIS-DAP) (inaccessible)\n";
+[1]: BBC micro:bit CMSIS-DAP -- 0d28:0204-0:9906360200052820a8fdb5e413abb276000000006e052820 (CMSIS-DAP) \
+(inaccessible)\n";
         let [stlink, microbit] = &parse(text)[..] else { panic!("{:?}", parse(text)) };
         let id = "0483:374b:066DFF555654725187043434".to_string();
         assert_eq!(*stlink, Probe { name: "STLink V2-1".to_string(), id, accessible: true });

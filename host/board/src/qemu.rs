@@ -19,7 +19,8 @@ pub const ICOUNT_SHIFT: u32 = 8;
 pub enum QemuError {
     /// Not installed.
     #[error(
-        "{program} was not found; install it with `apt-get install {package}` (Debian, Ubuntu), `dnf install {program}` (Fedora) or `brew install qemu` (macOS), or run `goldcrest doctor --fix`"
+        "{program} was not found; install it with `apt-get install {package}` (Debian, Ubuntu), `dnf \
+         install {program}` (Fedora) or `brew install qemu` (macOS), or run `goldcrest doctor --fix`"
     )]
     Missing {
         /// The emulator's program.

@@ -1,5 +1,5 @@
-//! Where the firmware's sources are: in the folder that `GOLDCREST_ROOT` names, in the checkout that this program was
-//! compiled from, or in the program itself, from where they are unpacked into the cache folder.
+//! Where the firmware's sources are: in the folder that `GOLDCREST_ROOT` names, in the checkout that this
+//! program was compiled from, or in the program itself, from where they are unpacked into the cache folder.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -14,7 +14,8 @@ static ARCHIVE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/firmware.tar.g
 #[non_exhaustive]
 pub enum SourcesError {
     /// `GOLDCREST_ROOT` is wrong.
-    #[error("GOLDCREST_ROOT is {}, where firmware/Cargo.toml is missing; it must name the folder of Goldcrest's Cargo.toml", .0.display())]
+    #[error("GOLDCREST_ROOT is {}, where firmware/Cargo.toml is missing; it must name the folder of \
+         Goldcrest's Cargo.toml", .0.display())]
     WrongRoot(PathBuf),
     /// Nowhere to unpack them.
     #[error(
@@ -22,7 +23,8 @@ pub enum SourcesError {
     )]
     NoCacheFolder,
     /// They cannot be unpacked.
-    #[error("{}: cannot unpack the firmware's sources: {error}; GOLDCREST_CACHE moves the folder", path.display())]
+    #[error("{}: cannot unpack the firmware's sources: {error}; GOLDCREST_CACHE moves the \
+         folder", path.display())]
     Unpack {
         /// Where to.
         path: PathBuf,

@@ -1,5 +1,5 @@
-//! The table of boards. A new board is a row here, and in the firmware a board file, a memory map and a feature, all
-//! of the row's name.
+//! The table of boards. A new board is a row here, and in the firmware a board file, a memory map and a
+//! feature, all of the row's name.
 
 use goldcrest_engine::kernels::Family;
 

@@ -1,4 +1,5 @@
-//! What may be at the other end of a line: every operation of the client ends, with one message, whatever it is.
+//! What may be at the other end of a line: every operation of the client ends, with one message, whatever it
+//! is.
 #![cfg(unix)]
 
 use std::convert::Infallible;
@@ -21,8 +22,8 @@ const PATIENCE: Patience = Patience {
     work: Duration::from_millis(800),
     byte: Duration::ZERO,
 };
-/// Hello, information, and the longest operation with the question for last words behind it; then what a loaded
-/// machine may add.
+/// Hello, information, and the longest operation with the question for last words behind it; then what a
+/// loaded machine may add.
 const LONGEST: Duration = Duration::from_secs(10);
 
 const PIXELS: usize = 3072;

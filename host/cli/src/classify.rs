@@ -61,7 +61,9 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         let top = ranked(logits);
         let top: Vec<_> = top
             .iter()
-            .map(|&(class, probability)| json!({ "class": class, "name": name(class), "probability": probability }))
+            .map(|&(class, probability)| {
+                json!({ "class": class, "name": name(class), "probability": probability })
+            })
             .collect();
         json!({ "image": path, "top": top, "logits": logits })
     });

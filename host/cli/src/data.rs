@@ -29,7 +29,7 @@ pub struct PictureArgs {
     /// Resize every image to this size, such as 32x32 [default: the model's]
     #[arg(long, value_name = "ROWSxCOLUMNS", value_parser = |text: &str| value("resize", text))]
     pub resize: Option<Value>,
-    /// What of a picture the model sees: the whole, stretched or squeezed; the middle in the input's
+    /// Which part of a picture the model sees: the whole, stretched or squeezed; the middle in the input's
     /// proportions; or the whole in its own proportions between bars (letterbox) [default: the model's, else
     /// whole]
     #[arg(long, value_name = "whole|middle|letterbox", value_parser = |text: &str| value("fit", text))]

@@ -17,7 +17,8 @@ use super::table::Table;
 Equal pictures are those with the same pixels, whatever their files are called. Alike are those that a
 perceptual hash and a comparison of small copies find so: one scene twice, one file saved or cropped twice.
 Exit code 0: nothing found that spoils a result. 1: broken pictures, test pictures that are training pictures
-too or, from 1 % on, look like one, pictures in two classes, classes without test pictures, or many empty pictures. 2: there is no data set.")]
+too or, from 1 % on, look like one, pictures in two classes, classes without test pictures, or many empty \
+pictures. 2: there is no data set.")]
 pub struct Args {
     /// Data set: a folder, a .tar, .tar.gz or .zip, CIFAR-10's binary files, `cifar10` or `glyphs`
     #[arg(value_name = "SPEC")]
@@ -42,8 +43,17 @@ fn to_json(inspection: &Inspection, problems: &[String]) -> Value {
         inspection;
     let classes = classes.iter().zip(train.iter().zip(test));
     let classes = classes.map(|(name, (train, test))| json!({ "name": name, "train": train, "test": test }));
-    let copy = |copies: &Copies| json!({ "pictures": copies.pictures, "test": copies.tests, "across": copies.are_across(), "one_class": copies.agree });
-    let alike = |near: &Near| json!({ "picture": near.picture, "twin": near.twin, "across": near.is_across, "one_class": near.agree });
+    let copy = |copies: &Copies| {
+        json!({
+            "pictures": copies.pictures, "test": copies.tests, "across": copies.are_across(),
+            "one_class": copies.agree,
+        })
+    };
+    let alike = |near: &Near| {
+        json!({
+            "picture": near.picture, "twin": near.twin, "across": near.is_across, "one_class": near.agree,
+        })
+    };
     let broken = broken.iter().map(|(name, reason)| json!({ "picture": name, "reason": reason }));
     json!({
         "name": name,

@@ -13,7 +13,8 @@ use super::table::Table;
 #[command(after_help = "Examples:
   goldcrest devices
   goldcrest devices --json
-Debug probes are found through probe-rs, where it is installed. Exit code 0, also when nothing is plugged in.")]
+Debug probes are found through probe-rs, where it is installed. Exit code 0, also when nothing is plugged \
+in.")]
 pub struct Args {}
 
 /// Runs the subcommand.

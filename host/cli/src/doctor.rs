@@ -10,14 +10,15 @@ use crate::parts::{CUDA_PARTS, PARTS};
 /// Check this machine for what Goldcrest needs, and install what is missing
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  goldcrest doctor\n  goldcrest doctor --fix\n  goldcrest doctor --cuda\n  goldcrest doctor --json"
+    after_help = "Examples:\n  goldcrest doctor\n  goldcrest doctor --fix\n  goldcrest doctor --cuda\n  \
+         goldcrest doctor --json"
 )]
 pub struct Args {
     /// Install what is missing (never asks for a password)
     #[arg(long)]
     pub fix: bool,
-    /// Also what training on an NVIDIA GPU needs: fetched with pip (1.7 GB) where there is a driver and a GPU, with
-    /// --fix in any case
+    /// Also what training on an NVIDIA GPU needs: fetched with pip (1.7 GB) where there is a driver and a
+    /// GPU, with --fix in any case
     #[arg(long)]
     pub cuda: bool,
 }

@@ -24,7 +24,8 @@ use super::{Output, Usage, progress};
 #[command(after_help = format!("Examples:
   goldcrest emulate --board {DEFAULT} --model model-int8.onnx --data glyphs --count 50
   goldcrest emulate --board {DEFAULT} --model model.gci --data photos/ --profile --log
-Exit code 0: every logit is the host's. 1: some differ, or the run failed. 2: wrong usage, or QEMU or the compiler is missing."))]
+Exit code 0: every logit is the host's. 1: some differ, or the run failed. 2: wrong usage, or QEMU or the \
+compiler is missing."))]
 pub struct Args {
     /// The board; `goldcrest boards` lists them
     #[arg(long, value_name = "BOARD")]

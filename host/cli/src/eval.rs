@@ -153,7 +153,8 @@ fn to_json(own: &Evaluated, beside: Option<&Beside>, images: &Split) -> Value {
         let name = |class: usize| own.labels.get(class).map_or("?", |name| name);
         let lost = agreement.lost.iter().map(|&index| {
             json!({
-                "image": index, "class": name(images.label(index)), "answer": name(own.evaluation.answers[index]),
+                "image": index, "class": name(images.label(index)),
+                "answer": name(own.evaluation.answers[index]),
             })
         });
         result["agreement"] = json!(agreement.agreement);

@@ -29,9 +29,12 @@ use super::{Output, Usage};
   goldcrest flash --board nucleo-f446re --model model.int8.onnx --verify-only
   goldcrest flash --board nucleo-f446re --model new.int8.onnx --model-only --port /dev/ttyACM0
   goldcrest flash --board pico --model model.int8.onnx --drive /media/RPI-RP2
-`goldcrest boards` lists the boards. Without a model, the one on the board stays. --model-only writes the model's place alone: over the
-link to the running firmware with --port, which tests the model before it replaces the old one, else as the firmware is written.
-Exit code 0: written and read back, or the same with --verify-only. 1: it failed, or the flash holds something else. 2: wrong usage, or a
+`goldcrest boards` lists the boards. Without a model, the one on the board stays. --model-only writes the \
+model's place alone: over the
+link to the running firmware with --port, which tests the model before it replaces the old one, else as the \
+firmware is written.
+Exit code 0: written and read back, or the same with --verify-only. 1: it failed, or the flash holds \
+something else. 2: wrong usage, or a
 board, a tool or a permission is missing.")]
 pub struct Args {
     /// The board

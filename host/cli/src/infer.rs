@@ -27,7 +27,8 @@ use super::{Output, Usage};
   goldcrest infer --port unix:/run/board.sock --model model.gci --check photo.png --json
 `goldcrest devices` lists serial ports. Pictures may have any size: what of them the model sees stands in its
 ONNX file. Without that the whole picture is taken, or what --fit says.
-Exit code 0: all pictures were classified (with --check: as on the host). 1: the board failed, or a logit differs. 2: wrong usage, or nothing is at the port.")]
+Exit code 0: all pictures were classified (with --check: as on the host). 1: the board failed, or a logit \
+differs. 2: wrong usage, or nothing is at the port.")]
 pub struct Args {
     /// Pictures: JPEG, PNG, WebP, BMP, GIF or TIFF
     #[arg(required = true, value_name = "IMAGE")]
@@ -54,7 +55,10 @@ pub struct PortArgs {
     #[arg(long)]
     pub port: Port,
     /// Speed of a serial port, in bits per second
-    #[arg(long, value_name = "BAUD", default_value_t = 115_200, value_parser = clap::value_parser!(u32).range(300..))]
+    #[arg(
+        long, value_name = "BAUD", default_value_t = 115_200,
+        value_parser = clap::value_parser!(u32).range(300..)
+    )]
     pub baud: u32,
 }
 

@@ -42,6 +42,7 @@ mod whole_way;
 use std::process::ExitCode;
 
 use clap::Parser;
+use serde_json::json;
 
 /// Train a CNN, quantize it to int8, prove it bit for bit, run it on a microcontroller
 #[derive(Debug, Parser)]
@@ -136,19 +137,20 @@ impl Output {
     pub fn print<T: std::fmt::Display>(self, json: &serde_json::Value, text: impl FnOnce() -> T) {
         use std::io::Write;
         let result = if self.json { format!("{json}\n") } else { plain(&text().to_string()).into_owned() };
-        // A reader that went away (`| head`) is no failure of the run.
+        // A reader that went away (`| head`) is not a failure of the run.
         let _ = std::io::stdout().lock().write_all(result.as_bytes());
     }
 
     /// With `--json`, an error is an object too; with the pictures that it is about.
     fn print_error(self, message: &str, pictures: &[(String, String)]) {
         if self.json {
-            let mut error = serde_json::json!({ "message": message });
+            let mut error = json!({ "message": message });
             if !pictures.is_empty() {
-                let picture = |(name, reason): &(String, String)| serde_json::json!({ "picture": name, "reason": reason });
+                let picture =
+                    |(name, reason): &(String, String)| json!({ "picture": name, "reason": reason });
                 error["pictures"] = pictures.iter().map(picture).collect();
             }
-            self.print(&serde_json::json!({ "error": error }), String::new);
+            self.print(&json!({ "error": error }), String::new);
         }
     }
 }

@@ -23,9 +23,11 @@ use super::{Output, Usage};
   goldcrest monitor --board nucleo-f446re
   goldcrest monitor --board nucleo-f446re --probe 0483:374b --elf saved/nucleo-f446re
   goldcrest monitor --port unix:/run/log.sock --elf firmware.elf --lines 10
-Without --port the logs come through the board's debug probe and probe-rs, until Ctrl-C. Lines go to standard output as they come;
+Without --port the logs come through the board's debug probe and probe-rs, until Ctrl-C. Lines go to \
+standard output as they come;
 from a port with --json to standard error, and their number to standard output.
-Exit code 0: the log ended, or --lines or --seconds was reached. 1: the port failed. 2: wrong usage, no port, or an ELF file without logs.")]
+Exit code 0: the log ended, or --lines or --seconds was reached. 1: the port failed. 2: wrong usage, no \
+port, or an ELF file without logs.")]
 pub struct Args {
     /// The board, whose debug probe passes the logs on
     #[arg(long, value_name = "BOARD", required_unless_present = "port", conflicts_with = "port")]
@@ -37,15 +39,19 @@ pub struct Args {
     #[arg(long, requires = "elf")]
     pub port: Option<Port>,
     /// Speed of a serial port, in bits per second
-    #[arg(long, value_name = "BAUD", default_value_t = 115_200, value_parser = clap::value_parser!(u32).range(300..))]
+    #[arg(
+        long, value_name = "BAUD", default_value_t = 115_200,
+        value_parser = clap::value_parser!(u32).range(300..)
+    )]
     pub baud: u32,
-    /// The firmware's ELF file, of the very build that runs on the board; with --board what `goldcrest flash` builds
+    /// The firmware's ELF file, of the very build that runs on the board; with --board what `goldcrest flash`
+    /// builds
     #[arg(long, value_name = "FILE")]
     pub elf: Option<PathBuf>,
-    /// End after so many lines
+    /// End after N lines
     #[arg(long, value_name = "N", requires = "port")]
     pub lines: Option<usize>,
-    /// End after so many seconds
+    /// End after S seconds
     #[arg(long, value_name = "S", requires = "port")]
     pub seconds: Option<u64>,
 }

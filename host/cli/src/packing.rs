@@ -9,10 +9,10 @@ pub struct PackingArgs {
     /// What to prefer where there is a choice
     #[arg(long, value_enum, default_value = "speed")]
     pub optimize: Prefer,
-    /// Most bytes of RAM for activations
+    /// Maximum RAM for activations, in bytes
     #[arg(long, value_name = "BYTES")]
     pub ram_budget: Option<usize>,
-    /// Most bytes of flash for the device image
+    /// Maximum flash for the device image, in bytes
     #[arg(long, value_name = "BYTES")]
     pub flash_budget: Option<usize>,
     /// Winograd's kernel for 3 x 3 convolutions: half the instructions for 3.6 times their weights

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use goldcrest_data::progress::{Event, Unit};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar over a number of images. It draws nothing where standard error is no terminal.
+/// A bar over a number of images. It draws nothing where standard error is not a terminal.
 pub fn images(what: &'static str, length: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len} {eta}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());

@@ -24,9 +24,9 @@ use super::{Output, Usage, refuse_same};
 
 /// Quantize a float ONNX model to int8
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  goldcrest quantize model.onnx --data cifar10 --out model.int8.onnx\n  goldcrest quantize model.onnx --data images/ --normalization imagenet --labels names.txt --images 1000 --range percentile --out model.int8.onnx"
-)]
+#[command(after_help = "Examples:\n  goldcrest quantize model.onnx --data cifar10 --out model.int8.onnx\n  \
+         goldcrest quantize model.onnx --data images/ --normalization imagenet --labels names.txt --images \
+         1000 --range percentile --out model.int8.onnx")]
 pub struct Args {
     /// Float ONNX model (opset 11 to 21)
     pub model: PathBuf,
@@ -47,7 +47,10 @@ pub struct Args {
     #[arg(long, value_name = "METHOD", default_value = "percentile")]
     pub range: Range,
     /// Cross-layer equalization: 0 for none, 1 to make the channels of a layer reach equally far
-    #[arg(long, value_name = "STRENGTH", default_value_t = Settings::default().equalize, value_parser = strength)]
+    #[arg(
+        long, value_name = "STRENGTH", default_value_t = Settings::default().equalize,
+        value_parser = strength
+    )]
     pub equalize: f64,
     /// Round each weight to the nearest integer instead of learning weights layer by layer
     #[arg(long)]
@@ -55,16 +58,16 @@ pub struct Args {
     /// With --nearest: keep each bias as it is instead of correcting it for rounded weights
     #[arg(long, requires = "nearest")]
     pub no_bias_correction: bool,
-    /// Give this layer weights of four bits, in -8 to 7; may be repeated. `auto` finds the layers where training
-    /// images that calibration does not see allow it
+    /// Give this layer weights of four bits, in -8 to 7; may be repeated. `auto` finds the layers where
+    /// training images that calibration does not see allow it
     #[arg(long, value_name = "LAYER")]
     pub int4: Vec<String>,
     /// Also write the calibration images as the float network's inputs, for other quantizers (NumPy, float32,
     /// [images, channels, rows, columns])
     #[arg(long, value_name = "FILE.npy")]
     pub save_inputs: Option<PathBuf>,
-    /// Try range methods and strengths of equalization on training images that calibration does not see and keep the
-    /// best
+    /// Try range methods and strengths of equalization on training images that calibration does not see and
+    /// keep the best
     #[arg(long)]
     pub auto: bool,
 }
@@ -163,7 +166,8 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let trial = |trial: &Trial| {
         json!({
             "settings": trial.settings.to_string(), "logit_mse": trial.logit_mse,
-            "typical_mse": trial.typical_mse, "agreement": trial.agreement, "int4": trial.settings.int4, "weight_bytes": trial.weight_bytes,
+            "typical_mse": trial.typical_mse, "agreement": trial.agreement, "int4": trial.settings.int4,
+            "weight_bytes": trial.weight_bytes,
         })
     };
     let found = four_bits.as_ref().map_or(&[][..], |found| &found.trials);

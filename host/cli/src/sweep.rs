@@ -34,7 +34,8 @@ Examples:
 pub struct Args {
     /// A recipe's TOML file with a [search] table: { low, high, log } or { choices } per key
     pub recipe: PathBuf,
-    /// A built-in architecture (lenet5, resnet8, ...), the path of one's .toml file, or an ONNX model to go on from
+    /// A built-in architecture (lenet5, resnet8, ...), the path of your own .toml file, or an ONNX model to
+    /// go on from
     #[arg(long, value_name = "ARCH|MODEL")]
     pub network: String,
     #[command(flatten)]
@@ -42,10 +43,11 @@ pub struct Args {
     /// Folder of the sweep: sweep.jsonl, best.toml, and a run per trial in trials/
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Trainings to end with, those before a resume included
+    /// Number of trainings, those before a resume included
     #[arg(long, value_name = "N", default_value = "20")]
     pub trials: NonZeroUsize,
-    /// Use only the first N training images; a share of them (`validate` in the recipe, else 0.1) compares the trials
+    /// Use only the first N training images; a share of them (`validate` in the recipe, else 0.1) compares
+    /// the trials
     #[arg(long, value_name = "N")]
     pub images: Option<usize>,
     /// Give an ONNX model a fresh last layer for N classes

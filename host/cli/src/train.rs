@@ -30,10 +30,12 @@ use super::{Output, Usage};
   goldcrest train lenet5 --data glyphs --out runs/signs --epochs 5
   goldcrest train lenet5 --data photos/ --resize 32x32 --out runs/photos --recipe recipe.toml
   goldcrest train runs/photos/model.onnx --data photos/ --out runs/more --learning-rate 0.001
-  goldcrest train models/resnet8.onnx --data birds/ --resize 32x32 --out runs/birds --head 7 --freeze conv1,residual1
+  goldcrest train models/resnet8.onnx --data birds/ --resize 32x32 --out runs/birds --head 7 --freeze \
+  conv1,residual1
   goldcrest train dscnn --data photos/ --out runs/small --teacher runs/photos/best.onnx --temperature 4
   goldcrest train runs/photos/best.onnx --data photos/ --out runs/int8 --qat --epochs 5 --learning-rate 0.001
-  goldcrest train resnet8 --recipe resnet8 --data cifar10 --out runs/mixed --augment flip,crop=4,cutmix=1 --ema 0.999
+  goldcrest train resnet8 --recipe resnet8 --data cifar10 --out runs/mixed --augment flip,crop=4,cutmix=1 \
+  --ema 0.999
   goldcrest train lenet5 --data photos/ --out runs/photos --resume --epochs 80",
     after_help = "Examples:
   goldcrest train lenet5 --data photos/ --resize 32x32 --out runs/photos
@@ -41,7 +43,8 @@ use super::{Output, Usage};
 --help shows all options and more examples."
 )]
 pub struct Args {
-    /// A built-in architecture (lenet5, resnet8, ...), the path of one's .toml file, or an ONNX model to go on from
+    /// A built-in architecture (lenet5, resnet8, ...), the path of your own .toml file, or an ONNX model to
+    /// go on from
     #[arg(value_name = "ARCH|MODEL")]
     pub network: String,
     #[command(flatten)]
@@ -75,13 +78,16 @@ pub struct Args {
 #[command(next_help_heading = "Machine")]
 pub struct Machine {
     /// Threads of each operator, as many as there are cores where not given; the input pipeline has its own
-    #[arg(long, value_name = "N", default_value_t = cores(), hide_default_value = true, hide_short_help = true)]
+    #[arg(
+        long, value_name = "N", default_value_t = cores(), hide_default_value = true, hide_short_help = true
+    )]
     pub threads: usize,
     /// Longest time between two checkpoints; one is written after each epoch anyway
     #[arg(long, value_name = "MINUTES", default_value_t = 5.0, hide_short_help = true)]
     pub save_every: f64,
-    /// What makes the steps: ONNX Runtime's training API, on the processor; or plain sessions over standard operators,
-    /// on any device. `auto` takes the training API where the ONNX Runtime has it and the steps run on the processor
+    /// What makes the steps: ONNX Runtime's training API, on the processor; or plain sessions over standard
+    /// operators, on any device. `auto` takes the training API if this ONNX Runtime has it and the steps run
+    /// on the processor
     #[arg(long, default_value = "auto", value_parser = named(&Backend::ALL), hide_short_help = true)]
     pub backend: Backend,
     /// Where steps are made; auto takes a GPU where there are a driver, a GPU and an ONNX Runtime for it
@@ -167,7 +173,8 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         summary.epochs.last().and_then(Epoch::only_answer).and_then(|class| dataset.classes.get(class));
     if let Some(class) = only {
         say!(
-            "warning: every test image is taken for {class}: the network has learned which class is common, not \
+            "warning: every test image is taken for {class}: the network has learned which class is common, \
+             not \
              what it looks like; try more images of the other classes, or another learning rate"
         );
     }
@@ -198,7 +205,8 @@ fn tell_classes(dataset: &Dataset) {
     }
     if most >= RARE * least.max(1) {
         say!(
-            "warning: {common} has {most} training images, {rare} {least}; accuracy is high for always saying \
+            "warning: {common} has {most} training images, {rare} {least}; accuracy is high for always \
+             saying \
              {common}, so look at the balanced accuracy, the mean over classes"
         );
     }
@@ -293,7 +301,8 @@ impl Network {
         Ok(dataset.in_order_of(&names).map_err(|error| Usage(format!("{name}: {error}; {advice}")))?)
     }
 
-    /// The network for a data set, fresh weights drawn from `seed`; `head` gives an ONNX model so many classes.
+    /// The network for a data set, fresh weights drawn from `seed`; `head` gives an ONNX model that many
+    /// classes.
     pub(super) fn build(
         &self,
         head: Option<NonZeroUsize>,

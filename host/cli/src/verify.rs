@@ -16,7 +16,8 @@ use super::packing::PackingArgs;
 use super::table::Table;
 use super::{Output, Usage};
 
-/// Compare every layer of an int8 model in tract, ONNX Runtime and our engine, on images and next to rounding ties
+/// Compare every layer of an int8 model in tract, ONNX Runtime and our engine, on images and next to rounding
+/// ties
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("Examples:
   goldcrest verify model.int8.onnx --data cifar10
@@ -129,7 +130,8 @@ fn to_text(comparison: &Comparison, stress: &Stress) -> String {
         Some(first) => format!("DIFFERENT: {mismatches} values; the first is\n{first}"),
     };
     format!(
-        "{table}\n{}: {}\nnear ties: {} accumulators next to rounding boundaries of {} layers, {} of them ties, \
+        "{table}\n{}: {}\nnear ties: {} accumulators next to rounding boundaries of {} layers, {} of them \
+         ties, \
          {} values: {}\n",
         counts.join(", "),
         verdict(comparison.mismatches(), &comparison.first),

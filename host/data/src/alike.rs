@@ -2,10 +2,10 @@
 //!
 //! Two pictures are near twins where their perceptual hashes (difference hash of rows and columns of a 16x16
 //! picture, 192 bits, by `image_hasher`) differ in at most [`MOST_BITS`] bits and 16x16 RGB copies of them
-//! correlate by at least [`LEAST_CORRELATION`]. The hash finds the candidates, the correlation keeps apart what
-//! has one outline and other colours. Both bounds are set by looking at the pairs of CIFAR-10 (JPEG copy): 211
-//! of its 10,000 test images then have a near twin among its training images, nearly all of them rightly; with
-//! the hash alone the same number has silhouettes on other skies among them.
+//! correlate by at least [`LEAST_CORRELATION`]. The hash finds the candidates, the correlation keeps apart
+//! what has one outline and other colours. Both bounds are set by looking at the pairs of CIFAR-10 (JPEG
+//! copy): 211 of its 10,000 test images then have a near twin among its training images, nearly all of them
+//! rightly; with the hash alone the same number has silhouettes on other skies among them.
 //!
 //! Every picture is compared with every other: time grows with the square of their number.
 

@@ -221,7 +221,7 @@ impl Archive {
                 self.layout.file(&parts, 0..0);
             }
             Kind::Other(kind) if is_picture(file) || is_binary => {
-                return Err(refuse(path, &name, &format!("is no plain file (type {kind:?})")));
+                return Err(refuse(path, &name, &format!("is not a plain file (type {kind:?})")));
             }
             Kind::Other(_) => {}
         }
@@ -249,7 +249,8 @@ fn foreign(path: &Path, head: &[u8]) -> Option<&'static str> {
     let extension = path.extension()?.to_str()?.to_ascii_lowercase();
     Some(match extension.as_str() {
         "csv" => {
-            "a CSV file; give the folder that it lies in with its images, labelled by the columns `file` and `label`"
+            "a CSV file; give the folder that it lies in with its images, labelled by the columns `file` \
+             and `label`"
         }
         "onnx" | "gci" | "tflite" | "pt" | "pth" | "h5" | "hdf5" | "keras" | "safetensors" => {
             "a model, not images"

@@ -9,7 +9,7 @@ use super::Options;
 pub struct Asked {
     /// Rows and columns.
     pub resize: Option<[usize; 2]>,
-    /// What of a picture becomes the image.
+    /// Which part of a picture becomes the image.
     pub fit: Option<Fit>,
     /// 1: gray, 3: RGB.
     pub channels: Option<usize>,
@@ -45,7 +45,7 @@ impl Asked {
     /// Gives a key its value; the error says what is expected.
     ///
     /// # Errors
-    /// A text that is no value of the key.
+    /// A text that is not a value of the key.
     pub fn set(&mut self, key: &str, text: &str) -> Result<(), &'static str> {
         let expected = Self::expected(key);
         match key {

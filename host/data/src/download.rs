@@ -281,7 +281,7 @@ mod tests {
     #[derive(Clone, Copy)]
     enum Manner {
         Whole,
-        /// Announces everything, sends so many bytes and hangs up.
+        /// Announces everything, sends that many bytes and hangs up.
         HangUpAfter(usize),
         IgnoreRange,
         Status(u16),

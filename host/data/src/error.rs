@@ -11,7 +11,8 @@ use goldcrest_engine::shape::Shape;
 pub enum DatasetError {
     /// There is nothing at the path.
     #[error(
-        "{}: no such file or folder; a data set is an image folder, a .tar, .tar.gz or .zip file, CIFAR-10's binary files, `cifar10` or `glyphs`",
+        "{}: no such file or folder; a data set is an image folder, a .tar, .tar.gz or .zip file, \
+         CIFAR-10's binary files, `cifar10` or `glyphs`",
         .0.display()
     )]
     Missing(PathBuf),
@@ -23,8 +24,9 @@ pub enum DatasetError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// A file that is no archive.
-    #[error("{}: {found}; expected is a folder of images, or a .tar, .tar.gz or .zip archive of one", path.display())]
+    /// A file that is not an archive.
+    #[error("{}: {found}; expected is a folder of images, or a .tar, .tar.gz or .zip archive of \
+         one", path.display())]
     NotAnArchive {
         /// The file.
         path: PathBuf,
@@ -63,7 +65,8 @@ pub enum DatasetError {
     },
     /// A picture in the wrong folder.
     #[error(
-        "{file}: misplaced image; images lie directly in a class folder, as in {expected}, all class folders beside each other"
+        "{file}: misplaced image; images lie directly in a class folder, as in {expected}, all class \
+         folders beside each other"
     )]
     Misplaced {
         /// The picture.
@@ -83,7 +86,8 @@ pub enum DatasetError {
     },
     /// A CSV file of labels with a mistake.
     #[error(
-        "{table}, line {line}: {problem}; expected is a heading with `file` and `label`, and a row for each image"
+        "{table}, line {line}: {problem}; expected is a heading with `file` and `label`, and a row for each \
+         image"
     )]
     Table {
         /// The file.
@@ -94,7 +98,8 @@ pub enum DatasetError {
         problem: String,
     },
     /// A CSV file of labels names a picture that is not there.
-    #[error("{table}, line {line}: `{file}` is not there{}; paths start at the folder of the CSV file", and_more(*.others))]
+    #[error("{table}, line {line}: `{file}` is not there{}; paths start at the folder of the CSV \
+         file", and_more(*.others))]
     NotThere {
         /// The CSV file.
         table: String,
@@ -106,7 +111,8 @@ pub enum DatasetError {
         others: usize,
     },
     /// A picture with two labels.
-    #[error("{table}, line {line}: `{file}` is labelled `{}` and `{}`; a picture has one class", labels[0], labels[1])]
+    #[error("{table}, line {line}: `{file}` is labelled `{}` and `{}`; a picture has one \
+         class", labels[0], labels[1])]
     TwoLabels {
         /// The CSV file.
         table: String,
@@ -132,7 +138,8 @@ pub enum DatasetError {
     },
     /// A class folder in `test` that `train` does not have.
     #[error(
-        "{place}/test/{class}: this class has no folder in {place}/train, which has {known}; remove it or add training images"
+        "{place}/test/{class}: this class has no folder in {place}/train, which has {known}; remove it or \
+         add training images"
     )]
     UnknownClass {
         /// The data set.
@@ -152,7 +159,8 @@ pub enum DatasetError {
     },
     /// There is a training part and a folder of unknown meaning, but no test part.
     #[error(
-        "{place}: there is a `{stranger}` folder but no `test`; rename it to `test`, or remove it to have a fifth of the training images set aside for testing"
+        "{place}: there is a `{stranger}` folder but no `test`; rename it to `test`, or remove it to have a \
+         fifth of the training images set aside for testing"
     )]
     NoTest {
         /// The data set.
@@ -197,7 +205,8 @@ pub enum DatasetError {
     #[error("{}", listed(.0))]
     Unusable(Vec<DatasetError>),
     /// A size to resize to that makes no sense.
-    #[error("cannot resize images to {}x{} (width x height); each side is 1 to {most} pixels", size[1], size[0])]
+    #[error("cannot resize images to {}x{} (width x height); each side is 1 to {most} \
+         pixels", size[1], size[0])]
     Resize {
         /// Rows and columns asked for.
         size: [usize; 2],
@@ -206,7 +215,8 @@ pub enum DatasetError {
     },
     /// More pixels than the memory limit.
     #[error(
-        "{place}: {images} images of {shape} take {} MiB in memory, and the limit is {} MiB; pass --resize with a smaller size",
+        "{place}: {images} images of {shape} take {} MiB in memory, and the limit is {} MiB; pass --resize \
+         with a smaller size",
         .bytes >> 20, .limit >> 20
     )]
     TooLarge {
@@ -223,7 +233,8 @@ pub enum DatasetError {
     },
     /// A CIFAR-10 binary file whose size is not a whole number of records.
     #[error(
-        "{file}: {bytes} bytes, but CIFAR-10's binary files are a positive multiple of {record} bytes (label, 32x32 red, green, blue) up to {limit}; fetch the file again"
+        "{file}: {bytes} bytes, but CIFAR-10's binary files are a positive multiple of {record} bytes \
+         (label, 32x32 red, green, blue) up to {limit}; fetch the file again"
     )]
     CifarSize {
         /// The file.
@@ -235,9 +246,10 @@ pub enum DatasetError {
         /// The largest size taken.
         limit: u64,
     },
-    /// A label that is no class.
+    /// A label that is not a class.
     #[error(
-        "{file}: record {record} (byte {offset}) has label {found}, but there are {classes} classes (0 to {last}); the file is damaged or no CIFAR-10 file",
+        "{file}: record {record} (byte {offset}) has label {found}, but there are {classes} classes (0 to \
+         {last}); the file is damaged or no CIFAR-10 file",
         last = classes - 1
     )]
     Label {
@@ -254,7 +266,8 @@ pub enum DatasetError {
     },
     /// The names of CIFAR-10's classes are not ten.
     #[error(
-        "{file}: {found} usable class names, but CIFAR-10 has 10, one a line; fetch the file again or delete it to use the known names"
+        "{file}: {found} usable class names, but CIFAR-10 has 10, one a line; fetch the file again or \
+         delete it to use the known names"
     )]
     ClassNames {
         /// The file.
@@ -264,7 +277,8 @@ pub enum DatasetError {
     },
     /// A part of CIFAR-10 is not there.
     #[error(
-        "{place}: {missing} not found; CIFAR-10's binary version has data_batch_1.bin to data_batch_5.bin and test_batch.bin"
+        "{place}: {missing} not found; CIFAR-10's binary version has data_batch_1.bin to data_batch_5.bin \
+         and test_batch.bin"
     )]
     CifarPart {
         /// The folder or archive.
@@ -287,7 +301,8 @@ pub enum DatasetError {
     },
     /// A download with the wrong content.
     #[error(
-        "{url}: sha256 {found}, expected {expected}; the file was deleted: try again, or fetch it by hand and pass its path"
+        "{url}: sha256 {found}, expected {expected}; the file was deleted: try again, or fetch it by hand \
+         and pass its path"
     )]
     Checksum {
         /// What was fetched.

@@ -15,8 +15,8 @@ use super::layout::{Arranged, Labelled};
 use super::{Dataset, DatasetError, Options, Spec, Split, cifar_binary, download, folder, name_of};
 use crate::progress::Images;
 
-/// Near twins across the parts spoil a result where they are one of so many test pictures: less moves an accuracy by
-/// less than a point.
+/// Near twins across the parts spoil a result where they are one of so many test pictures: less moves an
+/// accuracy by less than a point.
 const FEW: usize = 100;
 /// A class is rare where the largest has so many times its training images.
 const RARE: usize = 10;
@@ -291,7 +291,8 @@ impl Inspection {
     fn near_across(&self) -> Option<String> {
         let first = self.near.iter().find(|near| near.is_across)?;
         Some(format!(
-            "{} of {} test pictures look like a training picture, such as {} like {}; the accuracy on them says \
+            "{} of {} test pictures look like a training picture, such as {} like {}; the accuracy on them \
+             says \
              little of new ones",
             self.near_count(true),
             self.tests(),

@@ -21,7 +21,7 @@ pub(super) struct Row {
     pub label: String,
 }
 
-/// The rows of all CSV files that have both columns; the others are no business of a data set.
+/// The rows of all CSV files that have both columns; the others are not the data set's business.
 pub(super) fn rows(place: &str, tables: &BTreeMap<Names, Vec<u8>>) -> Result<Vec<Row>, DatasetError> {
     let mut rows = Vec::new();
     for (path, bytes) in tables {

@@ -39,7 +39,7 @@ pub(super) struct Layout<L> {
     /// Folders that were named, empty ones too.
     pub folders: BTreeSet<Names>,
     pub pictures: BTreeMap<Names, L>,
-    /// Files that are no pictures.
+    /// Files that are not pictures.
     pub others: BTreeSet<Names>,
     /// The CSV files among them.
     pub tables: BTreeMap<Names, Vec<u8>>,
@@ -50,7 +50,7 @@ pub(super) struct Layout<L> {
 pub(super) struct Class<L> {
     /// By file name: the path below the source, and the place of the bytes.
     pub pictures: BTreeMap<String, (Names, L)>,
-    /// Files that are no pictures: how many, and one of them.
+    /// Files that are not pictures: how many, and one of them.
     pub others: usize,
     pub example: String,
 }

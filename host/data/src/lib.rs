@@ -88,7 +88,7 @@ pub struct Options {
     pub skip_broken: bool,
     /// Hears of slow steps and remarks.
     pub progress: Progress,
-    /// Most bytes of pixels to hold in memory, and most bytes an archive may expand to.
+    /// Maximum number of bytes of pixels to hold in memory, and most bytes an archive may expand to.
     pub memory_limit: u64,
     /// Where decoded images and downloads are kept.
     pub cache: Cache,
@@ -214,8 +214,8 @@ fn decode_archive(path: &Path, options: &Options) -> Result<Dataset, DatasetErro
     }
 }
 
-/// What the source does not say plainly is said aloud: where the pictures lie, and, in the name too, a test part
-/// that it does not have.
+/// What the source does not say plainly is said aloud: where the pictures lie, and, in the name too, a test
+/// part that it does not have.
 fn announce<L>(name: String, sorted: &layout::Sorted<L>, options: &Options) -> String {
     if let Some(inside) = &sorted.inside {
         (options.progress)(&Event::Remark(&format!("{name}: its images lie in {inside}")));

@@ -1,7 +1,7 @@
 //! From file names to labels: which part and which class each picture belongs to.
 //!
-//! * `train/<class>/<image>` and `test/<class>/<image>`; `training`, `testing` and capitals are understood, and
-//!   `val`, `valid` or `validation` stands in for `test` where there is no `test`;
+//! * `train/<class>/<image>` and `test/<class>/<image>`; `training`, `testing` and capitals are understood,
+//!   and `val`, `valid` or `validation` stands in for `test` where there is no `test`;
 //! * `<class>/<image>` without parts;
 //! * `train/<class>.0001.jpg`, or such files alone in a folder, where there are no class folders;
 //! * a CSV file with the columns `file` and `label`, which wins over folders.

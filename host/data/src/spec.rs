@@ -33,7 +33,8 @@ pub enum SpecError {
     Empty,
     /// `glyphs:` with something else than two counts in range.
     #[error(
-        "`{0}`: after `glyphs:` come the numbers of training and test images, each 1 to {max}, as in `glyphs:8000,2000`",
+        "`{0}`: after `glyphs:` come the numbers of training and test images, each 1 to {max}, as in \
+         `glyphs:8000,2000`",
         max = glyphs::MAX_IMAGES
     )]
     Glyphs(String),

@@ -89,8 +89,8 @@ impl Split {
         drawn
     }
 
-    /// Two samples without a common image, each in the order of the split: the first the same as [`sample`](Self::sample)
-    /// draws, the second of those that it left.
+    /// Two samples without a common image, each in the order of the split: the first the same as
+    /// [`sample`](Self::sample) draws, the second of those that it left.
     #[must_use]
     pub fn sample_apart(&self, counts: [usize; 2], seed: u64) -> [Self; 2] {
         let mut drawn: Vec<usize> = (0..self.len).collect();
@@ -102,8 +102,8 @@ impl Split {
         [self.select(first), self.select(second)]
     }
 
-    /// Divides the split into two, the second of `count` images (at most all) drawn without repetition; both in
-    /// the order of the split. The same seed draws the same images. Without any, nothing is copied.
+    /// Divides the split into two, the second of `count` images (at most all) drawn without repetition; both
+    /// in the order of the split. The same seed draws the same images. Without any, nothing is copied.
     #[must_use]
     pub fn divide(&self, count: usize, seed: u64) -> (Self, Self) {
         if count == 0 {

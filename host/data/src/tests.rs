@@ -369,8 +369,10 @@ fn sizes_must_agree_unless_resized() {
     assert_eq!(
         complaint(root.path()),
         format!(
-            "2 images cannot be used\n  {0}/test/cat/0.png: 48x50 image, but {0}/train/cat/0.png is 6x4 (width x \
-             height); pass --resize\n  {0}/test/dog/1.png: 6x5 image, but {0}/train/cat/0.png is 6x4 (width x \
+            "2 images cannot be used\n  {0}/test/cat/0.png: 48x50 image, but {0}/train/cat/0.png is 6x4 \
+             (width x \
+             height); pass --resize\n  {0}/test/dog/1.png: 6x5 image, but {0}/train/cat/0.png is 6x4 (width \
+             x \
              height); pass --resize",
             root.path().display()
         )
@@ -607,9 +609,9 @@ fn hostile_archives_do_nothing() {
             hostile(b"../../train/cat/x.png", EntryType::Regular, 3, b"abc"),
             "entry `../../train/cat/x.png` has `..`",
         ),
-        (hostile(b"train/cat/x.png", EntryType::Symlink, 0, b""), "is no plain file"),
-        (hostile(b"train/cat/x.png", EntryType::Link, 0, b""), "is no plain file"),
-        (hostile(b"train/cat/x.png", EntryType::Char, 0, b""), "is no plain file"),
+        (hostile(b"train/cat/x.png", EntryType::Symlink, 0, b""), "is not a plain file"),
+        (hostile(b"train/cat/x.png", EntryType::Link, 0, b""), "is not a plain file"),
+        (hostile(b"train/cat/x.png", EntryType::Char, 0, b""), "is not a plain file"),
         (
             hostile(b"train/c\x1b[2Jt/x.png", EntryType::Regular, 3, b"abc"),
             "has control characters in its name",
@@ -708,7 +710,8 @@ fn bad_cifar_files_are_named() {
     assert_eq!(
         change("data_batch_2.bin", Some(cifar_file(&[1, 2, 10]))),
         format!(
-            "data_batch_2.bin: record 2 (byte {}) has label 10, but there are 10 classes (0 to 9); the file is damaged or no CIFAR-10 file",
+            "data_batch_2.bin: record 2 (byte {}) has label 10, but there are 10 classes (0 to 9); the file \
+             is damaged or no CIFAR-10 file",
             2 * RECORD
         )
     );

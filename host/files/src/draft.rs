@@ -13,8 +13,8 @@ pub const DRAFT: &str = ".goldcrest-";
 /// A draft that nobody has locked for so long belongs to no living process.
 const ABANDONED: Duration = Duration::from_secs(60);
 
-/// Replaces a file by `bytes` in one move: under its name there is always a whole file, the old or the new, even
-/// after a power cut.
+/// Replaces a file by `bytes` in one move: under its name there is always a whole file, the old or the new,
+/// even after a power cut.
 ///
 /// # Errors
 /// What the operating system says; the old file is untouched.
@@ -68,7 +68,8 @@ impl Draft {
         // As any other new file, not private as a temporary one.
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let file = builder.tempfile_in(folder)?;
-        // Held until the file is closed, by whatever end of the process. Where there are no locks, drafts stay.
+        // Held until the file is closed, by whatever end of the process. Where there are no locks, drafts
+        // stay.
         let _ = file.as_file().try_lock();
         if let Some(old) = old {
             file.as_file().set_permissions(old.permissions())?;

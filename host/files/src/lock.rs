@@ -31,9 +31,9 @@ pub enum LockError {
 
 /// The right to a folder, given back when dropped.
 ///
-/// The operating system's lock on the file counts, which ends with the process however that ends: a file that a
-/// killed process or another computer's crash left behind is taken over. Where the file system has no locks, the
-/// owner's process on this host is looked for, and an owner on another host is believed.
+/// The operating system's lock on the file counts, which ends with the process however that ends: a file that
+/// a killed process or another computer's crash left behind is taken over. Where the file system has no
+/// locks, the owner's process on this host is looked for, and an owner on another host is believed.
 #[derive(Debug)]
 pub struct FolderLock {
     path: PathBuf,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// What a file that is no ONNX model is, and how to make one of it; nothing where that is not known.
+/// What a file that is not an ONNX model is, and how to make one of it; nothing where that is not known.
 pub fn what(path: &Path, bytes: &[u8]) -> Option<&'static str> {
     let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
     let is = |names: &[&str]| extension.as_ref().is_some_and(|found| names.iter().any(|name| found == name));
@@ -17,7 +17,7 @@ pub fn what(path: &Path, bytes: &[u8]) -> Option<&'static str> {
         () if is(&["pt", "pth", "ckpt", "safetensors"]) => {
             "weights of PyTorch; load them into their network and write it with `torch.onnx.export`"
         }
-        () if is(&["csv"]) => "a CSV file, which is no model",
+        () if is(&["csv"]) => "a CSV file, which is not a model",
         () if is(&["gci"]) || bytes.starts_with(b"GCI") => {
             "a device image; this command takes the int8 ONNX file that it was packed from"
         }

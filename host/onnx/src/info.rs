@@ -41,17 +41,18 @@ pub enum InfoError {
     )]
     Version { found: u32 },
     /// A fit that does not exist.
-    #[error("metadata `{PREPROCESSING}`: unknown fit `{found}`; known are {}", Fit::ALL.map(Fit::name).join(", "))]
+    #[error("metadata `{PREPROCESSING}`: unknown fit `{found}`; known are \
+         {}", Fit::ALL.map(Fit::name).join(", "))]
     Fit { found: String },
     /// A colour form that is not the input's.
     #[error("metadata `{PREPROCESSING}` says `{found}`, but the network's input has {channels} channel(s)")]
     Channels { found: String, channels: usize },
 }
 
-/// Most characters of one entry: parsed, they take many times as much.
+/// Maximum number of characters of one entry: parsed, they take many times as much.
 const LONGEST: usize = 1 << 17;
 
-/// Most characters of a normalization or preprocessing: pictures have few channels.
+/// Maximum number of characters of a normalization or preprocessing: pictures have few channels.
 const LONGEST_NUMBERS: usize = 1 << 12;
 
 /// The text under a key, if it is there.
@@ -77,7 +78,7 @@ fn labels(text: &str, expected: usize) -> Result<(Vec<String>, usize), serde_jso
     Ok(labels)
 }
 
-/// Reads a list of strings into room for as many as there should be, and counts those that are more.
+/// Reads a list of strings, as many as there should be, and counts the rest.
 struct Labels {
     expected: usize,
 }
@@ -134,7 +135,7 @@ pub fn channels_name(channels: usize) -> Option<&'static str> {
     }
 }
 
-/// The preprocessing in a text, for an input of so many channels.
+/// The preprocessing in a text, for an input of that many channels.
 fn preprocessing(text: &str, channels: usize) -> Result<Preprocessing, InfoError> {
     let json = |source| InfoError::Json { key: PREPROCESSING, source };
     let Versioned { version: found } = serde_json::from_str(text).map_err(json)?;

@@ -16,13 +16,13 @@ pub enum OnnxError {
     /// The file cannot be written.
     #[error("{path}: cannot write: {source}")]
     Write { path: PathBuf, source: std::io::Error },
-    /// The file's content is no usable model.
+    /// The file's content is not a usable model.
     #[error("{path}: {source}")]
     File { path: PathBuf, source: Box<OnnxError> },
     /// The file is of another kind.
     #[error("expected an ONNX model, found {0}")]
     Foreign(&'static str),
-    /// The bytes are no protobuf of an ONNX model.
+    /// The bytes are not a protobuf of an ONNX model.
     #[error("not an ONNX model: no protobuf, cut short, or with fields of other types")]
     Malformed,
     /// The file would take far more memory than it has bytes: nothing that an exporter writes.

@@ -1,5 +1,5 @@
-//! The gate in front of native code: a runtime in C++ takes the attributes of a file at their word, and some end its
-//! process. What passes here has attributes in range, values of known sizes, and work in proportion.
+//! The gate in front of native code: a runtime in C++ takes the attributes of a file at their word, and some
+//! end its process. What passes here has attributes in range, values of known sizes, and work in proportion.
 
 use std::borrow::Cow;
 
@@ -9,11 +9,11 @@ use crate::import::{ImportError, OPSETS, float_model};
 use crate::shape_inference::{ShapeError, TensorType, Types};
 use crate::{Attribute, Data, Dimension, Model, Node};
 
-/// Largest number of values in an activation of one image.
+/// Maximum number of values in an activation of one image.
 const VALUES: u64 = 1 << 23;
-/// Largest number of multiplications, or values looked at, for one image.
+/// Maximum number of multiplications, or values looked at, for one image.
 const WORK: u64 = 1 << 33;
-/// Largest number of nodes.
+/// Maximum number of nodes.
 const NODES: usize = 4096;
 /// Largest extent of a window, its stride, its dilation, its padding and its groups.
 const EXTENT: i64 = u16::MAX as i64;

@@ -1,5 +1,5 @@
-//! The part of ONNX's protobuf schema that Goldcrest reads and writes (onnx.proto3, IR version 8): the numbers of types
-//! and fields. Fields that are not listed are skipped when reading.
+//! The part of ONNX's protobuf schema that Goldcrest reads and writes (onnx.proto3, IR version 8): the
+//! numbers of types and fields. Fields that are not listed are skipped when reading.
 
 /// `TensorProto.DataType`.
 pub mod data_type {

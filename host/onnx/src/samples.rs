@@ -1,5 +1,5 @@
-//! Small networks in the forms that exporters write, with random weights: what tests of every crate import and
-//! quantize.
+//! Small networks in the forms that exporters write, with random weights: what tests of every crate import
+//! and quantize.
 
 use goldcrest_quantize::random::Random;
 

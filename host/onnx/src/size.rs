@@ -12,9 +12,9 @@ pub struct MemoryLimit {
     pub largest: usize,
 }
 
-/// The memory that may be taken by decoding a file of some length and by importing the model in it: four times its
-/// length, and a little for the smallest. Constants of one byte count once more: as floats they alone are four
-/// times as large, and the model holds them too.
+/// The memory that may be taken by decoding a file of some length and by importing the model in it: four
+/// times its length, and a little for the smallest. Constants of one byte count once more: as floats they
+/// alone are four times as large, and the model holds them too.
 pub fn memory_limit(length: usize, model: Option<&Model>) -> MemoryLimit {
     let bytes = |tensor: &Tensor| match tensor.data {
         Data::I8(_) | Data::U8(_) => tensor.data.len(),
@@ -24,8 +24,8 @@ pub fn memory_limit(length: usize, model: Option<&Model>) -> MemoryLimit {
     MemoryLimit { peak: 4 * length + short + ROOM as usize, largest: (4 * length).max(FLOOR as usize) }
 }
 
-/// The most bytes that may be asked for at once while a model is imported: four times its file, and some for the
-/// smallest.
+/// The most bytes that may be asked for at once while a model is imported: four times its file, and some for
+/// the smallest.
 pub fn most_at_once(model: &Model) -> usize {
     (4 * least_bytes(model)).max(FLOOR as usize)
 }

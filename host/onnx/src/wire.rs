@@ -12,7 +12,8 @@ pub enum Content<'a> {
     Bytes(&'a [u8]),
 }
 
-/// The fields of a message in the order of the bytes; `None` stands for bytes that are no message, and ends them.
+/// The fields of a message in the order of the bytes; `None` stands for bytes that are not a message, and
+/// ends them.
 #[derive(Clone, Debug)]
 pub struct Fields<'a>(&'a [u8]);
 
@@ -59,7 +60,7 @@ fn field<'a>(bytes: &mut &'a [u8]) -> Option<(u32, Content<'a>)> {
     Some((u32::try_from(key >> 3).ok()?, content))
 }
 
-/// Integers one behind the other; what is no integer ends them.
+/// Integers one behind the other; what is not an integer ends them.
 #[derive(Clone, Debug)]
 pub struct Varints<'a>(pub &'a [u8]);
 

@@ -43,7 +43,8 @@ pub enum BoardModelError {
     },
 }
 
-/// A model for a board, read once: an int8 ONNX file, which is packed for each board, or a finished device image.
+/// A model for a board, read once: an int8 ONNX file, which is packed for each board, or a finished device
+/// image.
 #[derive(Clone, Debug)]
 pub struct BoardModel {
     /// The file.
@@ -102,8 +103,8 @@ impl BoardModel {
         }
     }
 
-    /// The device image with this checksum, if it is the file, or what `flash` and `pack` without budgets make of it;
-    /// else the usual one. `family` is that of the board's kernels, where the board is known.
+    /// The device image with this checksum, if it is the file, or what `flash` and `pack` without budgets
+    /// make of it; else the usual one. `family` is that of the board's kernels, where the board is known.
     ///
     /// # Errors
     /// When the model cannot be packed.

@@ -32,7 +32,7 @@ pub struct Evaluation {
     pub instructions_range: [u64; 2],
     /// Bytes of RAM for activations.
     pub arena_bytes: u32,
-    /// Most bytes of stack used.
+    /// Peak use of the stack, in bytes.
     pub stack_bytes: u32,
     /// Bytes of flash for firmware and device image.
     pub flash_bytes: u64,

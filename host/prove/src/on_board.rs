@@ -54,7 +54,8 @@ pub enum OnBoardError {
     },
     /// A model that gives the board's device image in no way that is tried.
     #[error(
-        "the board runs device image {expected:08x}, but {} gives another, packed in every way that `flash` and \
+        "the board runs device image {expected:08x}, but {} gives another, packed in every way that `flash` \
+         and \
          `pack` do without budgets. Its names may be another model's: give the board's own .gci, or --insist",
         path.display()
     )]
@@ -119,8 +120,8 @@ impl OnBoard {
         softmax(&real).get(class).copied().unwrap_or(0.0)
     }
 
-    /// How many logits of the board are not those of the engine on the host. `inputs` are pictures (u8, HWC), one
-    /// per answer.
+    /// How many logits of the board are not those of the engine on the host. `inputs` are pictures (u8, HWC),
+    /// one per answer.
     ///
     /// # Errors
     /// When a picture has another size than the model's input.

@@ -260,7 +260,7 @@ pub struct Info<'a> {
     pub slot_bytes: u32,
     /// Bytes of RAM kept for the arena.
     pub arena_capacity: u32,
-    /// Maximum number of bytes of stack in use at any time since boot.
+    /// Peak use of the stack, in bytes, at any time since boot.
     pub stack_bytes: u32,
     /// Bytes of RAM kept for the stack.
     pub stack_capacity: u32,

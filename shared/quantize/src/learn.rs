@@ -19,7 +19,7 @@ pub struct Learning {
 }
 
 /// Learns weights, bias and multipliers of the convolution at `node` from what its inputs were and what its
-/// outputs should have been. A node that is no convolution stays, and so does one that was never observed.
+/// outputs should have been. A node that is not a convolution stays, and so does one that was never observed.
 pub fn learn(
     graph: &mut QuantizedGraph,
     node: usize,

@@ -18,10 +18,11 @@ use super::operators::{Lookup, MaxPool, Pad, QuantizedAdd, QuantizedAveragePool,
 use goldcrest_engine::requantize::Multiplier;
 use goldcrest_engine::shape::{Padding, Shape, Window};
 
-/// Pseudo-random numbers: SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
+/// Pseudo-random numbers: SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators",
+/// 2014).
 ///
-/// The generator is written out here and not taken from a crate, because the same seed must give the same numbers in
-/// every later version of Goldcrest.
+/// The generator is written out here and not taken from a crate, because the same seed must give the same
+/// numbers in every later version of Goldcrest.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 

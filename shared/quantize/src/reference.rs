@@ -1,5 +1,5 @@
-//! The int8 semantics as plain loops: the executable specification of every [`QuantizedOp`], whose sums and values
-//! the [operators](super::operators) say.
+//! The int8 semantics as plain loops: the executable specification of every [`QuantizedOp`], whose sums and
+//! values the [operators](super::operators) say.
 //!
 //! Kernels, the exported ONNX and the device engine are tested against this. It is written to be
 //! read, not to be fast; each output value comes from one formula, that of [`Computed::Sum`].

@@ -6,8 +6,8 @@
 //! the bias takes what is left of the mean. Least squares gives the real weights that are best; rounding
 //! them one after the other, each time moving the error on to the weights that are still free (the nearest
 //! plane of Babai, what OPTQ does), and then improving single weights until none can be improved, gives the
-//! integers. With four bits the errors are large enough to be worth more: an order of rounding in which they cost little,
-//! and pairs of weights improved as well.
+//! integers. With four bits the errors are large enough to be worth more: an order of rounding in which they
+//! cost little, and pairs of weights improved as well.
 //!
 //! Nagel, Amjad, van Baalen, Louizos, Blankevoort: Up or Down? Adaptive Rounding for Post-Training
 //! Quantization, 2020 (the objective). Frantar, Ashkboos, Hoefler, Alistarh: OPTQ, 2023 (rounding in order).
@@ -209,8 +209,8 @@ impl Problem {
         weights.iter().zip(&slope).zip(goal).map(each).sum()
     }
 
-    /// Moves weights by one step together with the other weight that gains most, where both together make the error
-    /// smaller. Whether any moved.
+    /// Moves weights by one step together with the other weight that gains most, where both together make the
+    /// error smaller. Whether any moved.
     fn improve_pairs(&self, weights: &mut [f64], goal: &[f64], scale: f64) -> bool {
         let mut slope = self.slope(weights, goal, scale);
         let fits = |weight: f64| self.range.round(weight) == weight;
@@ -275,8 +275,8 @@ fn product(a: &[f64], b: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
-/// An order of the variables in which the errors of rounding from the last to the first cost little: each is the one of
-/// those left that varies least beside those before it.
+/// An order of the variables in which the errors of rounding from the last to the first cost little: each is
+/// the one of those left that varies least beside those before it.
 fn least_first(matrix: &[f64], size: usize) -> Vec<usize> {
     let mut left = matrix.to_vec();
     let mut order: Vec<usize> = (0..size).collect();
@@ -360,7 +360,8 @@ mod tests {
             let learned = problem(WeightRange { low: -7, high: 7 }).solve(0, &row, true, unit, 0.0);
             let largest = exact.iter().fold(0.0, |m: f64, w| m.max(w.abs()));
             let k = libm::ceil(largest / 7.0 * unit).max(1.0);
-            let weights: Vec<i8> = exact.iter().map(|w| libm::rint(w * unit / k).clamp(-7.0, 7.0) as i8).collect();
+            let weight = |w: &f64| libm::rint(w * unit / k).clamp(-7.0, 7.0) as i8;
+            let weights: Vec<i8> = exact.iter().map(weight).collect();
             let Covariance { means, targets, .. } = covariance(&samples, &exact);
             let mean: f64 = weights.iter().zip(&means).map(|(&w, m)| f64::from(w) * m).sum();
             let bias = targets[0] * unit / k - mean;

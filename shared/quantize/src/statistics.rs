@@ -189,7 +189,8 @@ mod tests {
     proptest! {
         #[test]
         fn merging_parts_equals_seeing_all(
-            values in proptest::collection::vec(prop_oneof![-1e-3f32..1e-3, -100f32..100.0, Just(0.0)], 2..60),
+            values in
+                proptest::collection::vec(prop_oneof![-1e-3f32..1e-3, -100f32..100.0, Just(0.0)], 2..60),
             cut in 0usize..60,
         ) {
             let cut = (cut.min(values.len())) & !1;

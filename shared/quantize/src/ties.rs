@@ -1,15 +1,17 @@
-//! Equal logits. Two classes nearly as likely often round to the same int8 logit, and then the first of them is
-//! the answer: a preference that the float network does not have. Lowering each class by part of a step against
-//! those behind it gives the closer calls back to both, at the price of a small error in the logits themselves.
+//! Equal logits. Two classes nearly as likely often round to the same int8 logit, and then the first of them
+//! is the answer: a preference that the float network does not have. Lowering each class by part of a step
+//! against those behind it gives the closer calls back to both, at the price of a small error in the logits
+//! themselves.
 //!
-//! Where the float margin of class `i` over a later class `j` is `d` steps and `i` is lowered by `D` against `j`,
-//! `i` wins with probability `clamp(1 + d - D)` over all positions of the rounding grid. Margins near zero are equally
-//! frequent, so the share of wrong answers goes with `1/2 - D + D^2`: half of it remains at `D = 1/2`.
+//! Where the float margin of class `i` over a later class `j` is `d` steps and `i` is lowered by `D` against
+//! `j`, `i` wins with probability `clamp(1 + d - D)` over all positions of the rounding grid. Margins near
+//! zero are equally frequent, so the share of wrong answers goes with `1/2 - D + D^2`: half of it remains at
+//! `D = 1/2`.
 
 use alloc::{vec, vec::Vec};
 
 /// What offsets cost against what they win: a set of offsets whose mean square is one squared step has to
-/// win back so many times the answers lost.
+/// win back that many times the answers lost.
 const COST: f64 = 2.0;
 /// Share of the weights that all pairs of classes get alike, because few images show few of the pairs.
 const PRIOR: f64 = 0.5;
@@ -18,7 +20,8 @@ const PRIOR: f64 = 0.5;
 /// (`classes` per image) have them. The offsets' sum is 0.
 pub fn offsets(logits: &[f32], classes: usize) -> Vec<f64> {
     let weights = close_calls(logits, classes);
-    // The least of sum w_ij (D^2 - D) + cost sum offset^2 is where its slope is 0, a system of linear equations.
+    // The least of sum w_ij (D^2 - D) + cost sum offset^2 is where its slope is 0, a system of linear
+    // equations.
     let mut matrix = vec![0.0; classes * classes];
     let mut wanted = vec![0.0; classes];
     for i in 0..classes {
@@ -33,8 +36,8 @@ pub fn offsets(logits: &[f32], classes: usize) -> Vec<f64> {
     solve(matrix, wanted)
 }
 
-/// How often the two largest logits are those of each pair of classes, calls nearer than the median margin only; sums
-/// up to 1.
+/// How often the two largest logits are those of each pair of classes, calls nearer than the median margin
+/// only; sums up to 1.
 fn close_calls(logits: &[f32], classes: usize) -> Vec<f64> {
     let pairs: Vec<(usize, f32)> = logits.chunks_exact(classes).filter_map(best_two).collect();
     let mut margins: Vec<f32> = pairs.iter().map(|pair| pair.1).collect();

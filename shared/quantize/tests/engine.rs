@@ -91,7 +91,8 @@ proptest! {
 
     #[test]
     fn common_convolutions(
-        seed: u64, shape in inputs(1..40), kernel in 1usize..6, stride in 1usize..3, outputs in 1usize..40, same: bool, extreme: bool,
+        seed: u64, shape in inputs(1..40), kernel in 1usize..6, stride in 1usize..3, outputs in 1usize..40,
+        same: bool, extreme: bool,
     ) {
         let margin = if same { kernel / 2 } else { 0 };
         let padding = Padding { top: margin, left: margin, bottom: margin, right: margin };

@@ -80,7 +80,8 @@ proptest! {
 
     #[test]
     fn changed_headers_and_records_stay_in_bounds(
-        changes in proptest::collection::vec((0usize..1 << 16, any::<u8>(), any::<bool>()), 1..4), family in 0..Family::ALL.len(),
+        changes in proptest::collection::vec((0usize..1 << 16, any::<u8>(), any::<bool>()), 1..4),
+        family in 0..Family::ALL.len(),
     ) {
         let mut image = sample(Family::ALL[family]);
         let count = &image[header_field::LAYER_COUNT..][..2];

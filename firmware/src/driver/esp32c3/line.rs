@@ -1,4 +1,5 @@
-//! UART0 of the ESP32-C3 at 115,200 baud: what the line brings while the application computes waits in a queue.
+//! UART0 of the ESP32-C3 at 115,200 baud: what the line brings while the application computes waits in a
+//! queue.
 
 use core::cell::RefCell;
 
@@ -51,8 +52,8 @@ fn receive_bytes() {
 }
 
 impl Reception {
-    /// Takes what the UART has. When the queue is full the interrupt stays off until somebody has read; what comes
-    /// then the line loses.
+    /// Takes what the UART has. When the queue is full the interrupt stays off until somebody has read; what
+    /// comes then the line loses.
     fn fetch(&mut self) {
         let Some(uart) = &mut self.uart else { return };
         let mut bytes = [0; 64];

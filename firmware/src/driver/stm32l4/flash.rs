@@ -45,14 +45,14 @@ impl FlashSlot {
     /// The slot in a region.
     ///
     /// # Safety
-    /// The region is made of whole pages, no other `FlashSlot` lives, and nobody else looks at or writes the region
-    /// while the result lives.
+    /// The region is made of whole pages, no other `FlashSlot` lives, and nobody else looks at or writes the
+    /// region while the result lives.
     pub unsafe fn new(region: Region) -> Self {
         Self(region)
     }
 
-    /// Does something with the controller unlocked and the data cache off: it may be wrong while one bank is read and
-    /// the other written (the part's errata, ES0250), and it does not notice what is erased.
+    /// Does something with the controller unlocked and the data cache off: it may be wrong while one bank is
+    /// read and the other written (the part's errata, ES0250), and it does not notice what is erased.
     fn unlocked(&mut self, work: impl FnOnce() -> Result<(), FlashError>) -> Result<(), FlashError> {
         for key in KEYS {
             FLASH.keyr().write_value(key);
@@ -131,8 +131,8 @@ impl NorFlash for FlashSlot {
             for (index, pair) in pairs.iter().enumerate() {
                 let place = start.wrapping_add(offset as usize + 8 * index).cast::<u32>();
                 for (half, word) in pair.iter().enumerate() {
-                    // SAFETY: by the check above the place lies in the slot, which is this object's alone; it is
-                    // aligned, since slots are whole pages.
+                    // SAFETY: by the check above the place lies in the slot, which is this object's alone; it
+                    // is aligned, since slots are whole pages.
                     unsafe { ptr::write_volatile(place.add(half), u32::from_le_bytes(*word)) };
                 }
                 written = finish();

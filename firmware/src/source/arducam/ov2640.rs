@@ -1,6 +1,8 @@
-//! Setting the OV2640 up: 1600 x 1200 pixels of the sensor, divided by four and scaled to 320 x 240, in RGB565.
+//! Setting the OV2640 up: 1600 x 1200 pixels of the sensor, divided by four and scaled to 320 x 240, in
+//! RGB565.
 //!
-//! After a reset the sensor's own exposure, gain and white balance work; what is written is the way of the pixels.
+//! After a reset the sensor's own exposure, gain and white balance work; what is written is the way of the
+//! pixels.
 
 use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::I2c;

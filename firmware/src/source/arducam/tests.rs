@@ -54,7 +54,7 @@ fn set_up() -> Vec<I2cStep> {
     steps
 }
 
-/// A capture that is done at the third look, with so many bytes in the FIFO.
+/// A capture that is done at the third look, with that many bytes in the FIFO.
 fn capture(bytes: u32) -> Vec<SpiStep<u8>> {
     let [low, middle, high, _] = bytes.to_le_bytes();
     [

@@ -54,9 +54,9 @@ pub struct Measurement {
     pub arena_bytes: u64,
     /// Bytes of RAM for activations and scratch memory with `--optimize ram`.
     pub least_arena_bytes: u64,
-    /// Most bytes of stack used by the application with its link, measured by painting.
+    /// Peak use of the stack, in bytes, by the application with its link, measured by painting.
     pub stack_bytes: u64,
-    /// Most bytes of stack used by the program of inference alone.
+    /// Peak use of the stack, in bytes, by the program of inference alone.
     pub inference_stack_bytes: Option<u64>,
     /// Bytes of the program of inference alone with this model's kernels.
     pub code_bytes: Option<u64>,

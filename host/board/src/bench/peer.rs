@@ -29,7 +29,7 @@ const INSTRUCTIONS: &[(&str, u64, u64)] = &[
     ("RV32IMAC", 65_300_000, 4_600_000),
 ];
 
-/// The peer of a model with so many multiply-accumulates on a core.
+/// The peer of a model with that many multiply-accumulates on a core.
 pub fn find(core: &str, macs: u64) -> Option<Peer> {
     let (_, resnet8, lenet5) = INSTRUCTIONS.iter().find(|(name, ..)| *name == core)?;
     let m4 = core == "Cortex-M4F";

@@ -17,7 +17,8 @@ pub enum LinkError {
     Closed,
     /// Nobody answered.
     #[error(
-        "no answer from the board after {attempts} requests in {} ms: has it power, is this its port, and does it run Goldcrest's firmware?",
+        "no answer from the board after {attempts} requests in {} ms: has it power, is this its port, and \
+         does it run Goldcrest's firmware?",
         waited.as_millis()
     )]
     Silent {
@@ -28,7 +29,8 @@ pub enum LinkError {
     },
     /// Bytes came, and no answer among them.
     #[error(
-        "the line brought bytes for {} ms, but no answer: is it the board's port, at the line's speed, and does the board run Goldcrest's firmware?",
+        "the line brought bytes for {} ms, but no answer: is it the board's port, at the line's speed, and \
+         does the board run Goldcrest's firmware?",
         waited.as_millis()
     )]
     Babble {
@@ -36,7 +38,7 @@ pub enum LinkError {
         waited: Duration,
     },
     /// All answers were damaged on the way.
-    #[error("the board's answers arrive damaged only: is the line's speed right?")]
+    #[error("every answer of the board arrived damaged; check the line's speed (--baud)")]
     Damaged,
     /// Hardly a frame comes through.
     #[error("{attempts} rounds of frames in a row were lost; the line is too noisy")]
@@ -46,7 +48,8 @@ pub enum LinkError {
     },
     /// Both speak, but not the same language.
     #[error(
-        "the firmware speaks version {board} of the link protocol, this program version {host}: build and flash the firmware of this version"
+        "the firmware speaks version {board} of the link protocol, this program version {host}: build and \
+         flash the firmware of this version"
     )]
     Version {
         /// The firmware's.
@@ -112,7 +115,9 @@ impl LinkError {
 fn refusal(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Damaged => "the board received damaged frames only: is the line's speed right?".to_string(),
-        Refusal::Malformed => "the board does not understand the request: is its firmware of this version?".to_string(),
+        Refusal::Malformed => "the board does not understand the request: is its firmware of this \
+             version?"
+            .to_string(),
         Refusal::NoModel(fault) => format!("the board has no model that can run: {}", model_fault(fault)),
         Refusal::Incomplete { received, expected } => {
             format!("the board has {received} of the image's {expected} bytes; was it reset?")
@@ -120,25 +125,39 @@ fn refusal(refusal: &Refusal) -> String {
         Refusal::TooLong { expected } => format!("the model on the board takes images of {expected} bytes"),
         Refusal::WrongPixels => "the image was damaged on its way to the board".to_string(),
         Refusal::StackOverflow => {
-            "the board's stack overflowed, so its results cannot be trusted; raise _stack_size in the board's memory map".to_string()
+            "the board's stack overflowed, so its results cannot be trusted; raise _stack_size in the \
+             board's memory map"
+                .to_string()
         }
         Refusal::NoUpdate => "this board cannot take a new model over the line; flash it".to_string(),
         Refusal::TooLarge { slot } => {
-            format!("the device image is larger than the board's slot of {slot} bytes; pack it with --optimize flash")
+            format!(
+                "the device image is larger than the board's slot of {slot} bytes; pack it with \
+                 --optimize flash"
+            )
         }
         Refusal::Flash => "the board could not write its flash; the old model still runs".to_string(),
         Refusal::WrongImage => "the device image was damaged on its way to the board".to_string(),
         Refusal::Signature => {
-            "the device image is not signed with the key that this firmware was built for; the old model still runs".to_string()
+            "the device image is not signed with the key that this firmware was built for; the old model \
+             still runs"
+                .to_string()
         }
         Refusal::NewModel(fault) => {
-            format!("the new model cannot run on this board, so the old one still does: {}", model_fault(fault))
+            format!(
+                "the new model cannot run on this board, so the old one still does: \
+                 {}",
+                model_fault(fault)
+            )
         }
         Refusal::NewSelfTest { vectors: 0, .. } => {
             "the device image has no golden vectors to test itself with; pack it with some".to_string()
         }
         Refusal::NewSelfTest { vectors, failed } => {
-            format!("the new model gives wrong logits for {failed} of its {vectors} golden vectors, so the old one still runs")
+            format!(
+                "the new model gives wrong logits for {failed} of its {vectors} golden vectors, so the \
+                 old one still runs"
+            )
         }
         other => format!("the board refuses: {other:?}"),
     }

@@ -67,7 +67,7 @@ mod tests {
         pace.silent();
         assert_eq!(pace.wait(64), Duration::from_millis(2 * (4 * 128 + 50)));
         pace.answered(64, Duration::from_millis(1));
-        assert!(pace.wait(64) > Duration::from_millis(400), "one quick answer is no proof");
+        assert!(pace.wait(64) > Duration::from_millis(400), "one quick answer is not a proof");
         (0..20).for_each(|_| pace.silent());
         assert_eq!(pace.wait(64), 60 * second);
     }

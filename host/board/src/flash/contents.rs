@@ -29,8 +29,8 @@ pub struct Contents {
     pieces: Vec<Piece>,
 }
 
-/// Bytes at the end of a slot that are erased with a new model: the record of an update that came over the line
-/// would make the board run that slot. A page of the boot loaders that write pages.
+/// Bytes at the end of a slot that are erased with a new model: the record of an update that came over the
+/// line would make the board run that slot. A page of the boot loaders that write pages.
 const RECORD: usize = 256;
 
 impl Contents {
@@ -82,8 +82,8 @@ impl Contents {
         Self { pieces: model.cloned().collect() }
     }
 
-    /// The bytes of pages of `N` bytes that hold something, by address; what no piece fills is 0xff, as erased
-    /// flash is.
+    /// The bytes of pages of `N` bytes that hold something, by address; what no piece fills is 0xff, as
+    /// erased flash is.
     pub fn pages<const N: usize>(&self) -> Vec<(u32, [u8; N])> {
         let mut pages: Vec<(u32, [u8; N])> = Vec::new();
         for piece in &self.pieces {

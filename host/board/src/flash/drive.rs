@@ -11,7 +11,8 @@ use super::uf2::Family;
 #[non_exhaustive]
 pub enum DriveError {
     /// No drive of a boot loader.
-    #[error("no drive of a {part} was found: {hint}; or pass --drive FOLDER, or copy {} there yourself", file.display())]
+    #[error("no drive of a {part} was found: {hint}; or pass --drive FOLDER, or copy {} there \
+         yourself", file.display())]
     Missing {
         /// The part.
         part: &'static str,
@@ -21,7 +22,8 @@ pub enum DriveError {
         file: PathBuf,
     },
     /// The drive of something else.
-    #[error("{} is the drive of {found}, but the file is for {part}: another board is plugged in", drive.display())]
+    #[error("{} is the drive of {found}, but the file is for {part}: another board is plugged \
+         in", drive.display())]
     Other {
         /// The drive.
         drive: PathBuf,

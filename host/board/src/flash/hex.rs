@@ -1,5 +1,5 @@
-//! Intel HEX (Hexadecimal Object File Format Specification, revision A): what probe-rs reads with addresses, and
-//! what the drive of a DAPLink, as on the micro:bit, takes.
+//! Intel HEX (Hexadecimal Object File Format Specification, revision A): what probe-rs reads with addresses,
+//! and what the drive of a DAPLink, as on the micro:bit, takes.
 
 use std::fmt::Write;
 

@@ -6,7 +6,8 @@
 //! * [`steps`]: the commands that write and read a board, for each method.
 //! * [`tool`]: running them, and what their errors mean.
 //!
-//! Probes and Espressif's boot loader are left to `probe-rs` and `espflash`, as commands: see [`super::probe`].
+//! Probes and Espressif's boot loader are left to `probe-rs` and `espflash`, as commands: see
+//! [`super::probe`].
 
 pub mod contents;
 pub mod drive;
@@ -32,7 +33,10 @@ pub enum FlashError {
         board: &'static str,
     },
     /// Another way than the board has.
-    #[error("{board} cannot be written by {asked}; it can by {}", methods.iter().map(|method| method.name()).collect::<Vec<_>>().join(", "))]
+    #[error(
+        "{board} cannot be written by {asked}; it can by {}",
+        methods.iter().map(|method| method.name()).collect::<Vec<_>>().join(", ")
+    )]
     Method {
         /// The board.
         board: &'static str,
@@ -43,7 +47,8 @@ pub enum FlashError {
     },
     /// A drive cannot be read back.
     #[error(
-        "the drive of a boot loader cannot be read back; verify with --method probe, or ask the running board: goldcrest infer --check"
+        "the drive of a boot loader cannot be read back; verify with --method probe, or ask the running \
+         board: goldcrest infer --check"
     )]
     CannotVerify,
     /// Espressif's boot loader answers at a serial port.
@@ -53,7 +58,8 @@ pub enum FlashError {
     NoPort,
     /// The device image does not fit its place.
     #[error(
-        "device image of {image} bytes, but {board} keeps {slot} bytes of flash for it; pack it with --optimize flash or choose a larger board"
+        "device image of {image} bytes, but {board} keeps {slot} bytes of flash for it; pack it with \
+         --optimize flash or choose a larger board"
     )]
     ImageTooLarge {
         /// The board.

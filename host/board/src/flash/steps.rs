@@ -124,8 +124,8 @@ impl Order<'_> {
         self.firmware.elf.with_extension(extension)
     }
 
-    /// Runs of 4 KiB sectors that the model and the ends of the slots fill: offset from the start of the flash,
-    /// bytes.
+    /// Runs of 4 KiB sectors that the model and the ends of the slots fill: offset from the start of the
+    /// flash, bytes.
     fn model_runs(&self, flash: &Flash) -> Vec<(u32, Vec<u8>)> {
         let mut runs: Vec<(u32, Vec<u8>)> = Vec::new();
         for (address, sector) in self.contents.model().pages::<4096>() {
@@ -180,8 +180,8 @@ fn probe(order: &Order, flash: &Flash, ends: &Ends) -> Work {
     (vec![(file, hex::write(order.contents).into_bytes())], actions)
 }
 
-/// The firmware as the image that Espressif's boot loader starts, which probe-rs makes of the ELF file; the model
-/// at its offset in the flash chip.
+/// The firmware as the image that Espressif's boot loader starts, which probe-rs makes of the ELF file; the
+/// model at its offset in the flash chip.
 fn espressif_probe(order: &Order, flash: &Flash, ends: &Ends) -> Work {
     let (mut files, mut actions) = (Vec::new(), Vec::new());
     let (command, options) = match order.verify_only {

@@ -27,7 +27,8 @@ pub enum ToolError {
     },
     /// No debug probe.
     #[error(
-        "no debug probe was found: plug in the board's debug USB port, with a cable that carries data (`goldcrest devices` lists probes)"
+        "no debug probe was found: plug in the board's debug USB port, with a cable that carries data \
+         (`goldcrest devices` lists probes)"
     )]
     NoProbe,
     /// A debug probe that does not open.
@@ -38,7 +39,8 @@ pub enum ToolError {
     },
     /// A probe or port that this user may not open.
     #[error(
-        "no permission to use the {what}; add this line to /etc/udev/rules.d/69-goldcrest.rules: {udev} ; then run `sudo udevadm control --reload && sudo udevadm trigger` and plug the board in again"
+        "no permission to use the {what}; add this line to /etc/udev/rules.d/69-goldcrest.rules: {udev} ; \
+         then run `sudo udevadm control --reload && sudo udevadm trigger` and plug the board in again"
     )]
     NoPermission {
         /// Its name.
@@ -48,7 +50,8 @@ pub enum ToolError {
     },
     /// More than one.
     #[error(
-        "more than one debug probe is plugged in; choose one with --probe VID:PID:SERIAL (`goldcrest devices` lists them)"
+        "more than one debug probe is plugged in; choose one with --probe VID:PID:SERIAL (`goldcrest \
+         devices` lists them)"
     )]
     ManyProbes,
     /// Another program has it.
@@ -64,7 +67,8 @@ pub enum ToolError {
     },
     /// Another part, or none.
     #[error(
-        "this is no {chip}, or it is not connected: check that it is the board that --board names, its power and its wires ({said})"
+        "this is no {chip}, or it is not connected: check that it is the board that --board names, its \
+         power and its wires ({said})"
     )]
     WrongChip {
         /// The part that was expected.
@@ -74,7 +78,8 @@ pub enum ToolError {
     },
     /// Protected against reading and writing.
     #[error(
-        "the {chip} is locked against debuggers; unlocking erases all of it, keys and settings included: {unlock}"
+        "the {chip} is locked against debuggers; unlocking erases all of it, keys and settings included: \
+         {unlock}"
     )]
     Locked {
         /// The part.
@@ -92,7 +97,8 @@ pub enum ToolError {
     },
     /// Verification failed.
     #[error(
-        "the flash does not hold what was built; flash it (without --verify-only), and if this comes again the flash is worn out or the wires are bad"
+        "the flash does not hold what was built; flash it (without --verify-only), and if this comes again \
+         the flash is worn out or the wires are bad"
     )]
     Differs,
     /// Anything else.
@@ -258,7 +264,7 @@ fn summary(text: &str) -> String {
     let lines: Vec<&str> = text
         .lines()
         .map(|line| line.trim_matches(|c: char| c.is_whitespace() || "│╰─▶×".contains(c)))
-        // Progress and hints that are no errors.
+        // Progress and hints that are not errors.
         .filter(|line| {
             !line.is_empty() && *line != "Caused by:" && !line.contains("WARN") && !line.contains("INFO")
         })
@@ -280,33 +286,42 @@ mod tests {
     /// Texts as probe-rs 0.32 prints them.
     #[test]
     fn errors_of_probe_rs_are_understood() {
-        let none = " WARN probe_rs::util::setup_hints: If your probe is plugged in but not listed, or shown as inaccessible, it is most likely a permissions problem.\nError: Probe not found\n";
+        let none = " WARN probe_rs::util::setup_hints: If your probe is plugged in but not listed, or shown \
+             as inaccessible, it is most likely a permissions problem.\nError: Probe not found\n";
         assert_eq!(of_probe_rs(none), ToolError::NoProbe);
-        let old = "Error: Failed to open probe: The debug probe could not be created.\n\nCaused by:\n    0: The firmware on the probe is outdated, and not supported by probe-rs. The minimum supported firmware version is 26.\n";
+        let old = "Error: Failed to open probe: The debug probe could not be created.\n\nCaused by:\n    0: \
+             The firmware on the probe is outdated, and not supported by probe-rs. The minimum supported \
+             firmware version is 26.\n";
         let told = of_probe_rs(old).to_string();
         assert!(
             told.contains("does not open") && told.contains("minimum supported firmware version is 26"),
             "{told}"
         );
-        let locked = "Error: Connecting to the chip was unsuccessful: An ARM specific error occurred.: An operation could not be performed because it lacked the permission to do so: erase_all\n";
+        let locked = "Error: Connecting to the chip was unsuccessful: An ARM specific error occurred.: An \
+             operation could not be performed because it lacked the permission to do so: erase_all\n";
         assert!(matches!(of_probe_rs(locked), ToolError::Locked { .. }));
         let locked = of_probe_rs(
-            "Error: Connecting to the chip was unsuccessful: An operation was not performed because the required permissions were not given: erase_all.\n",
+            "Error: Connecting to the chip was unsuccessful: An operation was not performed because the \
+             required permissions were not given: erase_all.\n",
         );
         assert!(
             locked.to_string().contains("probe-rs erase --chip STM32F446RETx --allow-erase-all"),
             "{locked}"
         );
-        let many = "Error: The following devices were found:\n[0]: STLink V2 -- 0483:3748:1 (ST-LINK)\n[1]: STLink V2 -- 0483:3748:2 (ST-LINK)\n\nUse '--probe VID:PID' or '--probe VID:PID:Serial' to select one.\n";
+        let many = "Error: The following devices were found:\n[0]: STLink V2 -- 0483:3748:1 (ST-LINK)\n[1]: \
+             STLink V2 -- 0483:3748:2 (ST-LINK)\n\nUse '--probe VID:PID' or '--probe VID:PID:Serial' to \
+             select one.\n";
         assert_eq!(of_probe_rs(many), ToolError::ManyProbes);
         let wrong = of_probe_rs(
-            "Error: Failed to flash\n\nCaused by:\n    0: No flash memory contains the entire requested memory range 0x08040000..0x08050000.\n",
+            "Error: Failed to flash\n\nCaused by:\n    0: No flash memory contains the entire requested \
+             memory range 0x08040000..0x08050000.\n",
         );
         assert!(
             matches!(&wrong, ToolError::WrongChip { said, .. } if said.contains("0x08040000")),
             "{wrong}"
         );
-        let attach = "Error: Connecting to the chip was unsuccessful: The debug probe encountered an error.: Failed to find or attach to the target. Please check the wiring before retrying.\n";
+        let attach = "Error: Connecting to the chip was unsuccessful: The debug probe encountered an \
+             error.: Failed to find or attach to the target. Please check the wiring before retrying.\n";
         assert!(matches!(of_probe_rs(attach), ToolError::WrongChip { .. }));
         assert_eq!(of_probe_rs("Verification failed: contents do not match\n"), ToolError::Differs);
         assert_eq!(of_probe_rs("Error: Probe is already in use\n"), ToolError::Busy);
@@ -335,9 +350,11 @@ mod tests {
     #[test]
     fn errors_of_espflash_are_understood() {
         let of = |text: &str| diagnose("espflash", "esp32c3", text, || None);
-        let none = "Error: espflash::no_serial\n\n  × No serial ports could be detected\n  help: Make sure you have connected a device to the host system.\n";
+        let none = "Error: espflash::no_serial\n\n  × No serial ports could be detected\n  help: Make sure \
+             you have connected a device to the host system.\n";
         assert!(matches!(of(none), ToolError::NoPort { .. }));
-        let wrong = "Error: espflash::chip_mismatch\n\n  × Chip provided with `-c/--chip` (esp32c3) does not match the detected chip (esp32s3)\n";
+        let wrong = "Error: espflash::chip_mismatch\n\n  × Chip provided with `-c/--chip` (esp32c3) does \
+             not match the detected chip (esp32s3)\n";
         assert!(matches!(&of(wrong), ToolError::WrongChip { said, .. } if said.contains("esp32s3")));
         let verify = "Error: espflash::verify_failed\n\n  × Verification of flash content failed\n";
         assert_eq!(of(verify), ToolError::Differs);

@@ -1,7 +1,7 @@
 //! UF2: the file that boot loaders which look like a drive take (https://github.com/microsoft/uf2).
 //!
-//! The crates for it are old or read only, so these few fields are written here, and read back before a file is
-//! handed out.
+//! The crates for it are old or read only, so these few fields are written here, and read back before a file
+//! is handed out.
 
 use super::Contents;
 
@@ -80,7 +80,7 @@ pub fn write(contents: &Contents, family: u32) -> Vec<u8> {
 pub fn read(file: &[u8], family: u32) -> Result<Vec<(u32, [u8; PAGE])>, String> {
     let (blocks, rest) = file.as_chunks::<BLOCK>();
     if !rest.is_empty() || blocks.is_empty() {
-        return Err(format!("{} bytes, which is no number of blocks of {BLOCK}", file.len()));
+        return Err(format!("{} bytes, which is not a number of blocks of {BLOCK}", file.len()));
     }
     let mut pages: Vec<(u32, [u8; PAGE])> = Vec::with_capacity(blocks.len());
     for (index, block) in blocks.iter().enumerate() {

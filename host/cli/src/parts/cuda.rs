@@ -1,4 +1,5 @@
-//! What training on an NVIDIA GPU needs: the driver, which is the system's to install, and an ONNX Runtime for it.
+//! What training on an NVIDIA GPU needs: the driver, which is the system's to install, and an ONNX Runtime
+//! for it.
 
 use goldcrest_prove::runtime;
 

@@ -36,7 +36,10 @@ fn fix_riscv() -> Result<(), String> {
 
 fn check(program: &str, package: &str) -> Check {
     let line = first_line(program, &["--version"]).map_err(|_| {
-        format!("install {program}: `sudo apt-get install {package}` on Debian or Ubuntu, `brew install qemu` on macOS")
+        format!(
+            "install {program}: `sudo apt-get install {package}` on Debian or Ubuntu, `brew install \
+             qemu` on macOS"
+        )
     })?;
     Ok(line.trim_start_matches("QEMU emulator version ").split(' ').next().unwrap_or_default().to_owned())
 }
@@ -47,14 +50,16 @@ fn first_package_policy(packages: &[&str]) -> String {
     output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }
 
-/// The release with backports in a policy such as `100 http://deb.debian.org/debian bookworm-backports/main amd64`.
+/// The release with backports in a policy such as `100 http://deb.debian.org/debian bookworm-backports/main
+/// amd64`.
 fn backports(policy: &str) -> Option<&str> {
     let mut words = policy.split_whitespace().filter_map(|word| word.split('/').next());
     words.find(|word| word.ends_with("-backports"))
 }
 
 /// Installs packages with the system's package manager, when that needs no password: as root, or
-/// through `sudo -n`. Prefers Debian's backports where they are configured, because newer QEMUs know more boards.
+/// through `sudo -n`. Prefers Debian's backports where they are configured, because newer QEMUs know more
+/// boards.
 pub(super) fn system_install(packages: &[&str]) -> Result<(), String> {
     let root = first_line("id", &["-u"]).is_ok_and(|id| id == "0");
     if !root && first_line("sudo", &["-n", "true"]).is_err() {

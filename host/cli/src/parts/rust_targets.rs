@@ -13,8 +13,8 @@ fn wanted() -> BTreeSet<&'static str> {
     BOARDS.iter().map(|board| board.target).collect()
 }
 
-/// A program of Rust's, for the toolchain of the firmware's sources. A `rust-toolchain.toml` in the current folder
-/// could name a program of its own.
+/// A program of Rust's, for the toolchain of the firmware's sources. A `rust-toolchain.toml` in the current
+/// folder could name a program of its own.
 fn rust(program: &str) -> Command {
     let mut command = Command::new(program);
     match goldcrest_board::sources::root() {

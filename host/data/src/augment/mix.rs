@@ -13,7 +13,8 @@ pub struct Mix {
     /// Averages of two images, by a share drawn from Beta(a, a) with this `a` (Zhang et al.: "mixup: Beyond
     /// Empirical Risk Minimization", 2018).
     pub mixup: Option<f32>,
-    /// A rectangle of another image, as large as a share drawn from Beta(a, a) asks (Yun et al.: "CutMix", 2019).
+    /// A rectangle of another image, as large as a share drawn from Beta(a, a) asks (Yun et al.: "CutMix",
+    /// 2019).
     pub cutmix: Option<f32>,
 }
 
@@ -46,8 +47,8 @@ impl Mix {
         Ok(true)
     }
 
-    /// Mixes images (channels x height x width each) of `shape` with each other. Afterwards image `i` keeps the
-    /// returned share of itself, the rest is of image `partners[i]`.
+    /// Mixes images (channels x height x width each) of `shape` with each other. Afterwards image `i` keeps
+    /// the returned share of itself, the rest is of image `partners[i]`.
     pub fn apply(
         &self,
         images: &mut [f32],
@@ -95,7 +96,8 @@ impl Mix {
     }
 }
 
-/// A part of `0..length` that is as long as `share` of it, around a random place; parts beyond the ends are cut.
+/// A part of `0..length` that is as long as `share` of it, around a random place; parts beyond the ends are
+/// cut.
 fn span(length: usize, share: f32, random: &mut Random) -> std::ops::Range<usize> {
     let part = (share * length as f32) as usize;
     let centre = random.below(length);

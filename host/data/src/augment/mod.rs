@@ -1,8 +1,8 @@
 //! Augmentation: random changes of training images that keep their class.
 //!
 //! One file per member of the family, all with the shape of [`Augment`]; a new one is a new file
-//! and a line in `FAMILY`. They work on bytes, before normalization. [`Mix`] stands apart: it mixes the finished
-//! images of a batch.
+//! and a line in `FAMILY`. They work on bytes, before normalization. [`Mix`] stands apart: it mixes the
+//! finished images of a batch.
 
 mod canvas;
 mod crop;
@@ -51,7 +51,7 @@ pub struct AugmentRecipe {
     mix: Mix,
 }
 
-/// A text that is no recipe.
+/// A text that is not a recipe.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("augmentation `{step}`: {reason}; the steps are:\n{}", family())]
 pub struct RecipeError {

@@ -13,9 +13,9 @@ use crate::proto::{
 use crate::wire::{Content, Fields, Varints};
 use crate::{Attribute, Dimension, Node, Tensor, ValueInfo};
 
-/// Bytes that any file may take in memory, beside four times its own size: what a network of some two hundred nodes
-/// takes in names, attributes and shapes. (Files of constants of one byte may take five times their size: as floats,
-/// the constants are four bytes.)
+/// Bytes that any file may take in memory, beside four times its own size: what a network of some two hundred
+/// nodes takes in names, attributes and shapes. (Files of constants of one byte may take five times their
+/// size: as floats, the constants are four bytes.)
 pub const ROOM: u64 = 1 << 16;
 
 /// Bytes that any file may ask for at once; larger files may ask for four times their size.
@@ -44,7 +44,7 @@ impl Bound {
     }
 }
 
-/// What a model will take, or `None` when the bytes are no protobuf.
+/// What a model will take, or `None` when the bytes are not a protobuf.
 pub fn of(bytes: &[u8]) -> Option<Bound> {
     let mut all = Taken::default();
     let (mut nodes, mut infos, mut domains) = (0, 0, 0);

@@ -1,7 +1,7 @@
 //! From the bytes of a file to the typed graph.
 //!
-//! Nodes and tensors are decoded one at a time, so that a file is never in memory both as its protobuf says it and
-//! typed.
+//! Nodes and tensors are decoded one at a time, so that a file is never in memory both as its protobuf says
+//! it and typed.
 
 mod bound;
 mod tensor;

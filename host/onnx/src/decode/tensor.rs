@@ -1,11 +1,12 @@
-//! Tensors, straight from the file: their elements are most of it, and how many there are is known before any is kept.
+//! Tensors, straight from the file: their elements are most of it, and how many there are is known before any
+//! is kept.
 
 use super::{OnnxError, lossy};
 use crate::proto::{data_type, tensor as field};
 use crate::wire::{Content, Fields, Varints};
 use crate::{Data, Tensor};
 
-/// Most dimensions of a constant.
+/// Maximum number of dimensions of a constant.
 const RANK: usize = 16;
 
 /// A tensor and its name.
@@ -73,7 +74,8 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Elements that are numbers of N bytes in either place, or how many there are when the shape asks for others.
+    /// Elements that are numbers of N bytes in either place, or how many there are when the shape asks for
+    /// others.
     fn fixed<const N: usize, T>(&self, tag: u32, element: fn([u8; N]) -> T) -> Result<Vec<T>, usize> {
         if !self.raw.is_empty() {
             return self.collect(self.raw.as_chunks().0.iter().copied().map(element));

@@ -6,7 +6,7 @@ use super::{Node, Problem, Tensor, quantized, unsupported};
 use crate::operators::FOLDS;
 use crate::{Attribute, Data};
 
-/// Largest number of elements of a folded tensor that its inputs do not account for: a file must not
+/// Maximum number of elements of a folded tensor that its inputs do not account for: a file must not
 /// make the importer allocate more than a few times its own size.
 const LIMIT: usize = 1 << 12;
 

@@ -1,4 +1,5 @@
-//! The import in progress: what names stand for, the graph that grows, and the memory that may still be spent.
+//! The import in progress: what names stand for, the graph that grows, and the memory that may still be
+//! spent.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -18,13 +19,13 @@ use super::{
 use crate::size::{floats, most_at_once};
 use crate::{Attribute, Model};
 
-/// Most characters that say what stands against a node.
+/// Maximum number of characters that say what stands against a node.
 const PROBLEM: usize = 300;
 
-/// Most characters of a name that the graph takes over.
+/// Maximum number of characters of a name that the graph takes over.
 const NAME: usize = 1 << 10;
 
-/// Most numbers of a list that describes a node.
+/// Maximum number of numbers of a list that describes a node.
 const LIST: usize = 64;
 
 /// Bytes of constants that any import may make, beside those that the file's own become.
@@ -104,7 +105,7 @@ impl<'a> Importer<'a> {
         })
     }
 
-    /// To be asked before constants of some bytes are made.
+    /// Takes `bytes` from the budget; to be called before constants of that size are made.
     pub fn spend(&self, bytes: usize) -> Result<(), Problem> {
         match self.budget.get().checked_sub(bytes).filter(|_| bytes <= self.at_once) {
             Some(rest) => {
@@ -115,7 +116,7 @@ impl<'a> Importer<'a> {
         }
     }
 
-    /// To be asked before as many floats are made.
+    /// Takes the bytes of `count` floats from the budget; to be called before they are made.
     pub fn spend_floats(&self, count: usize) -> Result<(), Problem> {
         self.spend(count.saturating_mul(size_of::<f32>()))
     }

@@ -1,4 +1,5 @@
-//! Constants as the importer knows them: of the file, computed from others, or integers that stand for floats.
+//! Constants as the importer knows them: of the file, computed from others, or integers that stand for
+//! floats.
 
 use std::ops::Deref;
 use std::rc::Rc;
@@ -32,8 +33,8 @@ impl From<Tensor> for Constant<'_> {
     }
 }
 
-/// Integers and their scales. As floats they would take four times the memory, so they become floats where these are
-/// used.
+/// Integers and their scales. As floats they would take four times the memory, so they become floats where
+/// these are used.
 #[derive(Clone, Debug)]
 pub struct Dequantized<'a> {
     /// The integers.

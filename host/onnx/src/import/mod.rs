@@ -5,8 +5,8 @@
 //! flattening leave nothing behind in the graph; [`simplify`](goldcrest_quantize::simplify)
 //! merges what exporters spread over several nodes.
 //!
-//! The file's constants are read where they are, and each becomes weights of the graph once; what that may take in
-//! memory is counted ([`Importer::spend`]).
+//! The file's constants are read where they are, and each becomes weights of the graph once; what that may
+//! take in memory is counted ([`Importer::spend`]).
 
 mod constant;
 mod error;
@@ -33,13 +33,13 @@ pub(crate) use self::qoperator::{Form, Operands};
 use super::operators::{Problem, RULES, unsupported};
 use super::{Model, Node, Tensor, info};
 
-/// Most nodes of a model. Networks for microcontrollers have some hundred at most.
+/// Maximum number of nodes of a model. Networks for microcontrollers have some hundred at most.
 const NODES: usize = 4096;
 
-/// Most dimensions of a value.
+/// Maximum number of dimensions of a value.
 pub(crate) const RANK: usize = 8;
 
-/// Most channels of an activation.
+/// Maximum number of channels of an activation.
 const CHANNELS: usize = 1 << 14;
 
 /// The operator sets that rules are written for.
@@ -48,7 +48,7 @@ pub const OPSETS: std::ops::RangeInclusive<i64> = 11..=21;
 /// Imports a float model as a simplified graph with the labels and the normalization of the file.
 ///
 /// # Errors
-/// When the model is no image classifier, or has nodes without an int8 form: then one error names
+/// When the model is not an image classifier, or has nodes without an int8 form: then one error names
 /// all of them.
 ///
 /// A model that another tool quantized is read as the float model that its integers stand for.

@@ -1,5 +1,5 @@
-//! Models that other tools quantized: `QuantizeLinear` and `DequantizeLinear` around float operators (QDQ). On
-//! activations they change nothing here but say which grid the tensor has; on weights and biases they are
+//! Models that other tools quantized: `QuantizeLinear` and `DequantizeLinear` around float operators (QDQ).
+//! On activations they change nothing here but say which grid the tensor has; on weights and biases they are
 //! computed, and the scales remembered.
 
 use goldcrest_quantize::graph::Quantization;

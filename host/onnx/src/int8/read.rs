@@ -20,20 +20,20 @@ use super::{Int8Error, QUANTIZATION, UNCLAMPED, UNFLATTENED};
 
 type Grids = BTreeMap<String, (f32, i8)>;
 
-/// Most nodes of a model.
+/// Maximum number of nodes of a model.
 const NODES: usize = 1 << 13;
 
 /// Bytes that a node and its tensor take in the graph, beside what they hold.
 const NODE: usize = 256;
 
-/// Bytes of weights that any file may become, beside twice its own (nodes may share them): a file must not take many
-/// times its own size in memory.
+/// Bytes of weights that any file may become, beside twice its own (nodes may share them): a file must not
+/// take many times its own size in memory.
 const WEIGHTS: usize = 1 << 12;
 
 /// Reads an int8 model.
 ///
 /// # Errors
-/// When the file is no int8 model of Goldcrest, or was changed into something that is not one.
+/// When the file is not an int8 model of Goldcrest, or was changed into something that is not one.
 pub fn read(model: &Model) -> Result<QuantizedModel, Int8Error> {
     let grids = info::entry(&model.metadata, QUANTIZATION)?.ok_or(Int8Error::NotInt8)?;
     if model.graph.nodes.len() > NODES {
@@ -187,7 +187,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// To be asked before bytes of weights are copied.
+    /// Takes `bytes` from the budget; to be called before weights of that size are copied.
     pub fn spend(&mut self, bytes: usize) -> Result<(), Problem> {
         match self.budget.checked_sub(bytes) {
             Some(rest) => {
@@ -262,7 +262,7 @@ impl<'a> Reader<'a> {
         let name = node.inputs.get(index).map_or("", String::as_str);
         match self.model.graph.initializers.get(name) {
             Some(tensor) if !name.is_empty() => Ok(tensor),
-            _ => unsupported(format!("input {index} (`{name}`) is no initializer")),
+            _ => unsupported(format!("input {index} (`{name}`) is not an initializer")),
         }
     }
 

@@ -85,7 +85,8 @@ impl Writer<'_> {
         self.zero(self.model.graph.tensor(id).info.zero_point)
     }
 
-    /// Writes an operator with `write`, which gets the name to write under, and bounds behind it where there are some.
+    /// Writes an operator with `write`, which gets the name to write under, and bounds behind it where there
+    /// are some.
     pub fn clamped(&mut self, output: TensorId, clamp: Clamp, write: impl FnOnce(&mut Self, &str)) {
         let output = self.name(output);
         if clamp == Clamp::NONE {

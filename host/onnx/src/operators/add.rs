@@ -1,6 +1,7 @@
 //! `Add` of two activations, or of one and a constant for each channel.
 //!
-//! An int8 file has `DequantizeLinear(ka / 2^16)`, `DequantizeLinear(kb / 2^16)`, `Add`, `QuantizeLinear(1)` [, `Clip`].
+//! An int8 file has `DequantizeLinear(ka / 2^16)`, `DequantizeLinear(kb / 2^16)`, `Add`, `QuantizeLinear(1)`
+//! [, `Clip`].
 
 use goldcrest_quantize::graph::{Clamp, FloatOp, QuantizedOp, TensorId};
 use goldcrest_quantize::operators::QuantizedAdd;

@@ -23,8 +23,8 @@ pub fn push(
     importer.push(node, suffix, conv.into(), &[input])
 }
 
-/// The values of a constant that is broadcast along channels only, one per channel of the view. Spends the memory of
-/// a scale and a shift.
+/// The values of a constant that is broadcast along channels only, one per channel of the view. Spends the
+/// memory of a scale and a shift.
 pub fn per_channel(importer: &Importer<'_>, view: &View, constant: &Tensor) -> Result<Vec<f32>, Problem> {
     let channels = importer.graph.tensor(view.tensor).shape.channels;
     let Some(values) = constant.as_f32() else { return unsupported("its constant must be float") };

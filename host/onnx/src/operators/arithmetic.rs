@@ -97,7 +97,8 @@ pub fn same_shape(importer: &Importer<'_>, a: &View, b: &View) -> bool {
 /// Says that two activations do not go together.
 pub fn mismatch(importer: &Importer<'_>, a: &View, b: &View) -> Result<Value, Problem> {
     unsupported(format!(
-        "combines {} and {}; both must have one shape and layout (a product also takes one value per channel)",
+        "combines {} and {}; both must have one shape and layout (a product also takes one value per \
+         channel)",
         importer.describe(a),
         importer.describe(b)
     ))

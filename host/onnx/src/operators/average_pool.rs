@@ -40,9 +40,10 @@ pub fn import(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem
     Ok(Value::Activation(importer.image_view(output)))
 }
 
-/// By how much a mean that counts padding falls short of one that does not: kernel area / taps inside, at every
-/// position. An int8 average pool has one divisor for all positions, so this is a factor of its own: a depthwise
-/// convolution over a tensor of ones, its weights such that what is left of them at a border is the factor.
+/// By how much a mean that counts padding falls short of one that does not: kernel area / taps inside, at
+/// every position. An int8 average pool has one divisor for all positions, so this is a factor of its own: a
+/// depthwise convolution over a tensor of ones, its weights such that what is left of them at a border is the
+/// factor.
 fn factors(
     importer: &mut Importer<'_>,
     node: &Node,
@@ -59,7 +60,8 @@ fn factors(
     ];
     let ([Some(rows), Some(columns)], [1, 1]) = (taps, window.dilation) else {
         return unsupported(
-            "leaves its padding out, and its window reaches beyond both borders at once; set count_include_pad",
+            "leaves its padding out, and its window reaches beyond both borders at once; set \
+             count_include_pad",
         );
     };
     importer.spend_floats((rows.len() * columns.len() + 3) * channels)?;
@@ -72,8 +74,8 @@ fn factors(
     importer.push(node, "/factors", conv.into(), &[ones])
 }
 
-/// Weights of one dimension whose sum is 1, and `kernel / (kernel - n)` without the first or the last `n` of them, for
-/// every `n` up to the padding before or after.
+/// Weights of one dimension whose sum is 1, and `kernel / (kernel - n)` without the first or the last `n` of
+/// them, for every `n` up to the padding before or after.
 fn border_taps(kernel: usize, [before, after]: [usize; 2]) -> Option<Vec<f64>> {
     let missing = |count: usize| kernel as f64 / (kernel - count) as f64;
     let mut taps = vec![0.0; kernel];

@@ -6,7 +6,7 @@ use super::{Export, Held, Importer, Int8Node, Problem, Reader, Value, Writer, un
 use crate::import::{Axis, Fold, Form, Operands, integers};
 use crate::{Attribute, Data, Node, Tensor};
 
-/// Most inputs of one node.
+/// Maximum number of inputs of one node.
 const INPUTS: usize = 64;
 
 /// From a file.

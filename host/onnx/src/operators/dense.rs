@@ -80,7 +80,8 @@ fn no_matrix(weights: &Weights<'_>) -> Result<Value, Problem> {
     unsupported(format!("weights of shape {:?}; supported is a matrix", weights.shape()))
 }
 
-/// Adds the product over one dimension of a view: `weight(output, input)`, the input being a place in the dimension.
+/// Adds the product over one dimension of a view: `weight(output, input)`, the input being a place in the
+/// dimension.
 pub fn push(
     importer: &mut Importer<'_>,
     node: &Node,

@@ -1,5 +1,5 @@
-//! Tables of functions, which only int8 files have: `Cast` to int32, `Gather` from the table (negative values count from
-//! its end).
+//! Tables of functions, which only int8 files have: `Cast` to int32, `Gather` from the table (negative values
+//! count from its end).
 
 use goldcrest_quantize::graph::QuantizedOp;
 use goldcrest_quantize::operators::Lookup;

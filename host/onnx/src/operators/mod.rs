@@ -1,5 +1,6 @@
-//! The operators that networks are made of, one file for each: from the node of an ONNX file to the float graph
-//! (`import`) and back (`export`), and from the node of an int8 file to the int8 graph (`read`) and back (`write`).
+//! The operators that networks are made of, one file for each: from the node of an ONNX file to the float
+//! graph (`import`) and back (`export`), and from the node of an int8 file to the int8 graph (`read`) and
+//! back (`write`).
 
 mod activation;
 mod add;

@@ -31,7 +31,7 @@ pub fn product(dimensions: &[Dimension]) -> Dimension {
     if size == 0 || names.is_empty() {
         return Dimension::Fixed(size);
     }
-    // A network multiplies its batch by numbers; squaring symbols again and again is no network.
+    // A network multiplies its batch by numbers; squaring symbols again and again is not a network.
     if names.contains(&"") || names.len() > 4 {
         return Dimension::Named(String::new());
     }

@@ -64,7 +64,7 @@ impl TensorType {
         Self { element: tensor.data.element(), shape }
     }
 
-    /// The size of an axis when it is no symbol.
+    /// The size of an axis when it is not a symbol.
     pub fn fixed(&self, axis: usize) -> Option<usize> {
         match self.shape.get(axis) {
             Some(Dimension::Fixed(size)) => usize::try_from(*size).ok(),
@@ -246,7 +246,8 @@ impl Site<'_> {
         values.ok_or_else(|| {
             let name = self.node.inputs.get(index).map_or("", String::as_str);
             self.fail(format!(
-                "input {index} (`{name}`) is not constant; simplify the model before (for example with onnxsim)"
+                "input {index} (`{name}`) is not constant; simplify the model before (for example with \
+                 onnxsim)"
             ))
         })
     }

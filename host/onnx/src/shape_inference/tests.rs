@@ -202,7 +202,10 @@ proptest! {
         shapes in prop::collection::vec(prop::collection::vec(number(), 0..5), 3),
         constants in prop::collection::vec(prop::collection::vec(number(), 0..9), 3),
         nodes in prop::collection::vec(
-            (0..OPERATORS.len(), prop::collection::vec(0usize..12, 0..6), prop::collection::vec(prop::collection::vec(number(), 0..5), 6)),
+            (
+                0..OPERATORS.len(), prop::collection::vec(0usize..12, 0..6),
+                prop::collection::vec(prop::collection::vec(number(), 0..5), 6),
+            ),
             1..5,
         ),
     ) {
@@ -221,7 +224,8 @@ proptest! {
                 inputs.iter().map(|&input| names.get(input).map_or("", String::as_str)).collect();
             let output = format!("y{index}");
             let mut node = Node::new(OPERATORS[*op], &inputs, &[&output]);
-            for (name, values) in ["pads", "strides", "dilations", "kernel_shape", "perm", "axes"].iter().zip(attributes) {
+            let attribute_names = ["pads", "strides", "dilations", "kernel_shape", "perm", "axes"];
+            for (name, values) in attribute_names.iter().zip(attributes) {
                 if !values.is_empty() {
                     node.attributes.insert((*name).into(), Attribute::Ints(values.clone()));
                 }

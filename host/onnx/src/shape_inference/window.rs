@@ -69,7 +69,8 @@ pub(super) fn conv(site: &Site<'_>) -> Result<Vec<TensorType>, ShapeError> {
     if let (Some(channels), Some(taken), Some(made)) = (x.fixed(1), w.fixed(1), w.fixed(0)) {
         if Some(channels) != taken.checked_mul(groups) {
             return Err(site.fail(format!(
-                "input {x} has {channels} channels, but weights {w} in {groups} group(s) take {taken} x {groups}"
+                "input {x} has {channels} channels, but weights {w} in {groups} group(s) take {taken} x \
+                 {groups}"
             )));
         }
         if made % groups != 0 {

@@ -1,5 +1,5 @@
-//! `--auto` and `--int4 auto`: settings tried on calibration images and judged on images that neither calibration
-//! nor learning saw.
+//! `--auto` and `--int4 auto`: settings tried on calibration images and judged on images that neither
+//! calibration nor learning saw.
 
 use goldcrest_data::Split;
 use goldcrest_onnx::int8;
@@ -22,8 +22,8 @@ pub struct Trial {
     pub settings: Settings,
     /// Mean squared difference of the logits from the float network's.
     pub logit_mse: f64,
-    /// The same without the images whose errors are largest, one in five hundred and at least one: of a few images
-    /// values lie beyond the ranges that calibration saw, and saturate, whatever the weights are.
+    /// The same without the images whose errors are largest, one in five hundred and at least one: of a few
+    /// images values lie beyond the ranges that calibration saw, and saturate, whatever the weights are.
     pub typical_mse: f64,
     /// Share of images with the float network's answer.
     pub agreement: f64,
@@ -31,8 +31,8 @@ pub struct Trial {
     pub weight_bytes: usize,
 }
 
-/// Tries range methods first, then strengths of equalization with the best of them. Returns all trials, the one
-/// with the smallest error of the logits first.
+/// Tries range methods first, then strengths of equalization with the best of them. Returns all trials, the
+/// one with the smallest error of the logits first.
 ///
 /// # Errors
 /// When there are too few images, or the model cannot be quantized or run.
@@ -101,9 +101,9 @@ pub struct FourBits {
 /// Layers with a smaller share of the weights are not tried.
 const SHARE: f64 = 0.02;
 
-/// Finds the layers whose weights can have four bits. Each is tried alone; of the sets of layers whose errors, which
-/// nearly add up, stay within the budget, the one with most weights is tried, and without its costliest layers where it
-/// exceeds the budget after all.
+/// Finds the layers whose weights can have four bits. Each is tried alone; of the sets of layers whose
+/// errors, which nearly add up, stay within the budget, the one with most weights is tried, and without its
+/// costliest layers where it exceeds the budget after all.
 ///
 /// # Errors
 /// As [`choose`].
@@ -142,7 +142,8 @@ type Candidate = (String, usize, f64);
 /// Steps that the room for errors is divided into.
 const STEPS: usize = 1000;
 
-/// The layers with most weights whose errors sum up to no more than `room`, in the order of the error per weight.
+/// The layers with most weights whose errors sum up to no more than `room`, in the order of the error per
+/// weight.
 fn most_weights(able: &[Candidate], room: f64) -> Vec<String> {
     let mut able: Vec<&Candidate> = able.iter().collect();
     able.sort_by(|a, b| (a.2 / a.1 as f64).total_cmp(&(b.2 / b.1 as f64)));

@@ -2,9 +2,10 @@
 
 use goldcrest_data::Split;
 
-/// Most images to judge on: with so many, half a point of agreement is about twice what chance does.
+/// Maximum number of images to judge on: with so many, half a point of agreement is about twice what chance
+/// does.
 const HELD: usize = 4000;
-/// Without other images, one in so many is held out of those for calibration.
+/// Without other images, one in five of those for calibration is held out.
 const PART: usize = 5;
 
 /// Images in two parts that share none.
@@ -17,8 +18,9 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// `count` training images for calibration, the same as [`Split::sample`] draws, and up to 4000 of the others to
-    /// judge on. Where the others are fewer than a fifth of those, every fifth of those judges instead.
+    /// `count` training images for calibration, the same as [`Split::sample`] draws, and up to 4000 of the
+    /// others to judge on. Where the others are fewer than a fifth of those, every fifth of those judges
+    /// instead.
     pub fn draw(train: &Split, count: usize, seed: u64) -> Self {
         let [fit, held] = train.sample_apart([count, HELD], seed);
         if held.len() * PART >= fit.len() {

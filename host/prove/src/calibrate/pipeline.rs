@@ -82,8 +82,8 @@ pub fn quantize_model(
     quantize_judged(graph, info, images, &images.head(NOISE_IMAGES), settings, done)
 }
 
-/// Quantizes an imported model as [`quantize_model`] does and measures the noise on other images than calibration
-/// sees.
+/// Quantizes an imported model as [`quantize_model`] does and measures the noise on other images than
+/// calibration sees.
 ///
 /// # Errors
 /// As [`quantize_model`].

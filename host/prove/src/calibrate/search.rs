@@ -34,7 +34,8 @@ pub struct Found {
 }
 
 impl Search {
-    /// Tries settings from `start` on, on training images that calibration does not see. `tried` is told of each.
+    /// Tries settings from `start` on, on training images that calibration does not see. `tried` is told of
+    /// each.
     ///
     /// # Errors
     /// When there are too few images, or the model cannot be quantized or run.

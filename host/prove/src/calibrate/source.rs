@@ -46,8 +46,8 @@ pub struct Outcome {
 }
 
 impl Source {
-    /// Calibrates a graph, whose normalization moves into its first convolution where it can; `done` is told how
-    /// many images more went through it.
+    /// Calibrates a graph, whose normalization moves into its first convolution where it can; `done` is told
+    /// how many images more went through it.
     ///
     /// # Errors
     /// When ONNX Runtime is missing or fails.

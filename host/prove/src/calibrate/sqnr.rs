@@ -12,8 +12,8 @@ use crate::verify::{Pixels, Runner, RunnerError};
 /// Images that a thread runs at once.
 const CHUNK: usize = 4;
 
-/// The signal-to-quantization-noise ratio of every int8 layer in decibels, `10 log10(sum x^2 / sum (x - xq)^2)`
-/// over all values of all images; infinite where there is no noise.
+/// The signal-to-quantization-noise ratio of every int8 layer in decibels, `10 log10(sum x^2 / sum (x -
+/// xq)^2)` over all values of all images; infinite where there is no noise.
 ///
 /// # Errors
 /// When ONNX Runtime or the runner fails.

@@ -1,5 +1,5 @@
-//! Few images seen more often: mirrored, and moved a little. A fully connected layer sees one sample per image, so
-//! 500 images say little of 400 weights; the same images, mirrored and moved, say more.
+//! Few images seen more often: mirrored, and moved a little. A fully connected layer sees one sample per
+//! image, so 500 images say little of 400 weights; the same images, mirrored and moved, say more.
 
 use goldcrest_data::Split;
 use goldcrest_quantize::FloatGraph;

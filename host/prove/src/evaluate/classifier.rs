@@ -45,7 +45,7 @@ pub enum EvaluateError {
     /// The model cannot be run.
     #[error(transparent)]
     Runner(#[from] RunnerError),
-    /// The model's output is no vector of a known number of classes.
+    /// The model's output is not a vector of a known number of classes.
     #[error("the output `{0}` is not [batch, classes] with a fixed number of classes")]
     Output(String),
     /// Images of another size than the model takes.
@@ -77,7 +77,7 @@ pub trait Classifier: Sync {
 /// Loads a model: an int8 file into our engine, any other into ONNX Runtime.
 ///
 /// # Errors
-/// When the file is no image classifier, or ONNX Runtime is needed and missing.
+/// When the file is not an image classifier, or ONNX Runtime is needed and missing.
 pub fn load(model: &Model) -> Result<Box<dyn Classifier>, EvaluateError> {
     if model.metadata.contains_key(int8::QUANTIZATION) {
         let model = int8::read(model)?;
@@ -87,7 +87,8 @@ pub fn load(model: &Model) -> Result<Box<dyn Classifier>, EvaluateError> {
     Ok(Box::new(FloatClassifier::load(model)?))
 }
 
-/// The logits of every image of a split, one image after the other. `done` is told how many more are finished.
+/// The logits of every image of a split, one image after the other. `done` is told how many more are
+/// finished.
 ///
 /// # Errors
 /// When images and model do not fit, or the model cannot be run.

@@ -21,8 +21,8 @@ pub enum SaveError {
     Channels(usize),
 }
 
-/// Saves images of a split as `INDEX-CLASS-not-ANSWER.png` in a folder, which is made when it is missing. `answers`
-/// are the model's, one per image of the split.
+/// Saves images of a split as `INDEX-CLASS-not-ANSWER.png` in a folder, which is made when it is missing.
+/// `answers` are the model's, one per image of the split.
 ///
 /// # Errors
 /// When the folder or a file cannot be written.

@@ -14,8 +14,8 @@ pub struct Evaluation {
     pub images: usize,
     /// Share of images whose class has the largest logit (the first of equal ones).
     pub accuracy: f64,
-    /// Share of images whose class is among the `k` largest logits, for `k` from 1 to [`Evaluation::TOP`] or the
-    /// number of classes; of equal logits the first count as larger.
+    /// Share of images whose class is among the `k` largest logits, for `k` from 1 to [`Evaluation::TOP`] or
+    /// the number of classes; of equal logits the first count as larger.
     pub top: Vec<f64>,
     /// Expected calibration error: mean distance between confidence (softmax) and accuracy over 15
     /// bins of confidence (Guo et al., On Calibration of Modern Neural Networks, 2017).
@@ -42,7 +42,7 @@ pub struct ClassResult {
 }
 
 impl Evaluation {
-    /// Most answers per image that are looked at.
+    /// Maximum number of answers per image that are looked at.
     pub const TOP: usize = 10;
 
     /// Share of images whose class is among the five largest logits.

@@ -1,5 +1,5 @@
-//! Is there a GPU? Asked of the driver itself, before ONNX Runtime is told to use it: its CUDA provider ends the
-//! process where there is no driver.
+//! Is there a GPU? Asked of the driver itself, before ONNX Runtime is told to use it: its CUDA provider ends
+//! the process where there is no driver.
 
 use std::ffi::c_int;
 

@@ -1,5 +1,6 @@
 //! NVIDIA's libraries that ONNX Runtime's CUDA provider needs, from their Python packages: downloaded by pip,
-//! checked against their hashes, unpacked into one folder, and loaded before the provider asks for them by name.
+//! checked against their hashes, unpacked into one folder, and loaded before the provider asks for them by
+//! name.
 
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};

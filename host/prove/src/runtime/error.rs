@@ -11,27 +11,32 @@ pub enum RuntimeError {
     NoCacheFolder,
     /// Nothing in the cache folder.
     #[error(
-        "the ONNX Runtime with the training API is not installed (looked for {path}); run `goldcrest doctor --fix`"
+        "the ONNX Runtime with the training API is not installed (looked for {path}); run `goldcrest doctor \
+         --fix`"
     )]
     NotInstalled { path: PathBuf },
     /// Nothing for GPUs in the cache folder.
     #[error(
-        "the ONNX Runtime for GPUs and its CUDA libraries are not installed (looked for {path}); run `goldcrest doctor --cuda`, or pass --device cpu"
+        "the ONNX Runtime for GPUs and its CUDA libraries are not installed (looked for {path}); run \
+         `goldcrest doctor --cuda`, or pass --device cpu"
     )]
     CudaNotInstalled { path: PathBuf },
     /// The user named a file that is not there.
     #[error(
-        "{by} names {path}, but there is no such file; name a libonnxruntime.so, or leave it out to use the installed one"
+        "{by} names {path}, but there is no such file; name a libonnxruntime.so, or leave it out to use the \
+         installed one"
     )]
     NamedLibraryMissing { path: PathBuf, by: &'static str },
     /// The wheel exists for one kind of host only.
     #[error(
-        "the ONNX Runtime training wheel exists for x86_64 Linux only, this is {arch} {os}; set ORT_DYLIB_PATH to an ONNX Runtime library of this system"
+        "the ONNX Runtime training wheel exists for x86_64 Linux only, this is {arch} {os}; set \
+         ORT_DYLIB_PATH to an ONNX Runtime library of this system"
     )]
     UnsupportedHost { arch: &'static str, os: &'static str },
     /// No pip answers.
     #[error(
-        "no pip found (tried {tried}); it is only needed to download the ONNX Runtime: install it (Debian: `apt install python3-pip`), then run `goldcrest doctor --fix` again"
+        "no pip found (tried {tried}); it is only needed to download the ONNX Runtime: install it (Debian: \
+         `apt install python3-pip`), then run `goldcrest doctor --fix` again"
     )]
     NoPip { tried: String },
     /// pip ended with an error.
@@ -42,7 +47,8 @@ pub enum RuntimeError {
     NoWheel { folder: PathBuf, found: usize },
     /// The file is not the pinned one.
     #[error(
-        "{path}: sha256 is {found}, expected {expected}: the file is damaged or not the pinned one; remove it and run `goldcrest doctor --fix`"
+        "{path}: sha256 is {found}, expected {expected}: the file is damaged or not the pinned one; remove \
+         it and run `goldcrest doctor --fix`"
     )]
     Hash { path: PathBuf, found: String, expected: String },
     /// The wheel cannot be read as a zip archive.
@@ -54,7 +60,7 @@ pub enum RuntimeError {
     /// A file operation failed.
     #[error("{path}: {action}: {source}{}", file_advice(.action))]
     File { path: PathBuf, action: &'static str, source: std::io::Error },
-    /// The file is no shared library for this host.
+    /// The file is not a shared library for this host.
     #[error("{path}: not a shared library for this system: {problem}")]
     NotALibrary { path: PathBuf, problem: String },
     /// The loader refused the library.
@@ -62,12 +68,14 @@ pub enum RuntimeError {
     Load { path: PathBuf, source: libloading::Error },
     /// The library is something else than ONNX Runtime's.
     #[error(
-        "{path}: exports no OrtGetApiBase; name the libonnxruntime.so of an ONNX Runtime release, not its Python module"
+        "{path}: exports no OrtGetApiBase; name the libonnxruntime.so of an ONNX Runtime release, not its \
+         Python module"
     )]
     NoApi { path: PathBuf },
     /// The library hides its entry point in a way that is not known.
     #[error(
-        "{path}: found {found} candidates for ONNX Runtime's entry point, expected one; run `goldcrest doctor --fix` to install the pinned build again"
+        "{path}: found {found} candidates for ONNX Runtime's entry point, expected one; run `goldcrest \
+         doctor --fix` to install the pinned build again"
     )]
     EntryPoint { path: PathBuf, found: usize },
     /// The library is too old.
@@ -86,7 +94,8 @@ pub enum RuntimeError {
     NoGpu { status: i32 },
     /// A library without the provider.
     #[error(
-        "{path}: this ONNX Runtime {version} has no CUDA provider; pass --runtime with the library of a GPU build, or --device cpu"
+        "{path}: this ONNX Runtime {version} has no CUDA provider; pass --runtime with the library of a GPU \
+         build, or --device cpu"
     )]
     NoCuda { path: PathBuf, version: String },
     /// [`load`](super::load) was not called.

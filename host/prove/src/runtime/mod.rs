@@ -1,8 +1,9 @@
 //! The ONNX Runtime: found, installed and loaded while the program runs, never linked.
 //!
 //! In order: the library that [`Choice::library`] names, the one that `ORT_DYLIB_PATH` names, the
-//! training wheel in the cache folder, for the processor or for GPUs. The wheel is a Python package that holds the only published
-//! build with the training API; no Python runs (see [`python_module`] for how it is loaded).
+//! training wheel in the cache folder, for the processor or for GPUs. The wheel is a Python package that
+//! holds the only published build with the training API; no Python runs (see [`python_module`] for how it is
+//! loaded).
 //!
 //! ```no_run
 //! # fn main() -> anyhow::Result<()> {
@@ -118,8 +119,8 @@ pub fn install(progress: &mut dyn FnMut(&str)) -> Result<PathBuf, RuntimeError> 
     CPU_TRAINING.install(&cache_dir()?, wheel::PIP, progress)
 }
 
-/// Downloads ONNX Runtime's training build for GPUs and NVIDIA's libraries with pip, prepared in the cache folder;
-/// done at once when they are there already.
+/// Downloads ONNX Runtime's training build for GPUs and NVIDIA's libraries with pip, prepared in the cache
+/// folder; done at once when they are there already.
 pub fn install_cuda(progress: &mut dyn FnMut(&str)) -> Result<PathBuf, RuntimeError> {
     wheel::supported_host()?;
     let cache = cache_dir()?;
@@ -127,7 +128,8 @@ pub fn install_cuda(progress: &mut dyn FnMut(&str)) -> Result<PathBuf, RuntimeEr
     CUDA_TRAINING.install(&cache, wheel::PIP, progress)
 }
 
-/// Loads the ONNX Runtime for the wanted device, from `library` where one is named, and says where it computes.
+/// Loads the ONNX Runtime for the wanted device, from `library` where one is named, and says where it
+/// computes.
 ///
 /// # Errors
 /// When what the device needs is missing, or as [`load`].

@@ -109,7 +109,8 @@ impl Package {
     }
 
     fn download(&self, folder: &Path, pip: &[&[&str]]) -> Result<(), RuntimeError> {
-        // pip runs in the new, empty folder: Python takes modules from the current one, such as a `pip` of its own.
+        // pip runs in the new, empty folder: Python takes modules from the current one, such as a `pip` of
+        // its own.
         let folder = &folder.canonicalize().map_err(|source| RuntimeError::File {
             path: folder.to_owned(),
             action: "cannot find",

@@ -198,7 +198,8 @@ impl std::fmt::Display for Difference {
         let [(a, x), (b, y)] = self.found;
         write!(
             f,
-            "image {}, layer `{}`, row {row}, column {column}, channel {channel}: {a} says {x}, {b} says {y}, \
+            "image {}, layer `{}`, row {row}, column {column}, channel {channel}: {a} says {x}, {b} says \
+             {y}, \
              the specification {}",
             self.image, self.layer, self.expected
         )?;

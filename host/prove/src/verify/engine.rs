@@ -26,8 +26,8 @@ impl HostEngine {
         Self::pack_as(model, &PackOptions::default())
     }
 
-    /// Runs a device image of a model, packed as the options say for the family that the image names. Its layers
-    /// must be those of the model; weights and constants may be any.
+    /// Runs a device image of a model, packed as the options say for the family that the image names. Its
+    /// layers must be those of the model; weights and constants may be any.
     ///
     /// # Errors
     /// When the bytes are no such image.
@@ -65,7 +65,7 @@ impl HostEngine {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ForeignImage {
-    /// The bytes are no device image.
+    /// The bytes are not a device image.
     #[error("no device image: {0}")]
     Image(#[from] ImageError),
     /// Other layers than the packer makes.

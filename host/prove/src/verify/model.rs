@@ -23,10 +23,10 @@ use super::{Comparison, Participant, Runner, RunnerError, VerifyError, compare};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyModelError {
-    /// The file is no ONNX model.
+    /// The file is not an ONNX model.
     #[error(transparent)]
     Onnx(#[from] OnnxError),
-    /// The file is no int8 model.
+    /// The file is not an int8 model.
     #[error(transparent)]
     Int8(#[from] Int8Error),
     /// A runner cannot be loaded.
@@ -52,9 +52,9 @@ pub enum VerifyModelError {
 /// How many images the slower runners compute; tract and our engine compute all.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// The first so many in ONNX Runtime; with 0 it is not needed.
+    /// How many of the first images ONNX Runtime computes; with 0 it is not needed.
     pub onnxruntime: usize,
-    /// The first so many in the firmware on this emulated board.
+    /// How many of the first images the firmware computes, on this emulated board.
     pub board: Option<(&'static Board, usize)>,
     /// How our engine's images are packed; each for the family of its core.
     pub packing: PackOptions,
@@ -99,8 +99,8 @@ impl Int8File {
         &self.onnx.metadata
     }
 
-    /// Compares every layer of every image in tract and the other runners with our engine. `done` is told how many
-    /// images more are finished.
+    /// Compares every layer of every image in tract and the other runners with our engine. `done` is told how
+    /// many images more are finished.
     ///
     /// # Errors
     /// When a runner is missing or breaks down; differences are not an error.
@@ -124,7 +124,8 @@ impl Int8File {
         Ok(compare(model, &participants, images.len(), &|index| input.quantize(images.image(index)), done)?)
     }
 
-    /// Compares the same runners as [`Int8File::verify`] on accumulators next to rounding ties, see [`stress`].
+    /// Compares the same runners as [`Int8File::verify`] on accumulators next to rounding ties, see
+    /// [`stress`].
     ///
     /// # Errors
     /// As [`Int8File::verify`].

@@ -48,8 +48,8 @@ impl Builder {
         id
     }
 
-    /// Some channels of the input as a tensor of their own with another zero point, the values as they are. The
-    /// input's zero point must be 0.
+    /// Some channels of the input as a tensor of their own with another zero point, the values as they are.
+    /// The input's zero point must be 0.
     pub fn channels(&mut self, name: &str, channels: Range<usize>, zero_point: i8) -> TensorId {
         let all = self.input().channels;
         let one_hot = |channel| (0..all).map(move |input| i8::from(input == channel));

@@ -1,5 +1,5 @@
-//! The test vectors of `docs/int8-semantics.md`: the specification, the engine's kernels, tract and ONNX Runtime
-//! compute what an implementation in plain Python integers does.
+//! The test vectors of `docs/int8-semantics.md`: the specification, the engine's kernels, tract and ONNX
+//! Runtime compute what an implementation in plain Python integers does.
 
 use goldcrest_engine::kernels::Family;
 use goldcrest_engine::requantize::{Multiplier, requantize};

@@ -26,7 +26,7 @@ pub enum HeadError {
     /// The new layer does not fit; the node is named.
     #[error("with the new last layer: {0}")]
     Shape(#[from] ShapeError),
-    /// The new network does not make logits of so many classes.
+    /// The new network does not make logits of that many classes.
     #[error("with the new last layer the output is {found}, expected [N, {expected}]")]
     Logits { found: String, expected: usize },
 }

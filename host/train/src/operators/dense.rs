@@ -158,7 +158,7 @@ impl Dense {
     }
 }
 
-/// Planes for so many channels, all 0.
+/// Planes for that many channels, all 0.
 fn zeros(channels: usize, lanes: usize, floats: usize) -> Scratch {
     let length = channels.div_ceil(lanes) * floats;
     let mut planes = Scratch::new(length);

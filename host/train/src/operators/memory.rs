@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 /// Runs a function for each number below a count, in any order, on any threads.
 pub type Parallel<'a> = &'a dyn Fn(usize, &(dyn Fn(usize) + Sync));
 
-/// Sums of weight gradients are kept apart in so many parts, whatever the number of threads, so that the
+/// Sums of weight gradients are kept in this many parts, whatever the number of threads, so that the
 /// order of additions, and with it every bit, is the same on all machines of one kind.
 pub const PARTS: usize = 16;
 

@@ -52,8 +52,8 @@ impl Correlate<'_> {
     ///
     /// # Safety
     /// `inputs` must be valid to read wherever a tap leads from any position below `positions` rounded
-    /// up to a multiple of [`SLACK`]; `to` valid to write so many floats in each plane; `weights` are packed
-    /// by [`pack`] for `outputs` channels.
+    /// up to a multiple of [`SLACK`]; `to` valid to write that many floats in each plane; `weights` are
+    /// packed by [`pack`] for `outputs` channels.
     pub unsafe fn run(
         &self,
         level: Level,

@@ -30,7 +30,7 @@ pub struct Geometry {
 
 /// Positions of a plane that are worth the cost of starting a loop over it.
 const LONG: usize = 1024;
-/// Images of at least so many pixels are used where they lie, when they need no padding.
+/// Images of at least this many pixels are used where they lie, when they need no padding.
 const DIRECT: usize = 256;
 /// Floats of the planes of one task: they stay in the cache of one core.
 const TASK: usize = 128 << 10;

@@ -25,7 +25,7 @@ macro_rules! options {
             $($(#[doc = $help])+ pub $name: Option<$type>,)+
             /// Rows and columns of the images, as in `32x32`.
             pub resize: Option<String>,
-            /// What of a picture becomes the image: `whole`, `middle` or `letterbox`.
+            /// Which part of a picture becomes the image: `whole`, `middle` or `letterbox`.
             pub fit: Option<String>,
             /// `rgb` or `gray`.
             pub channels: Option<String>,

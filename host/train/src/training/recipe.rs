@@ -230,7 +230,7 @@ impl Recipe {
         text
     }
 
-    /// The learning rates of a run with so many steps per epoch.
+    /// The learning rates of a run with that many steps per epoch.
     pub fn learning_rates(&self, steps_per_epoch: usize) -> Schedule {
         Schedule {
             shape: self.schedule,

@@ -10,7 +10,7 @@ use super::session::SessionError;
 /// What makes the steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Backend {
-    /// The training API where the ONNX Runtime has it and the processor computes, else plain sessions
+    /// The training API if this ONNX Runtime has it and the steps run on the processor, else plain sessions
     #[default]
     Auto,
     /// ONNX Runtime's training API; on the processor

@@ -32,7 +32,7 @@ pub fn width(left: usize) -> usize {
     }
 }
 
-/// Bytes of so many weights of one block.
+/// Bytes that a block's weights take.
 #[inline(always)]
 pub fn bytes<const BITS: usize>(weights: usize) -> usize {
     match BITS {
@@ -41,8 +41,8 @@ pub fn bytes<const BITS: usize>(weights: usize) -> usize {
     }
 }
 
-/// Bytes of the weights of so many output channels with so many taps each, in one group. Every block begins a
-/// new byte.
+/// Bytes that the weights of one group take, by its output channels and the taps of each. Every block begins
+/// a new byte.
 pub fn weight_bytes<const BITS: usize>(outputs: usize, taps: u64) -> u64 {
     let taps_of = |channels: usize| taps.saturating_mul(channels as u64);
     match BITS {

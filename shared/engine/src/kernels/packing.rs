@@ -107,7 +107,7 @@ pub struct Constants {
 }
 
 impl LayerSpec<'_> {
-    /// Whether the layer is a convolution with weights of so many bits.
+    /// Whether the layer is a convolution whose weights have that many bits.
     pub fn is_convolution(&self, bits: usize) -> bool {
         self.operator == Operator::Convolution && self.bits == bits
     }

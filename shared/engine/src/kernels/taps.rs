@@ -65,7 +65,7 @@ impl Taps {
         }
     }
 
-    /// Whether there are taps, and all of them lie in an input of so many values, for so many channels.
+    /// Whether there are taps, and all of them lie in an input of that many values and channels.
     #[cfg(goldcrest_mve)]
     pub fn inside(&self, values: usize, channels: usize) -> bool {
         let (Some(rows), Some(columns)) = (self.rows.checked_sub(1), self.columns.checked_sub(1)) else {

@@ -11,7 +11,7 @@ use super::color;
 use super::resize::{Crop, Resize, ResizeError};
 use crate::shape::Shape;
 
-/// What of a picture a model sees.
+/// Which part of a picture a model sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Fit {
     /// All of it, stretched or squeezed to the input's proportions.
@@ -51,7 +51,7 @@ impl core::fmt::Display for Fit {
 /// How pictures become a model's input, beside its size and its channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Preprocessing {
-    /// What of a picture the model sees.
+    /// Which part of a picture the model sees.
     pub fit: Fit,
     /// RGB below transparent pixels, and of the bars of [`Fit::Letterbox`].
     pub background: [u8; 3],

@@ -61,7 +61,8 @@ impl FloatOperator for Add {
 /// `clamp(saturate(round_half_even(((a - za) * ka + (b - zb) * kb) / 2^16) + zy))`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct QuantizedAdd {
-    /// `ka` and `kb`; each at most [`QuantizedOp::ELEMENTWISE_LIMIT`], so that both products are exact in a float.
+    /// `ka` and `kb`; each at most [`QuantizedOp::ELEMENTWISE_LIMIT`], so that both products are exact in a
+    /// float.
     pub multipliers: [Multiplier; 2],
     /// Bounds of the output.
     pub clamp: Clamp,

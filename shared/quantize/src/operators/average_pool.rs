@@ -81,7 +81,8 @@ impl FloatOperator for FloatAveragePool {
     }
 }
 
-/// Sum over a window of `value - zero_point`, requantized (`QLinearConv` with a kernel of ones); padding adds 0.
+/// Sum over a window of `value - zero_point`, requantized (`QLinearConv` with a kernel of ones); padding adds
+/// 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct QuantizedAveragePool {
     /// The window.

@@ -1,7 +1,7 @@
 //! Convolutions and fully connected layers.
 //!
-//! When one becomes int8, the scale of each output channel's weights is moved up until `sx * sw / sy` is a multiple of
-//! `2^-16`, and only then are the weights rounded: the grid costs resolution, never exactness.
+//! When one becomes int8, the scale of each output channel's weights is moved up until `sx * sw / sy` is a
+//! multiple of `2^-16`, and only then are the weights rounded: the grid costs resolution, never exactness.
 
 use alloc::vec::Vec;
 
@@ -40,8 +40,8 @@ pub struct FloatConv {
 }
 
 impl FloatConv {
-    /// Whether it is a 1x1 depthwise convolution, `scale * x + shift` for every channel: `weights` are the scales,
-    /// `bias` the shifts.
+    /// Whether it is a 1x1 depthwise convolution, `scale * x + shift` for every channel: `weights` are the
+    /// scales, `bias` the shifts.
     pub fn is_affine(&self) -> bool {
         self.window == Window::new([1, 1], [1, 1])
             && self.groups == self.bias.len()
@@ -183,8 +183,8 @@ impl QuantizedConv {
         self.groups > 1 && self.weights.len() == self.bias.len() * height * width
     }
 
-    /// Whether device images hold the weights two in a byte: none needs more than four bits, and the layer is not
-    /// depthwise.
+    /// Whether device images hold the weights two in a byte: none needs more than four bits, and the layer is
+    /// not depthwise.
     pub fn is_four_bits(&self) -> bool {
         let range = WeightRange::INT4.low..=WeightRange::INT4.high;
         !self.is_depthwise() && self.weights.iter().all(|weight| range.contains(weight))

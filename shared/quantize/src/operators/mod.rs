@@ -1,5 +1,5 @@
-//! The operators of both graphs, one file for each: the shape it writes, the grids and channels it ties together, its
-//! int8 form, that form's arithmetic, and the layer that computes it on a device.
+//! The operators of both graphs, one file for each: the shape it writes, the grids and channels it ties
+//! together, its int8 form, that form's arithmetic, and the layer that computes it on a device.
 //!
 //! Nothing outside this folder asks which operator a node has where it could ask for a property of it.
 
@@ -236,7 +236,8 @@ pub trait FloatOperator: Infer {
         output.scale
     }
 
-    /// Which channels around it equalization may scale: those around an operator that moves values, unless it says more.
+    /// Which channels around it equalization may scale: those around an operator that moves values, unless it
+    /// says more.
     fn channels(&self) -> Channels {
         match self.grid() {
             Grid::Input | Grid::Selects => Channels::Shared,
@@ -289,13 +290,14 @@ pub trait QuantizedOperator: Infer {
         &[]
     }
 
-    /// What its multipliers stand for on inputs and an output of these scales; nothing where weights have a scale too.
+    /// What its multipliers stand for on inputs and an output of these scales; nothing where weights have a
+    /// scale too.
     fn ratios(&self, _inputs: &[f64], _output: f64) -> Vec<f64> {
         Vec::new()
     }
 
-    /// The float operator that moves reals as this one moves integers, of operators that do nothing else. All their
-    /// tensors share one grid.
+    /// The float operator that moves reals as this one moves integers, of operators that do nothing else. All
+    /// their tensors share one grid.
     fn moves(&self) -> Option<FloatOp> {
         None
     }

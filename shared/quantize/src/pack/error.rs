@@ -31,7 +31,8 @@ pub enum PackError {
     },
     /// The arena does not fit the budget.
     #[error(
-        "layer `{layer}`: the arena needs {needed} bytes with the smallest kernels, {missing} more than the budget of \
+        "layer `{layer}`: the arena needs {needed} bytes with the smallest kernels, {missing} more than the \
+         budget of \
          {budget}; raise the RAM budget or use a smaller model"
     )]
     Ram {
@@ -46,7 +47,8 @@ pub enum PackError {
     },
     /// The image does not fit the budget.
     #[error(
-        "the image needs {needed} bytes with the smallest kernels, {missing} more than the budget of {budget}, most of \
+        "the image needs {needed} bytes with the smallest kernels, {missing} more than the budget of \
+         {budget}, most of \
          them for layer `{layer}`; raise the flash budget or use a smaller model"
     )]
     Flash {

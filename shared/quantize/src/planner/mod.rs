@@ -134,10 +134,12 @@ mod tests {
             sizes in proptest::collection::vec((1usize..300, 0usize..8, 0usize..4), 1..14),
             pairs in proptest::collection::vec((0usize..14, 0usize..14, -40i64..40), 0..6),
         ) {
-            let blocks: Vec<_> = sizes.iter().map(|&(bytes, first, length)| block(bytes, first, first + length)).collect();
+            let block = |&(bytes, first, length): &_| block(bytes, first, first + length);
+            let blocks: Vec<_> = sizes.iter().map(block).collect();
             let overlaps: Vec<_> = pairs
                 .iter()
-                .filter(|&&(a, b, _)| a < blocks.len() && b < blocks.len() && a != b && blocks[a].last == blocks[b].first)
+                .filter(|&&(a, b, _)| a < blocks.len() && b < blocks.len() && a != b)
+                .filter(|&&(a, b, _)| blocks[a].last == blocks[b].first)
                 .map(|&(input, output, distance)| Overlap { input, output, distance })
                 .collect();
             let plan = plan(&blocks, &overlaps);

@@ -5,8 +5,9 @@ use crate::graph::QuantizedModel;
 use goldcrest_engine::shape::{Padding, Shape, Window};
 
 /// Networks that together, packed for every family, have every kernel, in the shapes that kernels tell apart.
-/// Several short ones, because the time to plan their memory grows faster than their length, and with few rows,
-/// because Miri takes a thousand times as long: nine columns hold Winograd's eight and a rest, three rows its two.
+/// Several short ones, because the time to plan their memory grows faster than their length, and with few
+/// rows, because Miri takes a thousand times as long: nine columns hold Winograd's eight and a rest, three
+/// rows its two.
 pub fn every_kernel() -> [QuantizedModel; 4] {
     let first = {
         let mut net = Builder::new(11, Shape::new(3, 9, 3), false);

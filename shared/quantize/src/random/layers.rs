@@ -4,13 +4,13 @@ use super::{Builder, Random};
 use crate::graph::{Clamp, QuantizedModel, TensorId};
 use goldcrest_engine::shape::{Padding, Shape, Window};
 
-/// Largest number of channels.
+/// Maximum number of channels.
 const CHANNELS: i64 = 67;
-/// Most multiply-accumulates of a convolution: emulators are slow.
+/// Maximum number of multiply-accumulates of a convolution: emulators are slow.
 const MACS: usize = 600_000;
 
-/// A network of `count` random layers one behind the other: any strides, paddings and dilations, 1 to 67 channels,
-/// odd heights and widths; every third network has weights, zero points and bounds from the ends of
+/// A network of `count` random layers one behind the other: any strides, paddings and dilations, 1 to 67
+/// channels, odd heights and widths; every third network has weights, zero points and bounds from the ends of
 /// their ranges.
 pub fn layers(seed: u64, count: usize) -> QuantizedModel {
     let mut shapes = Random::new(!seed);

@@ -122,7 +122,7 @@ fn written_out_activations_become_one_node() {
         assert_eq!(simple.nodes[0].op, FloatOp::Activation(wanted));
         assert_eq!(simple.nodes[0].inputs, [simple.input]);
     }
-    // Another shift is no HardSwish.
+    // Another shift is not a HardSwish.
     let other = affine(&[1.0; 2], &[2.0; 2]);
     let nodes = vec![(other, vec![0]), (relu6(), vec![1]), (FloatOp::Mul, vec![0, 2]), (sixth(), vec![3])];
     assert_eq!(simplify(graph(input, nodes)).nodes.len(), 4);

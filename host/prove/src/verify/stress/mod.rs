@@ -32,8 +32,8 @@ pub struct Stress {
     pub first: Option<Difference>,
 }
 
-/// Compares runners on the stress networks of a model. `start` makes the runners of a network, the first of them
-/// the one that the others are compared with. Those that are not to compute all images compute a few.
+/// Compares runners on the stress networks of a model. `start` makes the runners of a network, the first of
+/// them the one that the others are compared with. Those that are not to compute all images compute a few.
 ///
 /// # Errors
 /// When a runner is missing or breaks down.

@@ -1,8 +1,8 @@
 //! One network per layer that rounds: the layer's operator over digits of chosen accumulators.
 //!
-//! Convolutions keep groups, multipliers, zero points and bounds; their windows become 1x1 (a row of digits for
-//! depthwise ones), their weights the values of the digits, and each output position is one target. Average
-//! pools keep their window. Additions and products see all pairs of int8 values.
+//! Convolutions keep groups, multipliers, zero points and bounds; their windows become 1x1 (a row of digits
+//! for depthwise ones), their weights the values of the digits, and each output position is one target.
+//! Average pools keep their window. Additions and products see all pairs of int8 values.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +16,13 @@ use goldcrest_quantize::reference::{Computed, Operand};
 use super::super::synthetic::Builder;
 use super::ties::{Target, around_boundaries};
 
-/// Most values of a network's input and of its output, so that it fits small boards.
+/// Maximum number of values of a network's input and of its output, so that it fits small boards.
 const VALUES: usize = 6 << 10;
-/// Most images of one network; where a layer has more targets, they are a sample.
+/// Maximum number of images of one network; where a layer has more targets, they are a sample.
 const IMAGES: usize = 1500;
 /// The largest weight of a digit.
 const COARSE: i64 = 127;
-/// Most pairs of coarse digits.
+/// Maximum number of pairs of coarse digits.
 const PAIRS: usize = 48;
 /// Targets that slow runners see at least, where a network has them.
 const FEW: usize = 96;
@@ -64,8 +64,8 @@ pub fn probes(model: &QuantizedModel) -> Vec<Probe> {
     graph.nodes.iter().enumerate().filter_map(probe).collect()
 }
 
-/// The values of digits: pairs of `127` and `-127`, then `1` and `-1`. Whatever the zero point, one of each pair
-/// reaches far in the wanted direction.
+/// The values of digits: pairs of `127` and `-127`, then `1` and `-1`. Whatever the zero point, one of each
+/// pair reaches far in the wanted direction.
 struct Digits {
     weights: Vec<i64>,
     /// Smallest and largest value of a digit: int8 without the zero point.

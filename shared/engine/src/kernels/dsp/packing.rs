@@ -10,7 +10,7 @@ use crate::image::{Channel, Record};
 /// Largest magnitude of an accumulator that two channels in one word allow.
 const ACCUMULATOR_LIMIT: i64 = 1 << 23;
 
-/// Whether the layer is a convolution with weights of so many bits, for a core with DSP instructions.
+/// Whether the layer is a convolution whose weights have that many bits, for a core with DSP instructions.
 pub fn is_convolution(layer: &LayerSpec<'_>, bits: usize) -> bool {
     layer.preferences.family == Family::Dsp && layer.is_convolution(bits)
 }
