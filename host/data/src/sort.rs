@@ -95,8 +95,9 @@ impl<L> Layout<L> {
         let flat_is_dotted = flat
             .iter()
             .all(|path| dotted(&path[path.len() - 1]).is_some() && folder_of(path) == folder_of(flat[0]));
-        let is_parted =
-            pictures.keys().any(|path| place(path, false).is_some_and(|at| at.part == Part::Train));
+        let of_train =
+            |path: &Names| place(path, false).filter(|at| at.part == Part::Train).map(|at| at.above.len());
+        let train_depth = pictures.keys().find_map(of_train);
         let mut parts = Parts {
             place: source.clone(),
             classes: BTreeMap::new(),
@@ -106,13 +107,9 @@ impl<L> Layout<L> {
         let mut stranger = None;
         for (path, locator) in pictures {
             let Some(at) = place(&path, flat_is_dotted) else { return Err(misplaced(&path)) };
-            if at.part == Part::Flat && is_parted {
-                // Beside `train`, for what is above it too.
-                let shared = parts
-                    .above
-                    .get(&Part::Train)
-                    .map_or(0, |above: &Names| above.iter().zip(&path).take_while(|(a, b)| a == b).count());
-                stranger.get_or_insert_with(|| path[shared.min(path.len() - 1)].clone());
+            if let (Part::Flat, Some(depth)) = (at.part, train_depth) {
+                // Beside `train`, or the folders above it.
+                stranger.get_or_insert_with(|| path[depth.min(path.len() - 1)].clone());
                 *parts.ignored.entry("outside train and test".into()).or_default() += 1;
                 continue;
             }
@@ -150,8 +147,8 @@ impl<L> Layout<L> {
                 if let Some(class) = class {
                     class.others += 1;
                     class.example.clone_from(file);
+                    *parts.ignored.entry(kind(file)).or_default() += 1;
                 }
-                *parts.ignored.entry(kind(file)).or_default() += 1;
             }
         }
         parts.choose(stranger)
