@@ -27,7 +27,7 @@ const WORDS: usize = 3;
 #[derive(Clone, Debug)]
 pub(super) struct Likeness {
     hash: [u64; WORDS],
-    /// The copy, less its mean, at length 1; empty of a picture of one value, which is like none.
+    /// The copy, less its mean, at length 1; empty of a picture of one colour, which is like none.
     copy: Box<[f32]>,
 }
 
@@ -60,7 +60,7 @@ impl Painter {
         let mean = values.iter().map(|&value| f32::from(value)).sum::<f32>() / values.len() as f32;
         let mut copy: Vec<f32> = values.iter().map(|&value| f32::from(value) - mean).collect();
         let length = copy.iter().map(|value| value * value).sum::<f32>().sqrt();
-        if length < 1.0 {
+        if small.pixels().all(|pixel| pixel == small.get_pixel(0, 0)) {
             copy.clear();
         }
         copy.iter_mut().for_each(|value| *value /= length);

@@ -223,7 +223,7 @@ fn what_is_found_is_told() {
     let remarks = dataset.remarks().join("\n");
     for says in [
         "3 files ignored: 2 .heic, 1 without extension",
-        "1 of 10 pictures are gray (such as train/cat/0.png)",
+        "1 of 10 pictures are gray (such as ",
         "1 of 10 images have one value everywhere",
         "1 of 4 test images are training images too",
     ] {
@@ -234,8 +234,12 @@ fn what_is_found_is_told() {
 
     put(&root, "train/dog/0.png", b"broken");
     let found = Inspection::of(&Spec::Path(root.path().to_owned()), &options()).unwrap();
-    assert_eq!((found.broken.len(), &*found.broken[0].0), (1, "train/dog/0.png"));
-    assert_eq!(found.constant, ["train/cat/0.png"]);
+    assert!(found.broken.len() == 1 && found.broken[0].0.ends_with("train/dog/0.png"), "{:?}", found.broken);
+    assert!(
+        found.constant.len() == 1 && found.constant[0].ends_with("train/cat/0.png"),
+        "{:?}",
+        found.constant
+    );
     let problems = found.problems().join("\n");
     assert!(problems.contains("1 broken pictures") && problems.contains("copies of training"), "{problems}");
     assert!(
@@ -358,7 +362,8 @@ fn pictures_are_turned_upright() {
     let row: Vec<u8> = (0..6).map(|column| dataset.train.image(2)[column * 3]).collect();
     assert!(row.windows(2).all(|pair| pair[0] > pair[1] + 20), "{row:?}");
     files[1].1 = sideways;
-    assert!(complaint(folder(&files).path()).starts_with("train/cat/1.png: 4x6 image"));
+    let complaint = complaint(folder(&files).path());
+    assert!(complaint.contains("/train/cat/1.png: 4x6 image"), "{complaint}");
 }
 
 #[test]
@@ -527,7 +532,7 @@ fn what_is_no_archive_is_said() {
     let cases: [(&[u8], &str); 6] = [
         (b"", "the file is empty"),
         (b"hello, world", "the content is not an archive"),
-        (b"\0\0\0\0TFL3rest", "the content is not an archive"),
+        (b"\0\0\0\0TFL3rest", "a model, not images"),
         (b"\xfd7zXZ\x00rest", "an xz-compressed file"),
         (&png(1), "a single image"),
         (&[b'x'; 2000], "the content is not an archive"),
@@ -636,10 +641,14 @@ fn hostile_archives_do_nothing() {
     // Names that begin at the root are only names.
     let rooted: Vec<_> = good().into_iter().map(|(name, bytes)| (format!("x/{name}"), bytes)).collect();
     let mut bytes = tar(&rooted);
-    bytes[0] = b'/';
-    let mut header = tar::Header::from_byte_slice(&bytes[..512]).clone();
-    header.set_cksum();
-    bytes[..512].copy_from_slice(header.as_bytes());
+    let mut at = 0;
+    while bytes[at] != 0 {
+        bytes[at] = b'/';
+        let mut header = tar::Header::from_byte_slice(&bytes[at..at + 512]).clone();
+        header.set_cksum();
+        bytes[at..at + 512].copy_from_slice(header.as_bytes());
+        at += 512 + header.entry_size().unwrap().next_multiple_of(512) as usize;
+    }
     assert_good(&open(&put(&root, "rooted.tar", &bytes)).unwrap());
 }
 
