@@ -1,4 +1,4 @@
-//! An ArduCAM Mini at a Pico or Pico 2, wired as ArduCAM's own examples for the Pico have it: SPI0 with its
+//! An ArduCAM Mini at a Pico or Pico 2, wired as `docs/boards.md` says: SPI0 with its
 //! clock on GP2, MOSI on GP3, MISO on GP4 and chip select on GP5; I2C0 with data on GP8 and its clock on GP9.
 
 use embassy_rp::config::Config;
