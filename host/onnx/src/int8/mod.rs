@@ -3,7 +3,7 @@
 //!
 //! Activations are int8 `[N, C, H, W]` values that carry the names of the graph's tensors. Scales in the
 //! graph are multipliers on the grid `k / 2^16`; the real scales stand in the metadata under
-//! [`QUANTIZATION`]. The files of [`operators`](super::operators) say in which nodes an operator is written.
+//! [`QUANTIZATION`]. Each file of `operators` says in which nodes its operator is written.
 //!
 //! The output is `Flatten` of the last tensor, under that tensor's name; the tensor itself carries
 //! [`UNFLATTENED`] behind its name.
