@@ -15,6 +15,8 @@ use image::{Rgb, RgbImage};
 use image_hasher::{HashAlg, Hasher, HasherConfig};
 use rayon::prelude::*;
 
+use super::findings::is_constant;
+
 /// Bits in which the hashes of near twins differ at most.
 const MOST_BITS: u32 = 18;
 /// Correlation of near twins at least.
@@ -59,10 +61,14 @@ impl Painter {
         let values = small.as_raw();
         let mean = values.iter().map(|&value| f32::from(value)).sum::<f32>() / values.len() as f32;
         let mut copy: Vec<f32> = values.iter().map(|&value| f32::from(value) - mean).collect();
-        let length = copy.iter().map(|value| value * value).sum::<f32>().sqrt();
-        if small.pixels().all(|pixel| pixel == small.get_pixel(0, 0)) {
+        // A colour alone is like every picture of that colour.
+        let is_flat = |channel: usize| {
+            is_constant(&values.iter().skip(channel).step_by(3).copied().collect::<Vec<_>>())
+        };
+        if (0..3).all(is_flat) {
             copy.clear();
         }
+        let length = copy.iter().map(|value| value * value).sum::<f32>().sqrt();
         copy.iter_mut().for_each(|value| *value /= length);
         Some(Likeness { hash, copy: copy.into() })
     }
