@@ -5,7 +5,7 @@
 //! stay empty: all optimizer state lives in frozen parameters (see [`super::optimizer`]), so that one
 //! file holds the whole training state.
 //!
-//! A run's file has a trailer behind the flatbuffer, which readers of the flatbuffer do not look at: [`MARK`]
+//! A run's file has a trailer behind the flatbuffer, which readers of the flatbuffer do not look at: `MARK`
 //! and the SHA-256 of all bytes before it. A file in which any bit is another one is not taken.
 
 use std::collections::BTreeMap;
