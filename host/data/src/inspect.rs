@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use goldcrest_engine::shape::Shape;
 use rayon::prelude::*;
 
-use super::alike::{Likeness, Painter, twins};
+use super::alike::{self, Likeness, Painter};
 use super::archive::{Archive, Contents};
 use super::decode::{self, Bytes, Seen};
 use super::findings::{Findings, is_constant};
@@ -216,8 +216,8 @@ impl Inspection {
         };
         let (train, test) = (of_part(false), of_part(true));
         let is_other = |one: usize, other: usize| likenesses[one].1 != likenesses[other].1;
-        let across = twins(&test, &train, is_other);
-        let within = |part| twins(part, part, |one, other| other < one && is_other(one, other));
+        let across = alike::across(&test, &train, is_other);
+        let within = |part: &[(usize, &Likeness)]| alike::within(part, is_other);
         let near = |&(one, other): &(usize, usize), is_across| {
             let ((picture, label, _), (twin, other_label, _)) = (&likenesses[one].0, &likenesses[other].0);
             Near { picture: picture.clone(), twin: twin.clone(), is_across, agree: label == other_label }
