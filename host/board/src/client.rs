@@ -37,7 +37,7 @@ pub struct Patience {
     pub attempts: u32,
     /// From an image's or a new model's first byte to its result, whatever the board says in between.
     pub work: Duration,
-    /// What [`work`](Self::work) grows by for each byte of the image or model.
+    /// What `work` grows by for each byte of the image or model.
     pub byte: Duration,
 }
 

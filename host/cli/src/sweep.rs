@@ -15,7 +15,7 @@ use super::table::Table;
 use super::train::{Machine, Watcher, existing, network, stop_on_signals, usage};
 use super::{Output, Usage};
 
-/// Find a recipe: train many times with values drawn from the recipe's [search] table
+/// Find a recipe: train many times with values drawn from the recipe's `[search]` table
 #[derive(Debug, clap::Args)]
 #[command(after_help = "The recipe says what is fixed and what is searched:
 
@@ -32,7 +32,7 @@ Examples:
   goldcrest sweep recipe.toml --network lenet5 --data photos/ --out sweeps/photos --trials 50 --resume
   goldcrest train lenet5 --recipe sweeps/photos/best.toml --data photos/ --out runs/photos")]
 pub struct Args {
-    /// A recipe's TOML file with a [search] table: { low, high, log } or { choices } per key
+    /// A recipe's TOML file with a `[search]` table: { low, high, log } or { choices } per key
     pub recipe: PathBuf,
     /// A built-in architecture (lenet5, resnet8, ...), the path of your own .toml file, or an ONNX model to
     /// go on from

@@ -1,6 +1,6 @@
 //! What inference takes on every board: instructions of each layer, RAM, flash, modelled cycles.
 //!
-//! * [`measure`]: one model on one emulated board.
+//! * [`mod@measure`]: one model on one emulated board.
 //! * [`peer`]: what the best other open engine takes.
 //! * [`baseline`]: numbers kept from before, and what got slower than they allow.
 //! * [`markdown`]: the tables of the documents.

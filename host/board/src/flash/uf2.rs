@@ -1,4 +1,4 @@
-//! UF2: the file that boot loaders which look like a drive take (https://github.com/microsoft/uf2).
+//! UF2: the file that boot loaders which look like a drive take (<https://github.com/microsoft/uf2>).
 //!
 //! The crates for it are old or read only, so these few fields are written here, and read back before a file
 //! is handed out.
@@ -29,7 +29,7 @@ pub struct Family {
     pub hint: &'static str,
 }
 
-/// All families (https://github.com/microsoft/uf2/blob/master/utils/uf2families.json).
+/// All families (<https://github.com/microsoft/uf2/blob/master/utils/uf2families.json>).
 pub static FAMILIES: &[Family] = &[
     Family {
         id: 0xe48b_ff56,

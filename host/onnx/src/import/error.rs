@@ -7,7 +7,7 @@ use crate::info::InfoError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// The model's operator set is outside [`OPSETS`].
+    /// The model's operator set is outside `OPSETS`.
     #[error("the model uses ONNX opset {0}, supported are 11 to 21; export it again with one of these")]
     Opset(i64),
     /// The inputs are not one image.

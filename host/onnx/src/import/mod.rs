@@ -1,12 +1,12 @@
 //! Float ONNX models to [`FloatGraph`]s.
 //!
-//! One rule per operator, registered in [`RULES`]. Constants are folded on the way
-//! ([`constant`]); layouts are followed symbolically ([`layout`]), so transposes, reshapes and
+//! One rule per operator, registered in `RULES`. Constants are folded on the way
+//! (`constant`); layouts are followed symbolically (`layout`), so transposes, reshapes and
 //! flattening leave nothing behind in the graph; [`simplify`](goldcrest_quantize::simplify)
 //! merges what exporters spread over several nodes.
 //!
 //! The file's constants are read where they are, and each becomes weights of the graph once; what that may
-//! take in memory is counted ([`Importer::spend`]).
+//! take in memory is counted (`Importer::spend`).
 
 mod constant;
 mod error;

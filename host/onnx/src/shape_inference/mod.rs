@@ -5,7 +5,7 @@
 //! written equally.
 //!
 //! One file per family of operators, each a function from node to output types, all listed in
-//! [`infer`]. Definitions: the ONNX operator specification, opset 17.
+//! `infer`. Definitions: the ONNX operator specification, opset 17.
 
 mod broadcast;
 mod dimension;

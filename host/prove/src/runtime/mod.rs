@@ -2,7 +2,7 @@
 //!
 //! In order: the library that [`Choice::library`] names, the one that `ORT_DYLIB_PATH` names, the
 //! training wheel in the cache folder, for the processor or for GPUs. The wheel is a Python package that
-//! holds the only published build with the training API; no Python runs (see [`python_module`] for how it is
+//! holds the only published build with the training API; no Python runs (see `python_module` for how it is
 //! loaded).
 //!
 //! ```no_run

@@ -1,8 +1,8 @@
 //! The packer: from an int8 model to a device image.
 //!
-//! Each node becomes a layer ([`lower`]) with a kernel of the chosen family and constants in that kernel's
-//! order; the planner gives every activation its place ([`layout`]); where budgets forbid the fastest
-//! kernels, smaller ones are chosen ([`choose`]); [`write`] lays the bytes out as `docs/device-image.md`
+//! Each node becomes a layer (`lower`) with a kernel of the chosen family and constants in that kernel's
+//! order; the planner gives every activation its place (`layout`); where budgets forbid the fastest
+//! kernels, smaller ones are chosen (`choose`); [`write`] lays the bytes out as `docs/device-image.md`
 //! specifies.
 //!
 //! What the packer knows of kernels is in their [`packing`](goldcrest_engine::kernels::packing).

@@ -1,6 +1,6 @@
 //! Simplification of float graphs: merges what exporters spread over several nodes.
 //!
-//! Every pass has one shape, [`Pass`], and stands in [`PASSES`] in the order they run.
+//! Every pass has one shape, `Pass`, and stands in `PASSES` in the order they run.
 
 mod affine;
 mod links;

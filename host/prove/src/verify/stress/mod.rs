@@ -1,9 +1,9 @@
 //! Near-tie stress: every rounding boundary of a model, in every runner.
 //!
 //! Real images put an accumulator next to a rounding tie about once per 100,000 outputs, so they say little
-//! about rounding. Here, every layer of a model that rounds gets a network of its own ([`network`]): the
+//! about rounding. Here, every layer of a model that rounds gets a network of its own (`network`): the
 //! layer's operator, multipliers, zero points and bounds over an input whose values are digits of
-//! accumulators chosen next to the boundaries between two outputs ([`ties`]). All runners compute these
+//! accumulators chosen next to the boundaries between two outputs (`ties`). All runners compute these
 //! networks and are compared as on images.
 
 mod network;
