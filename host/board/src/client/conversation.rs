@@ -230,7 +230,11 @@ impl<T: Transport> Conversation<T> {
                 Heard::Response(_, response) => match judge(&response) {
                     Outcome::Done(answer) => return Ok(answer),
                     // The end of all does not move.
-                    Outcome::More => wait = Wait::until(self.end.min(Instant::now() + timeout)),
+                    // Nor does it come again with each part.
+                    Outcome::More => {
+                        let over = wait.over.filter(|_| self.is_over());
+                        wait = Wait { over, ..Wait::until(self.end.min(Instant::now() + timeout)) };
+                    }
                     Outcome::Gap => return Err(LinkError::Gap),
                     Outcome::Unexpected => return Err(LinkError::Unexpected),
                 },
