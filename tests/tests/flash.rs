@@ -344,7 +344,7 @@ fn what_goes_wrong_with_a_probe_is_said_with_what_to_do() {
              occurred: Failed to find or attach to the target. Please check the wiring before retrying.' \
              >&2; exit 1",
             1,
-            "this is not a STM32F446RETx",
+            "this is not the expected STM32F446RETx",
         ),
         ("echo 'Error: Flash content verification failed.' >&2; exit 1", 1, "does not hold what was built"),
     ] {

@@ -67,7 +67,8 @@ pub enum ToolError {
     },
     /// Another part, or none.
     #[error(
-        "this is no {chip}, or it is not connected: check that it is the board that --board names, its \
+        "this is not the expected {chip}, or it is not connected: check that it is the board that --board \
+         names, its \
          power and its wires ({said})"
     )]
     WrongChip {
