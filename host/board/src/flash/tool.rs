@@ -68,8 +68,7 @@ pub enum ToolError {
     /// Another part, or none.
     #[error(
         "this is not the expected {chip}, or it is not connected: check that it is the board that --board \
-         names, its \
-         power and its wires ({said})"
+         names, its power and its wires ({said})"
     )]
     WrongChip {
         /// The part that was expected.
