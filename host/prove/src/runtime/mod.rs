@@ -6,7 +6,7 @@
 //! loaded).
 //!
 //! ```no_run
-//! # fn main() -> anyhow::Result<()> {
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! goldcrest_prove::runtime::load(&Default::default())?;
 //! let session = goldcrest_prove::runtime::session()?.with_intra_threads(1);
 //! # Ok(()) }

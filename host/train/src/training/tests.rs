@@ -170,7 +170,7 @@ fn a_run_goes_on_with_what_it_began_with_only() {
     refused(&Dataset { train, ..dataset.clone() }, &began, "the images ");
     refused(&dataset, &recipe(RecipeOptions { validate: Some(0.3), ..options.clone() }), "--validate 0.3");
     refused(&dataset, &recipe(RecipeOptions { seed: Some(9), ..options.clone() }), "--seed 9");
-    refused(&dataset, &recipe(RecipeOptions { batch: Some(7), ..options.clone() }), "--batch 64");
+    refused(&dataset, &recipe(RecipeOptions { batch: Some(7), ..options.clone() }), "--batch 32");
     resume(&dataset, &recipe(RecipeOptions { learning_rate: Some(0.001), ..options.clone() })).unwrap();
 
     // Files of the run that something else wrote.
