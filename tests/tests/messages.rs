@@ -181,8 +181,7 @@ fn with_python(folder: &Folder, script: &str, arguments: &[&str]) -> Output {
 fn pip_is_heard() {
     let folder = Folder::new();
     let script = "case \"$*\" in *--version) echo 'pip 24.0 from x';; *) echo 'ERROR: Could not find an \
-         activated \
-                  virtualenv (required).' >&2; exit 3;; esac";
+         activated virtualenv (required).' >&2; exit 3;; esac";
     let output = with_python(&folder, script, &["doctor", "--fix", "--json"]);
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let parts = report["parts"].as_array().expect("a list");

@@ -230,8 +230,7 @@ pub fn complete(
     } else if !says_normalization {
         say!(
             "warning: {place} does not say how its pixels are normalized; assumed: mean 0, std 1 (pixels \
-             from 0 to 1). \
-             State it with --mean and --std, or --normalization"
+             from 0 to 1). State it with --mean and --std, or --normalization"
         );
         assumed.insert("normalization".into(), json!({ "mean": [0.0], "std": [1.0] }));
     }

@@ -174,8 +174,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     if let Some(class) = only {
         say!(
             "warning: every test image is taken for {class}: the network has learned which class is common, \
-             not \
-             what it looks like; try more images of the other classes, or another learning rate"
+             not what it looks like; try more images of the other classes, or another learning rate"
         );
     }
     print(&summary, &run, output);
@@ -206,8 +205,7 @@ fn tell_classes(dataset: &Dataset) {
     if most >= RARE * least.max(1) {
         say!(
             "warning: {common} has {most} training images, {rare} {least}; accuracy is high for always \
-             saying \
-             {common}, so look at the balanced accuracy, the mean over classes"
+             saying {common}, so look at the balanced accuracy, the mean over classes"
         );
     }
 }
@@ -235,8 +233,7 @@ fn recipe(args: &Args, network: &Network) -> anyhow::Result<Recipe> {
     if let (Network::Model { name, .. }, false) = (network, states_normalization) {
         say!(
             "warning: {name} does not say how its pixels are normalized; assumed: mean 0.5, std 0.5 (pixels \
-             from -1 to 1). \
-             State it with --mean and --std"
+             from -1 to 1). State it with --mean and --std"
         );
     }
     let asked = network.agree(&asked)?;

@@ -131,8 +131,7 @@ fn to_text(comparison: &Comparison, stress: &Stress) -> String {
     };
     format!(
         "{table}\n{}: {}\nnear ties: {} accumulators next to rounding boundaries of {} layers, {} of them \
-         ties, \
-         {} values: {}\n",
+         ties, {} values: {}\n",
         counts.join(", "),
         verdict(comparison.mismatches(), &comparison.first),
         stress.placed,

@@ -129,8 +129,7 @@ impl Findings {
         if self.dark.count > 0 {
             remarks.push(format!(
                 "{} pictures of 16 bits hold only values below 256 of 65536 (such as {}), so they are all \
-                 but black; if they are \
-                 pictures of 8 bits, store them as such",
+                 but black; if they are pictures of 8 bits, store them as such",
                 self.dark.count, self.dark.example
             ));
         }

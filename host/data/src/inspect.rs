@@ -292,8 +292,7 @@ impl Inspection {
         let first = self.near.iter().find(|near| near.is_across)?;
         Some(format!(
             "{} of {} test pictures look like a training picture, such as {} like {}; the accuracy on them \
-             says \
-             little of new ones",
+             says little of new ones",
             self.near_count(true),
             self.tests(),
             first.picture,

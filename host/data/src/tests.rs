@@ -379,8 +379,7 @@ fn sizes_must_agree_unless_resized() {
             "2 images cannot be used\n  {0}/test/cat/0.png: 48x50 image, but {0}/train/cat/0.png is 6x4 \
              (width x \
              height); pass --resize\n  {0}/test/dog/1.png: 6x5 image, but {0}/train/cat/0.png is 6x4 (width \
-             x \
-             height); pass --resize",
+             x height); pass --resize",
             root.path().display()
         )
     );

@@ -37,8 +37,7 @@ pub fn tables(measurements: &[Measurement]) -> String {
 fn summary(measurements: &[Measurement]) -> String {
     let mut text = String::from(
         "| board | core | kernels | model | instructions | per MAC | CMSIS-NN | of it | modelled cycles | \
-         arena | \
-         arena, `--optimize ram` | stack | code | code, `--optimize flash` |\n",
+         arena | arena, `--optimize ram` | stack | code | code, `--optimize flash` |\n",
     );
     text += &rule(14);
     for measured in measurements {

@@ -199,8 +199,7 @@ impl std::fmt::Display for Difference {
         write!(
             f,
             "image {}, layer `{}`, row {row}, column {column}, channel {channel}: {a} says {x}, {b} says \
-             {y}, \
-             the specification {}",
+             {y}, the specification {}",
             self.image, self.layer, self.expected
         )?;
         match self.behind {

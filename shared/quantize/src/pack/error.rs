@@ -32,8 +32,7 @@ pub enum PackError {
     /// The arena does not fit the budget.
     #[error(
         "layer `{layer}`: the arena needs {needed} bytes with the smallest kernels, {missing} more than the \
-         budget of \
-         {budget}; raise the RAM budget or use a smaller model"
+         budget of {budget}; raise the RAM budget or use a smaller model"
     )]
     Ram {
         /// The layer at which most memory is needed.
@@ -48,8 +47,7 @@ pub enum PackError {
     /// The image does not fit the budget.
     #[error(
         "the image needs {needed} bytes with the smallest kernels, {missing} more than the budget of \
-         {budget}, most of \
-         them for layer `{layer}`; raise the flash budget or use a smaller model"
+         {budget}, most of them for layer `{layer}`; raise the flash budget or use a smaller model"
     )]
     Flash {
         /// The layer with the most constants.
