@@ -4,8 +4,8 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::Dataset;
 
-/// A class name in Unicode's composed form (NFC), so that a folder from macOS, which decomposes letters, is the
-/// same class as one from elsewhere.
+/// A class name in Unicode's composed form (NFC), so that a folder from macOS, which decomposes letters, is
+/// the same class as one from elsewhere.
 pub(super) fn composed(name: &str) -> String {
     name.nfc().collect()
 }
