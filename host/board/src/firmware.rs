@@ -10,6 +10,7 @@ use object::read::elf::{ElfFile32, FileHeader, ProgramHeader};
 use object::{Object, ObjectSection, ObjectSymbol};
 use sha2::{Digest, Sha256};
 
+use super::child;
 use super::payload::Payload;
 use super::sources::{self, SourcesError};
 use super::table::Board;
@@ -132,7 +133,7 @@ pub fn build_as(board: &Board, recipe: &Recipe) -> Result<Firmware, BuildError> 
     fs::create_dir_all(&kept).map_err(|error| BuildError::Keep { path: kept.clone(), error })?;
     let lock = kept.join(format!(".{}-{}.lock", board.target, build.profile));
     let _lock = lock_file(&lock).map_err(|error| BuildError::Keep { path: lock, error })?;
-    let output = build.command(&root).output().map_err(BuildError::NoCargo)?;
+    let output = child::output(build.command(&root)).map_err(BuildError::NoCargo)?;
     if !output.status.success() {
         let output = String::from_utf8_lossy(&output.stderr).trim_end().to_string();
         if output.contains("target may not be installed") {
