@@ -9,6 +9,7 @@ use goldcrest_engine::image::{
     header_field,
 };
 use goldcrest_engine::kernels::Family;
+use goldcrest_engine::picture::{Fit, Preprocessing};
 use goldcrest_engine::shape::{Padding, Shape, Window};
 use goldcrest_quantize::pack::{PackOptions, pack};
 use goldcrest_quantize::random::{Builder, Random, lenet5};
@@ -128,6 +129,17 @@ fn each_damage_has_its_name() {
     // Constants of channels that are not aligned: the check decodes the layer before it knows.
     assert_eq!(damaged(header_field::END + 80, 1, true), layer(LayerError::Constants));
     assert_eq!(damaged(header_field::CLASSES, 0, true), ImageError::Tensor("output"));
+    assert_eq!(damaged(header_field::FIT, 3, true), ImageError::Fit(3));
+}
+
+#[test]
+fn an_image_says_how_pictures_become_its_input() {
+    for fit in Fit::ALL {
+        let mut model = lenet5(1);
+        model.info.preprocessing = Preprocessing { fit, background: [1, 250, 99] };
+        let packed = pack(&model, &PackOptions::default()).unwrap();
+        assert_eq!(packed.image.image().preprocessing(), model.info.preprocessing);
+    }
 }
 
 #[test]
