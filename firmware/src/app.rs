@@ -2,6 +2,7 @@
 
 pub mod classify;
 mod model;
+mod picture;
 mod service;
 mod signature;
 mod transfer;

@@ -12,7 +12,7 @@ use goldcrest_board::table;
 use goldcrest_data::picture::Picture;
 use goldcrest_engine::engine::Engine;
 use goldcrest_engine::image::ImageBuf;
-use goldcrest_engine::picture::Preprocessing;
+use goldcrest_engine::picture::{Fit, Preprocessing};
 use goldcrest_engine::shape::Shape;
 use goldcrest_quantize::pack::PackOptions;
 use goldcrest_quantize::random::{self, Random};
@@ -235,7 +235,27 @@ fn a_new_model_goes_over_the_line_and_runs() {
 #[test]
 fn sockets_are_ports_too() {
     let board = Board::start("unix:{}/serial,server=on,wait=off");
-    classify(&board, &format!("unix:{}", text(&board.folder.path().join("serial"))), &board.noise());
+    let port = format!("unix:{}", text(&board.folder.path().join("serial")));
+    classify(&board, &port, &board.noise());
+    let pictures = board.pictures();
+    let paths: Vec<&str> = pictures.iter().map(|path| text(path)).collect();
+    let resized = [&["infer", "--port", &port, "--board-resizes"], &paths[..]].concat();
+    let report = goldcrest_json(&resized, 0);
+    assert_eq!(report["inputs_differing"], serde_json::json!([]), "{report}");
+    for (image, picture) in report["images"].as_array().unwrap().iter().zip(&pictures) {
+        assert_eq!(image["logits"], serde_json::json!(expected(&board.model, picture)), "{report}");
+    }
+    // A model file of the same network that sees the middle makes other inputs than the board.
+    let middle = board.folder.path().join("middle.gci");
+    let mut network = random::lenet5(1);
+    network.info.preprocessing.fit = Fit::Middle;
+    let packed = Payload::pack(&network, &PackOptions::default()).unwrap();
+    std::fs::write(&middle, packed.image.bytes()).unwrap();
+    let report = goldcrest_json(&[&resized[..], &["--model", text(&middle), "--insist"]].concat(), 1);
+    assert_eq!(report["inputs_differing"], serde_json::json!(paths), "{report}");
+    let against = [&resized[..], &["--fit", "middle"]].concat();
+    let message = goldcrest_fails(&against, "fit whole");
+    assert!(message.contains(&port) && message.contains("--fit middle"), "{message}");
     drop(board);
 
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -6,6 +6,7 @@ use embedded_io::Write;
 use goldcrest_engine::answer::largest;
 use goldcrest_engine::engine::{Engine, values};
 use goldcrest_engine::image::Image;
+use goldcrest_engine::shape::Shape;
 use goldcrest_link::message::{Info, ModelFault, Refusal, Report, Request, Response};
 use goldcrest_link::values::Values;
 use goldcrest_link::{CRC, VERSION};
@@ -91,6 +92,10 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
             }
             Request::Info => Ok(Response::Info(self.info())),
             Request::Load { transfer, offset, pixels } => self.load(transfer, offset as usize, pixels),
+            Request::Picture { transfer, height, width, channels, offset, pixels } => {
+                let shape = Shape::new(height.into(), width.into(), channels.into());
+                self.picture(transfer, shape, (offset as usize, pixels))
+            }
             Request::Run { transfer, crc, report } => {
                 self.run(transfer, crc, report, reply)?;
                 return Ok(Next::Serve);
@@ -139,6 +144,17 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
         Ok(Response::Loaded { transfer: id, received, ahead })
     }
 
+    fn picture(
+        &mut self,
+        id: u32,
+        shape: Shape,
+        piece: (usize, &[u8]),
+    ) -> Result<Response<'static>, Refusal> {
+        let image = self.model.map_err(Refusal::NoModel)?;
+        let (received, input) = self.transfer.picture(id, shape, piece, &image, self.arena)?;
+        Ok(Response::Prepared { transfer: id, received: received as u32, input })
+    }
+
     fn run<L: Write>(
         &mut self,
         id: u32,
@@ -171,19 +187,20 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
     ) -> Result<(u64, Image<'m>), Stop<L::Error>> {
         let image = self.model.map_err(Refusal::NoModel)?;
         let expected = image.input_shape().len();
-        match self.transfer.go(id, crc, expected, report == Report::Answer)? {
+        let pixels = match self.transfer.go(id, crc, expected, report == Report::Answer)? {
             Go::Again { ticks } => return Ok((ticks, image)),
-            Go::Run => self.transfer.forget(),
-        }
+            Go::Run(pixels) => pixels,
+        };
+        self.transfer.forget();
         let mut engine = engine(&image, self.arena)?;
-        load(&mut engine, &mut Received { crc })?;
+        load(&mut engine, &mut Received { crc: pixels.input })?;
         match report {
             Report::Answer => {
                 let ticks = time(&mut self.watch, &mut || {
                     engine.run();
                 });
                 let ticks = ticks.saturating_sub(self.overhead);
-                self.transfer.answered(crc, ticks);
+                self.transfer.answered(pixels, ticks);
                 Ok((ticks, image))
             }
             Report::Trace => {

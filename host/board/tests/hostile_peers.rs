@@ -55,6 +55,8 @@ fn model() -> ModelInfo {
         classes: CLASSES,
         layers: 5,
         golden: 1,
+        fit: 0,
+        background: [255; 3],
     }
 }
 

@@ -71,6 +71,24 @@ pub enum Request<'a> {
     },
     /// Why did the firmware start anew? Answered by [`Response::LastWords`].
     LastWords,
+    /// Pixels of a picture of any size, in order, of which the board makes the model's input by the model's
+    /// own preprocessing; answered by [`Response::Prepared`]. The first bytes of an unknown transfer start
+    /// one. [`Request::Run`] classifies it; its CRC is that of the picture's pixels.
+    Picture {
+        /// Names the picture, as in [`Request::Load`].
+        transfer: u32,
+        /// Rows.
+        height: u16,
+        /// Columns.
+        width: u16,
+        /// 1 (gray) or 3 (RGB).
+        channels: u8,
+        /// Index of the first pixel byte.
+        offset: u32,
+        /// u8 pixels, HWC.
+        #[serde(borrow, serialize_with = "as_bytes")]
+        pixels: &'a [u8],
+    },
 }
 
 /// What a board sends of an inference beside its answer.
@@ -170,6 +188,15 @@ pub enum Response<'a> {
         /// power, or a button.
         message: &'a str,
     },
+    /// Answer to [`Request::Picture`].
+    Prepared {
+        /// The picture.
+        transfer: u32,
+        /// Pixel bytes taken; those that follow are wanted next.
+        received: u32,
+        /// [`CRC`](super::CRC) of the model's input (u8, HWC) that was made of it, once it was whole.
+        input: Option<u32>,
+    },
 }
 
 /// Why a board does not do what it was asked.
@@ -222,6 +249,16 @@ pub enum Refusal {
         vectors: u16,
         /// How many of them failed.
         failed: u16,
+    },
+    /// A picture of this shape cannot become the model's input: sides of 0, too many bytes, or channels that
+    /// do not fit.
+    Picture,
+    /// A row of the picture does not fit the RAM beside the model's input.
+    PictureRoom {
+        /// Bytes it takes.
+        needed: u32,
+        /// Bytes there are.
+        room: u32,
     },
 }
 
@@ -285,6 +322,10 @@ pub struct ModelInfo {
     pub layers: u16,
     /// Number of golden vectors.
     pub golden: u16,
+    /// What of a picture the model sees, as a number of the device image's format.
+    pub fit: u8,
+    /// RGB below transparent pixels, and beside pictures of other proportions.
+    pub background: [u8; 3],
 }
 
 /// A payload that is not a message: the CRC is right, so the two sides speak different versions.

@@ -28,6 +28,8 @@ fn the_document_has_these_frames() {
         classes: 10,
         layers: 7,
         golden: 2,
+        fit: 2,
+        background: [255, 128, 0],
     };
     let info = |model| {
         Response::Info(Info {
@@ -44,7 +46,7 @@ fn the_document_has_these_frames() {
     };
     let crc = CRC.checksum(&[0, 1, 2, 0]);
     let rows = [
-        row("request `Hello`, version 2", 1, &Request::Hello { version: VERSION }),
+        row("request `Hello`, version 3", 1, &Request::Hello { version: VERSION }),
         row("request `Info`", 0x1234_5678, &Request::Info),
         row(
             "request `Load`, transfer 7, offset 304, pixels 0 1 2 0",
@@ -69,7 +71,19 @@ fn the_document_has_these_frames() {
         ),
         row("request `LastWords`", 8, &Request::LastWords),
         row(
-            "response `Hello`, version 2, frames of 4,096 bytes, 4,096 bytes ahead",
+            "request `Picture`, transfer 7, 480 x 640 x 3, offset 921,596, pixels 0 1 2 0",
+            9,
+            &Request::Picture {
+                transfer: 7,
+                height: 480,
+                width: 640,
+                channels: 3,
+                offset: 921_596,
+                pixels: &[0, 1, 2, 0],
+            },
+        ),
+        row(
+            "response `Hello`, version 3, frames of 4,096 bytes, 4,096 bytes ahead",
             1,
             &Response::Hello { version: VERSION, frame_bytes: 4096, ahead_bytes: 4096 },
         ),
@@ -131,6 +145,21 @@ fn the_document_has_these_frames() {
         ),
         row("response `Activated`", 7, &Response::Activated(model)),
         row("response `LastWords`, hard fault", 8, &Response::LastWords { message: "hard fault" }),
+        row(
+            "response `Prepared`, transfer 7, 4,096 bytes",
+            9,
+            &Response::Prepared { transfer: 7, received: 4096, input: None },
+        ),
+        row(
+            "response `Prepared`, transfer 7, all bytes, an input with the CRC 0x12345678",
+            9,
+            &Response::Prepared { transfer: 7, received: 921_600, input: Some(0x1234_5678) },
+        ),
+        row(
+            "response `Refused`, `PictureRoom`, 70,000 bytes of 65,536",
+            9,
+            &Response::Refused(Refusal::PictureRoom { needed: 70_000, room: 65_536 }),
+        ),
     ];
     let table = rows.join("\n");
     assert!(SPECIFICATION.contains(&table), "docs/link-protocol.md should have:\n{table}");
@@ -157,5 +186,5 @@ fn the_documents_frames_decode_to_what_it_says() {
         assert!(of == sequence && message.starts_with(name), "{line}: {of} {message}");
         count += 1;
     }
-    assert_eq!(count, 25);
+    assert_eq!(count, 29);
 }

@@ -159,6 +159,17 @@ fn refusal(refusal: &Refusal) -> String {
                  old one still runs"
             )
         }
+        Refusal::Picture => {
+            "the model on the board cannot take a picture of this size or colour form; resize \
+             it, or send it without --board-resizes"
+                .to_string()
+        }
+        Refusal::PictureRoom { needed, room } => {
+            format!(
+                "a row of the picture takes {needed} bytes of RAM on the board, but {room} are free beside \
+                 the model's input; make the picture narrower, or send it without --board-resizes"
+            )
+        }
         other => format!("the board refuses: {other:?}"),
     }
 }
