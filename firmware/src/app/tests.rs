@@ -308,6 +308,11 @@ fn repeated_requests_change_nothing() {
     // A double of a piece does not spoil the answer either.
     bench.ask(4, &first);
     assert_eq!(bench.ask(4, &request), answer);
+    // Nor is it the answer for other pixels of the same name.
+    let other = Request::Run { transfer: 1, crc: CRC.checksum(&pixels) ^ 1 << 31, report: Report::Answer };
+    assert_eq!(bench.refusal(&other), Refusal::Incomplete { received: 0, expected: 3072 });
+    bench.load(1, &pixels);
+    assert_eq!(bench.ask(4, &request), answer);
     // But the run wrote over the pixels, so a report cannot come from them.
     assert_eq!(
         bench.refusal(&run(1, &pixels, Report::Trace)),
@@ -359,7 +364,8 @@ fn a_picture_of_any_size_becomes_the_hosts_input() {
             received = end;
             let made = (end == pixels.len()).then(|| CRC.checksum(&input));
             // Its bytes, then a late double, and one behind a gap.
-            for (from, to) in [(before, end), (before / 2, end), (0, before), (end + 16, end + 32)] {
+            let near = before.saturating_sub(100);
+            for (from, to) in [(before, end), (near, end), (0, before.min(500)), (end + 16, end + 32)] {
                 if to <= pixels.len() {
                     let frames = bench.ask(9, &piece(6, shape, from, &pixels[from..to]));
                     assert_eq!(message::decode(&frames[0]), Ok((9, prepared(end, made))), "{from} to {to}");
@@ -443,7 +449,7 @@ fn a_picture_that_cannot_become_the_input_is_refused() {
     assert_eq!(message::decode(&frames[0]), Ok((2, whole)));
     let mut larger = Bench::new(&image, arena / 4 + 2000);
     assert_eq!(larger.ask(1, &piece(1, wide, 0, &pixels[..16])).len(), 1);
-    let refused = Bench::new(&[0xff; 64], 4000).refusal(&piece(1, small, 0, &[0; 4]));
+    let refused = Bench::new(&[0xff; 8192], 4000).refusal(&piece(1, small, 0, &[0; 4]));
     assert_eq!(refused, Refusal::NoModel(ModelFault::Absent));
 }
 
@@ -469,10 +475,14 @@ fn what_does_not_fit_together_is_refused() {
     bench.ask(1, &Request::Load { transfer: 2, offset: 0, pixels: &pixels[..96] });
     assert_eq!(bench.refusal(&run(2, &pixels, Report::Answer)), incomplete(96));
     assert_eq!(bench.refusal(&run(3, &pixels, Report::Answer)), incomplete(0));
-    bench.load(8, &pixels);
-    let other = Request::Run { transfer: 8, crc: !CRC.checksum(&pixels), report: Report::Answer };
-    assert_eq!(bench.refusal(&other), Refusal::WrongPixels);
-    assert_eq!(bench.refusal(&run(8, &pixels, Report::Answer)), incomplete(0));
+    // One bit of the CRC is enough, the highest too.
+    for bit in [0, 31] {
+        bench.load(8, &pixels);
+        let other =
+            Request::Run { transfer: 8, crc: CRC.checksum(&pixels) ^ 1 << bit, report: Report::Answer };
+        assert_eq!(bench.refusal(&other), Refusal::WrongPixels);
+        assert_eq!(bench.refusal(&run(8, &pixels, Report::Answer)), incomplete(0));
+    }
 }
 
 #[test]
