@@ -9,7 +9,7 @@ use goldcrest_engine::image::Image;
 use goldcrest_engine::shape::Shape;
 use goldcrest_link::message::{Info, ModelFault, Refusal, Report, Request, Response};
 use goldcrest_link::values::Values;
-use goldcrest_link::{CRC, VERSION};
+use goldcrest_link::{CRC, Pieces, VERSION};
 
 use super::classify::load;
 use super::model::{self, describe};
@@ -70,7 +70,7 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
             model,
             arena,
             transfer: Transfer::new(),
-            update: Update::new(slot, spare, key),
+            update: Update::new(board, slot, model.as_ref().ok(), spare, key),
             watch,
             overhead,
             stack,
@@ -102,15 +102,12 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
             }
             Request::SelfTest => self.self_test(),
             Request::LastWords => Ok(Response::LastWords { message: self.last_words }),
+            Request::Begin { update, manifest } => written(update, self.update.begin(update, manifest)),
             Request::Write { update, total, offset, bytes } => {
-                let written = self.update.write(update, total as usize, offset as usize, bytes);
-                written.map(|pieces| {
-                    let (received, ahead) = (pieces.received() as u32, pieces.ahead());
-                    Response::Written { update, received, ahead }
-                })
+                written(update, self.update.write(update, total as usize, offset as usize, bytes))
             }
-            Request::Activate { update, crc, signature } => {
-                return self.activate(update, crc, signature, reply);
+            Request::Activate { update, crc } => {
+                return self.activate(update, crc, reply);
             }
         };
         reply.send(&answer.unwrap_or_else(Response::Refused))?;
@@ -128,6 +125,7 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
             stack_bytes: self.stack.used(),
             stack_capacity: self.stack.capacity(),
             model: self.model.as_ref().map(describe).map_err(|&fault| fault),
+            updates: self.update.policy(),
         }
     }
 
@@ -244,7 +242,6 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
         &mut self,
         id: u32,
         crc: u32,
-        signature: &[u8],
         reply: &mut Reply<'_, '_, L>,
     ) -> Result<Next, L::Error> {
         // A request that came twice: the model it asks for is the one in use.
@@ -255,7 +252,7 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
             return Ok(Next::Serve);
         }
         self.transfer.forget();
-        match self.update.activate(id, crc, signature, self.arena) {
+        match self.update.activate(id, crc, self.arena) {
             Ok(model) => {
                 reply.send(&Response::Activated(model))?;
                 Ok(Next::Restart)
@@ -266,6 +263,12 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
             }
         }
     }
+}
+
+/// What has come of an update.
+fn written(update: u32, pieces: Result<Pieces, Refusal>) -> Result<Response<'static>, Refusal> {
+    let pieces = pieces?;
+    Ok(Response::Written { update, received: pieces.received() as u32, ahead: pieces.ahead() })
 }
 
 /// Why a run gives no answer.

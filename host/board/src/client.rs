@@ -19,7 +19,7 @@ pub use error::LinkError;
 pub use error::model_fault;
 use goldcrest_engine::answer::largest;
 use goldcrest_engine::shape::Shape;
-use goldcrest_link::message::{Info, ModelInfo, Refusal, Report, Request, Response};
+use goldcrest_link::message::{Info, ModelInfo, Refusal, Report, Request, Response, Updates};
 use goldcrest_link::{CRC, Pieces, VERSION};
 use pace::Pace;
 pub use transport::Transport;
@@ -472,6 +472,8 @@ pub struct BoardInfo {
     pub stack_capacity: u32,
     /// The model, or why there is none.
     pub model: Result<ModelInfo, goldcrest_link::message::ModelFault>,
+    /// What it takes to give it a new model over the link.
+    pub updates: Updates,
 }
 
 impl From<&Info<'_>> for BoardInfo {
@@ -486,6 +488,7 @@ impl From<&Info<'_>> for BoardInfo {
             stack_bytes: info.stack_bytes,
             stack_capacity: info.stack_capacity,
             model: info.model,
+            updates: info.updates,
         }
     }
 }

@@ -4,6 +4,7 @@
 #![deny(unsafe_code)]
 
 pub mod frame;
+pub mod manifest;
 pub mod message;
 pub mod pieces;
 pub mod values;
@@ -11,6 +12,7 @@ pub mod values;
 mod vectors;
 
 pub use frame::{Decoder, FrameError};
+pub use manifest::Manifest;
 pub use message::{Info, ModelInfo, Refusal, Report, Request, Response};
 pub use pieces::Pieces;
 pub use values::Values;

@@ -45,7 +45,8 @@ pub enum Request<'a> {
     SelfTest,
     /// A piece of a new device image, as [`Pieces`](super::Pieces) takes them; answered by
     /// [`Response::Written`]. A piece of an unknown update erases the slot that is not in use and starts
-    /// one; the model in use goes on running.
+    /// one; the model in use goes on running. A firmware with a key takes pieces only of an update that
+    /// [`Request::Begin`] has begun.
     Write {
         /// Names the update.
         update: u32,
@@ -64,10 +65,6 @@ pub enum Request<'a> {
         update: u32,
         /// [`CRC`](super::CRC) over all bytes of the device image.
         crc: u32,
-        /// Ed25519 signature of the device image (64 bytes), or nothing, which is enough for a firmware
-        /// that was built without a key.
-        #[serde(borrow, serialize_with = "as_bytes")]
-        signature: &'a [u8],
     },
     /// Why did the firmware start anew? Answered by [`Response::LastWords`].
     LastWords,
@@ -88,6 +85,16 @@ pub enum Request<'a> {
         /// u8 pixels, HWC.
         #[serde(borrow, serialize_with = "as_bytes")]
         pixels: &'a [u8],
+    },
+    /// Begins an update of a firmware with a key; answered by [`Response::Written`]. Only when the manifest is
+    /// signed, for this board and for a later version of the model is the slot erased that is not in use.
+    /// A firmware without a key looks at nothing and erases nothing.
+    Begin {
+        /// Names the update.
+        update: u32,
+        /// A [`Manifest`](super::Manifest) and its signature.
+        #[serde(borrow, serialize_with = "as_bytes")]
+        manifest: &'a [u8],
     },
 }
 
@@ -239,7 +246,8 @@ pub enum Refusal {
     Flash,
     /// The bytes in the slot are not those of the CRC in [`Request::Activate`]: write them again.
     WrongImage,
-    /// The new device image is signed with another key than the firmware's, or not at all.
+    /// The manifest is signed with another key than the firmware's, or is none, or the device image is not
+    /// the one that it was signed for.
     Signature,
     /// The new device image cannot run here.
     NewModel(ModelFault),
@@ -259,6 +267,15 @@ pub enum Refusal {
         needed: u32,
         /// Bytes there are.
         room: u32,
+    },
+    /// This firmware takes models only with a signed manifest, and this update has not begun with one.
+    NotBegun,
+    /// The manifest is for other boards.
+    OtherBoard,
+    /// The new model is not a later version than the board's, and not signed as a step back from it.
+    Rollback {
+        /// The version that the board has.
+        installed: u32,
     },
 }
 
@@ -303,6 +320,24 @@ pub struct Info<'a> {
     pub stack_capacity: u32,
     /// The model, or why there is none.
     pub model: Result<ModelInfo, ModelFault>,
+    /// What it takes to give it a new model over the link.
+    pub updates: Updates,
+}
+
+/// Which new models a firmware takes over the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Updates {
+    /// None: there is no second slot.
+    None,
+    /// Any that pass their own golden vectors: the firmware was built without a key.
+    Unsigned,
+    /// Those with a manifest that is signed with a key.
+    Signed {
+        /// The Ed25519 public key.
+        key: [u8; 32],
+        /// Version of the model in use; 0 where it is not known.
+        version: u32,
+    },
 }
 
 /// The device image a board runs.

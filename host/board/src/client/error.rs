@@ -143,6 +143,20 @@ fn refusal(refusal: &Refusal) -> String {
              still runs"
                 .to_string()
         }
+        Refusal::NotBegun => {
+            "this firmware takes signed models only: make one with `goldcrest pack --sign KEY \
+             --model-version N`"
+                .to_string()
+        }
+        Refusal::OtherBoard => {
+            "the device image is signed for another board; pack it with --board for this one".to_string()
+        }
+        Refusal::Rollback { installed } => {
+            format!(
+                "the board has version {installed} of the model, and takes only later ones; pack it with a \
+                 higher --model-version, or sign the step back with --replaces {installed}"
+            )
+        }
         Refusal::NewModel(fault) => {
             format!(
                 "the new model cannot run on this board, so the old one still does: \
