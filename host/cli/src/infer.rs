@@ -14,6 +14,7 @@ use goldcrest_prove::on_board::{OnBoard, OnBoardError};
 use serde_json::json;
 
 use super::data::PictureArgs;
+use super::flash::updates_json;
 use super::model_side::ModelSide;
 use super::table::Table;
 use super::{Output, Usage};
@@ -205,6 +206,7 @@ impl Report<'_> {
         json!({
             "board": self.info.board,
             "firmware": self.info.firmware,
+            "updates": updates_json(&self.info.updates),
             "model_crc": format!("{:08x}", self.model.crc),
             "input": self.model.input,
             "seconds": seconds,
