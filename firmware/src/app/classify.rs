@@ -40,7 +40,8 @@ impl<'m> Classifier<'m> {
 /// Puts a source's next picture into a network's input.
 pub(super) fn load<S: ImageSource>(engine: &mut Engine, source: &mut S) -> Result<(), S::Error> {
     let image = *engine.image();
-    source.fill(image.input_shape(), engine.input_mut())?;
+    let input = bytemuck::cast_slice_mut(engine.input_mut());
+    source.fill(&image.preprocessing(), image.input_shape(), input)?;
     convert(&image, engine.input_mut());
     Ok(())
 }

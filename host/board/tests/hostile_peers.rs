@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use goldcrest_board::client::{Client, LinkError, Patience};
 use goldcrest_board::table;
 use goldcrest_link::frame::Sink;
-use goldcrest_link::message::{self, Info, Refusal, Request, Response};
+use goldcrest_link::message::{self, Info, Refusal, Request, Response, Updates};
 use goldcrest_link::values::Values;
 use goldcrest_link::{Decoder, ModelInfo, VERSION};
 
@@ -55,6 +55,8 @@ fn model() -> ModelInfo {
         classes: CLASSES,
         layers: 5,
         golden: 1,
+        fit: 0,
+        background: [255; 3],
     }
 }
 
@@ -69,6 +71,7 @@ fn info(board: &str) -> Response<'_> {
         stack_bytes: 1,
         stack_capacity: 1,
         model: Ok(model()),
+        updates: Updates::Unsigned,
     })
 }
 
@@ -335,7 +338,7 @@ const OPERATIONS: &[Operation] = &[
     ("profile", |client| client.profile(&[7; PIXELS]).map(drop)),
     ("self_test", |client| client.self_test().map(drop)),
     ("last_words", |client| client.last_words().map(drop)),
-    ("update", |client| client.update(&[7; 4096], &[]).map(drop)),
+    ("update", |client| client.update(&[7; 4096], None).map(drop)),
 ];
 
 #[test]

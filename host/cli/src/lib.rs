@@ -23,6 +23,7 @@ pub mod eval;
 pub mod flash;
 pub mod import;
 pub mod infer;
+pub mod keys;
 pub mod man;
 mod model_side;
 pub mod monitor;
@@ -67,6 +68,7 @@ enum Command {
     Verify(verify::Args),
     Classify(classify::Args),
     Pack(pack::Args),
+    Keys(keys::Args),
     Boards(boards::Args),
     Bench(bench::Args),
     Emulate(emulate::Args),
@@ -93,6 +95,7 @@ impl Cli {
             Command::Quantize(args) => quantize::run(args, self.output),
             Command::Verify(args) => verify::run(args, self.output),
             Command::Pack(args) => pack::run(args, self.output),
+            Command::Keys(args) => keys::run(args, self.output),
             Command::Boards(args) => boards::run(args, self.output),
             Command::Bench(args) => bench::run(args, self.output),
             Command::Emulate(args) => emulate::run(args, self.output),

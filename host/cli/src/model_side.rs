@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use goldcrest_data::Asked;
-use goldcrest_engine::picture::Preprocessing;
+use goldcrest_engine::picture::{Fit, Preprocessing};
 use goldcrest_engine::shape::Shape;
 use goldcrest_onnx::import::image_input;
 use goldcrest_onnx::{Dimension, Model, info, int8};
@@ -83,9 +83,27 @@ impl ModelSide {
             place: file.path.display().to_string(),
             input: image.input_shape(),
             labels: labels.iter().any(|label| !label.is_empty()).then_some(labels),
-            preprocessing: Preprocessing::default(),
-            states_preprocessing: false,
+            preprocessing: image.preprocessing(),
+            states_preprocessing: true,
         }
+    }
+
+    /// What the model on a board says, at a place.
+    ///
+    /// # Errors
+    /// Where it fits pictures in a way that this program does not know.
+    pub fn of_board(place: String, model: &goldcrest_link::ModelInfo) -> anyhow::Result<Self> {
+        let [height, width, channels] = model.input.map(usize::from);
+        let fit = Fit::from_code(model.fit).with_context(|| {
+            format!("{place}: the board's model fits pictures in way {}, which is unknown here", model.fit)
+        })?;
+        Ok(Self {
+            place,
+            input: Shape::new(height, width, channels),
+            labels: None,
+            preprocessing: Preprocessing { fit, background: model.background },
+            states_preprocessing: true,
+        })
     }
 
     /// What the model asks of images.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use goldcrest_board::keys::{Key, manifest};
+use goldcrest_board::payload::self_test_pictures;
 use goldcrest_board::table::{self, DEFAULT};
 use goldcrest_engine::kernels::Family;
 use goldcrest_files::write as write_atomically;
@@ -11,6 +13,7 @@ use goldcrest_onnx::{Model, int8};
 use goldcrest_quantize::pack::{Packed, pack};
 use serde_json::json;
 
+use super::keys::key_error;
 use super::packing::PackingArgs;
 use super::table::Table;
 use super::{Output, Usage, refuse_same};
@@ -20,7 +23,9 @@ use super::{Output, Usage, refuse_same};
 #[command(after_help = format!("Examples:
   goldcrest pack model.int8.onnx --out model.gci
   goldcrest pack model.int8.onnx --board {DEFAULT} --optimize ram --out model.gci
-  goldcrest pack model.int8.onnx --ram-budget 50000 --out model.gci"))]
+  goldcrest pack model.int8.onnx --ram-budget 50000 --out model.gci
+  goldcrest pack model.int8.onnx --board {DEFAULT} --sign models.pem --model-version 2 --out model.gci
+The image holds two pictures of noise with the logits they must give, by which a board tests itself."))]
 pub struct Args {
     /// Int8 ONNX model made by `goldcrest quantize`
     pub model: PathBuf,
@@ -32,21 +37,58 @@ pub struct Args {
     pub board: Option<String>,
     #[command(flatten)]
     pub packing: PackingArgs,
+    /// Leave out the pictures of the self-test; boards take such an image by the programmer only
+    #[arg(long)]
+    pub no_self_test: bool,
+    /// Sign it with this key (`goldcrest keys new`), for the board of --board, else for all
+    #[arg(long, value_name = "FILE", requires = "model_version")]
+    pub sign: Option<PathBuf>,
+    /// Which version of the model it is, from 1 on: boards with a key take only later ones than they have
+    #[arg(
+        long, value_name = "N", requires = "sign", value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub model_version: Option<u32>,
+    /// Sign a step back: boards with a version up to this one take the image though theirs is later
+    #[arg(long, value_name = "N", requires = "sign", default_value_t = 0)]
+    pub replaces: u32,
 }
 
 /// Exit code 0 when the image was written.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     refuse_same(&args.model, &args.out)?;
-    let family = match &args.board {
-        Some(name) => table::find(name).map_err(|error| Usage(error.to_string()))?.family,
-        None => Family::Portable,
+    // Before the work: who may not sign need not wait for it.
+    let key = args.sign.as_deref().map(Key::read).transpose().map_err(key_error)?;
+    let (family, target) = match &args.board {
+        Some(name) => {
+            let board = table::find(name).map_err(|error| Usage(error.to_string()))?;
+            (board.family, board.name)
+        }
+        None => (Family::Portable, Family::Portable.name()),
     };
     let place = || args.model.display().to_string();
     let model = int8::read(&Model::read(&args.model)?).with_context(place)?;
-    let options = args.packing.options(family);
+    let mut options = args.packing.options(family);
+    if !args.no_self_test {
+        let input = model.graph.tensor(model.graph.input).shape;
+        options.golden = self_test_pictures(input.len());
+    }
     let packed = pack(&model, &options).with_context(place)?;
-    write_atomically(&args.out, packed.image.bytes()).with_context(|| args.out.display().to_string())?;
-    output.print(&to_json(&packed), || to_text(&packed));
+    let mut bytes = packed.image.bytes().to_vec();
+    let mut json = to_json(&packed);
+    let mut signed = String::new();
+    if let (Some(key), Some(version)) = (&key, args.model_version) {
+        let manifest = manifest(&packed.image, version, args.replaces, target)
+            .with_context(|| format!("{target}: no manifest can name this board"))?;
+        bytes.extend(key.sign(&manifest));
+        let fingerprint = key.public().fingerprint();
+        signed = format!("version {version} for {target}, signed with {fingerprint}\n");
+        json["manifest"] = json!({
+            "model_version": version, "replaces": args.replaces, "target": target,
+            "fingerprint": fingerprint,
+        });
+    }
+    write_atomically(&args.out, &bytes).with_context(|| args.out.display().to_string())?;
+    output.print(&json, || to_text(&packed) + &signed);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,6 +3,7 @@
 use super::record::{self, Entry, Layer, Record};
 use super::{ImageError, check, u16_at, u32_at};
 use crate::engine::part;
+use crate::picture::{Fit, Preprocessing};
 use crate::shape::Shape;
 
 /// Offsets of the header's fields, in bytes.
@@ -29,7 +30,9 @@ pub mod field {
     pub const GOLDEN: usize = 52;
     pub const LABELS: usize = 56;
     pub const PIXELS: usize = 60;
-    pub const END: usize = 64;
+    pub const FIT: usize = 64;
+    pub const BACKGROUND: usize = 65;
+    pub const END: usize = 68;
 }
 
 /// Every channel maps `pixel` to `pixel - 128`, so the image holds no pixel tables.
@@ -41,7 +44,7 @@ pub(super) const FLAG_PLAIN_PIXELS: u16 = 1;
 /// use goldcrest_engine::image::{Image, ImageError};
 ///
 /// let error = Image::new_checked(b"GCI").unwrap_err();
-/// assert_eq!(error, ImageError::Truncated { found: 3, expected: 64 });
+/// assert_eq!(error, ImageError::Truncated { found: 3, expected: 68 });
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Image<'a> {
@@ -91,6 +94,15 @@ impl<'a> Image<'a> {
     pub fn input_shape(&self) -> Shape {
         let short = |at| usize::from(u16_at(self.bytes, at));
         Shape::new(short(field::HEIGHT), short(field::WIDTH), short(field::CHANNELS))
+    }
+
+    /// How pictures become the input.
+    pub fn preprocessing(&self) -> Preprocessing {
+        let background = self.bytes.get(field::BACKGROUND..).and_then(|rest| rest.first_chunk());
+        Preprocessing {
+            fit: Fit::from_code(self.byte(field::FIT)).unwrap_or_default(),
+            background: background.copied().unwrap_or_default(),
+        }
     }
 
     /// Where the input stands in the arena.
@@ -167,7 +179,7 @@ impl<'a> Image<'a> {
         table.as_chunks().0.iter().map(move |bytes| Entry { image, bytes })
     }
 
-    fn byte(&self, at: usize) -> u8 {
+    pub(super) fn byte(&self, at: usize) -> u8 {
         self.bytes.get(at).copied().unwrap_or(0)
     }
 }
