@@ -131,6 +131,7 @@ fn each_damage_has_its_name() {
     assert!(matches!(damaged(0, b'X', true), ImageError::Magic(_)));
     assert_eq!(damaged(header_field::VERSION, 9, true), ImageError::Version(9));
     assert!(matches!(damaged(good.len() - 5, !good[good.len() - 5], false), ImageError::Checksum { .. }));
+    assert_eq!(damaged(header_field::FAMILY, 7, true), ImageError::UnknownFamily(7));
     let layer = |problem| ImageError::Layer { layer: 0, problem };
     assert_eq!(damaged(header_field::END, 200, true), layer(LayerError::Kernel(200)));
     assert_eq!(damaged(header_field::END + 12, 31, true), layer(LayerError::Shape));
@@ -139,6 +140,19 @@ fn each_damage_has_its_name() {
     // Constants of channels that are not aligned: the check decodes the layer before it knows.
     assert_eq!(damaged(header_field::END + 80, 1, true), layer(LayerError::Constants));
     assert_eq!(damaged(header_field::CLASSES, 0, true), ImageError::Tensor("output"));
+}
+
+#[test]
+fn a_kernel_that_a_program_leaves_out_is_named() {
+    let image = AlignedBytes::from(&signs()[..]);
+    let list: &[&kernels::Kernel] =
+        &[&kernels::PIXEL_PAIR_CONV, &kernels::MAX_POOL, &kernels::FULLY_CONNECTED];
+    assert!(Image::new_checked(&image, list).is_ok());
+    let error = Image::new_checked(&image, &list[..2]).unwrap_err();
+    let missing = LayerError::Kernel(kernels::FULLY_CONNECTED.id());
+    assert_eq!(error, ImageError::Layer { layer: 2, problem: missing });
+    let said = error.to_string();
+    assert!(said.contains("layer 2") && said.contains("add kernels::FULLY_CONNECTED"), "{said}");
 }
 
 #[test]

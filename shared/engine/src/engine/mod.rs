@@ -111,10 +111,12 @@ impl<'a> Engine<'a> {
         let channels = image.input_shape().channels.max(1);
         let input = self.input_i8();
         for channel in 0..channels {
-            let values = input.iter_mut().skip(channel).step_by(channels);
-            match image.pixel_table(channel) {
-                Some(table) => values.for_each(|value| *value = table[usize::from(*value as u8)] as i8),
-                None => values.for_each(|value| *value ^= i8::MIN),
+            let table = image.pixel_table(channel);
+            let mut at = channel;
+            while let Some(value) = input.get_mut(at) {
+                let pixel = *value as u8;
+                *value = table.map_or(pixel ^ 0x80, |table| table[usize::from(pixel)]) as i8;
+                at += channels;
             }
         }
     }

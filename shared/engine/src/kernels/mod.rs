@@ -191,6 +191,12 @@ pub fn name(id: u8) -> Option<&'static str> {
     NAMES.iter().find(|(number, _)| *number == id).map(|(_, name)| *name)
 }
 
+/// The name of a kernel's constant in this module: `DSP_CONV` for `dsp-conv`.
+#[cfg(feature = "alloc")]
+pub fn constant(name: &str) -> alloc::string::String {
+    name.to_ascii_uppercase().replace('-', "_")
+}
+
 static NAMES: [(u8, &str); ALL.len()] = {
     let mut names = [(0, ""); ALL.len()];
     let mut at = 0;
@@ -300,6 +306,7 @@ pub(crate) fn window_fits(record: &Record) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::LayerError;
 
     #[test]
     fn numbers_and_names_are_unique_and_constants_have_the_names() {
@@ -309,6 +316,8 @@ mod tests {
             assert_eq!(name(kernel.id), Some(kernel.name));
             let constant = kernel.name.to_uppercase().replace('-', "_");
             assert!(advice(kernel.id).contains(&format!("kernels::{constant};")), "{}", kernel.name);
+            let said = LayerError::Kernel(kernel.id).to_string();
+            assert!(said.contains(&format!("kernels::{constant} ")), "{said}");
             let family = kernel.name.split('-').next();
             assert_eq!(kernel.family() == Family::Dsp, family == Some("dsp"));
             assert_eq!(kernel.family() == Family::Mve, family == Some("mve"));
