@@ -1,7 +1,7 @@
 //! A picture of any size that comes over the link, on its way into the model's input. It needs no memory of
 //! its own: what a row takes lies in the arena beside the input, where nothing else is kept between runs.
 
-use goldcrest_engine::image::Image;
+use goldcrest_engine::Image;
 use goldcrest_engine::picture::{Preparation, Preprocessing, Resize, Scratch};
 use goldcrest_engine::shape::Shape;
 use goldcrest_link::{CRC, Digest, Refusal};
