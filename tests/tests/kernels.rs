@@ -2,7 +2,8 @@
 
 use goldcrest_board::emulator::{Emulator, Options};
 use goldcrest_board::{Board, firmware, table};
-use goldcrest_engine::engine::Engine;
+use goldcrest_engine::Engine;
+use goldcrest_engine::kernels::Family;
 use goldcrest_quantize::graph::QuantizedModel;
 use goldcrest_quantize::pack::{PackOptions, Winograd, pack};
 use goldcrest_quantize::random::{self, Random};
@@ -24,11 +25,11 @@ fn compare(
 ) -> Vec<&'static str> {
     let packed = pack(model, options).unwrap();
     let image = packed.image.image();
-    let mut arena = vec![0; Engine::words(&image)];
+    let mut arena = vec![0; image.arena_words()];
     let mut engine = Engine::new(&image, &mut arena).unwrap();
     let pixels = Random::new(seed).pixels(image.input_shape().len());
     engine.load_pixels(&pixels).unwrap();
-    let expected = reference::run(&model.graph, engine.input_mut());
+    let expected = reference::run(&model.graph, engine.input_i8());
     let firmware = firmware::build(board).unwrap_or_else(|error| panic!("{error}"));
     let emulator = Emulator::boot(board, firmware, packed.image.bytes(), Options::default());
     let mut emulator = emulator.unwrap_or_else(|error| panic!("{} network {seed}: {error}", board.name));
@@ -67,6 +68,15 @@ const SPECIAL: [(&str, &[&str]); 6] = [
     ("mps2-an505", DSP),
     ("mps3-an547", &["mve-conv", "mve-fully-connected", "int4-conv", "int4-fully-connected"]),
 ];
+
+#[test]
+fn cores_with_vectors_run_the_kernels_of_those_with_dsp_instructions() {
+    let board = table::find("mps3-an547").unwrap();
+    let options = PackOptions { family: Family::Dsp, ..PackOptions::default() };
+    let kernels: Vec<_> =
+        (0..3).flat_map(|seed| compare(board, &random::layers(seed, LAYERS), &options, seed)).collect();
+    assert!(kernels.contains(&"dsp-conv") && kernels.contains(&"dsp-winograd"), "{kernels:?}");
+}
 
 /// Kernels that every family reads alike, of which some have other instructions.
 const COMMON: [&str; 5] = ["max-pool", "average-pool", "add", "mul", "lookup"];

@@ -10,7 +10,7 @@ use goldcrest_board::firmware::Firmware;
 use goldcrest_board::payload::Payload;
 use goldcrest_board::{log, table};
 use goldcrest_data::picture::Picture;
-use goldcrest_engine::engine::Engine;
+use goldcrest_engine::Engine;
 use goldcrest_engine::picture::{Fit, Preprocessing};
 use goldcrest_engine::shape::Shape;
 use goldcrest_quantize::pack::PackOptions;
@@ -99,7 +99,7 @@ fn stored_pictures_are_classified_as_on_the_host() {
         network.info.preprocessing = Preprocessing { fit, background: [250, 0, 9] };
         let payload = Payload::pack(&network, &options).unwrap();
         let image = payload.image.image();
-        let mut arena = vec![0; Engine::words(&image)];
+        let mut arena = vec![0; image.arena_words()];
         let mut engine = Engine::new(&image, &mut arena).unwrap();
         let expected: Vec<String> = pictures
             .iter()

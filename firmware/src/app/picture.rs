@@ -1,7 +1,7 @@
 //! A picture of any size that comes over the link, on its way into the model's input. It needs no memory of
 //! its own: what a row takes lies in the arena beside the input, where nothing else is kept between runs.
 
-use goldcrest_engine::image::Image;
+use goldcrest_engine::Image;
 use goldcrest_engine::picture::{Preparation, Preprocessing, Resize, Scratch};
 use goldcrest_engine::shape::Shape;
 use goldcrest_link::{CRC, Digest, Refusal};
@@ -109,14 +109,10 @@ struct Room<'a> {
 
 impl<'a> Room<'a> {
     fn new(image: &Image, picture: Shape, arena: &'a mut [u32]) -> Result<Self, Refusal> {
-        const WORD: usize = size_of::<u32>();
         let to = image.input_shape();
-        let (offset, length) = (image.input_offset() / WORD, to.len());
         let small =
             Refusal::PictureRoom { needed: image.arena_bytes() as u32, room: size_of_val(arena) as u32 };
-        let (before, rest) = arena.split_at_mut_checked(offset).ok_or(small)?;
-        let (input, behind) = rest.split_at_mut_checked(length.div_ceil(WORD)).ok_or(small)?;
-        let beside = if before.len() > behind.len() { before } else { behind };
+        let (input, beside) = image.input_in(arena).ok_or(small)?;
         let (_, numbers, _) = bytemuck::pod_align_to_mut::<u32, u64>(beside);
         let (sums, line, row) =
             (Resize::sums(to), picture.width * picture.channels, Preprocessing::row(picture, to));
@@ -125,7 +121,6 @@ impl<'a> Room<'a> {
         let (sums, rest) = numbers.split_at_mut_checked(sums).ok_or(small)?;
         let (line, rest) = bytemuck::cast_slice_mut(rest).split_at_mut_checked(line).ok_or(small)?;
         let row = rest.get_mut(..row).ok_or(small)?;
-        let input = bytemuck::cast_slice_mut::<u32, u8>(input).get_mut(..length).unwrap_or_default();
         Ok(Self { input, sums, line, row })
     }
 }

@@ -1,6 +1,6 @@
 //! Which pixels the arena holds: the bookkeeping that makes requests safe to repeat.
 
-use goldcrest_engine::image::Image;
+use goldcrest_engine::Image;
 use goldcrest_engine::shape::Shape;
 use goldcrest_link::Pieces;
 use goldcrest_link::message::Refusal;

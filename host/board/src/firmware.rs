@@ -89,7 +89,7 @@ pub enum BuildError {
 pub struct Recipe {
     /// Which program.
     pub program: Program,
-    /// Names of the kernels to build in; all of them when `None`.
+    /// Names of the kernels to build in; all that the core runs with its own instructions when `None`.
     pub kernels: Option<Vec<&'static str>>,
     /// Compile the engine for size.
     pub small: bool,
@@ -204,13 +204,14 @@ struct Build<'b> {
     binary: &'static str,
     features: Vec<&'static str>,
     profile: &'static str,
-    small: bool,
+    /// Names of the kernels to build in, with spaces between; none: those of the core.
+    kernels: Option<String>,
     /// Environment of the build that changes the program; none: the variable is not set.
-    variables: [(&'static str, Option<OsString>); 3],
+    variables: [(&'static str, Option<OsString>); 2],
 }
 
-/// Names of the kernels to build in.
-const KERNELS: &str = "GOLDCREST_KERNELS";
+/// Names of the kernels to build in, for the firmware's build script.
+const KERNELS: &str = "FIRMWARE_KERNELS";
 /// Level of the logs.
 const LOG_LEVEL: &str = "DEFMT_LOG";
 
@@ -225,14 +226,14 @@ impl<'b> Build<'b> {
         // A key makes the firmware take signed models only, and brings the code that looks.
         let signature = key.map(|_| "signature");
         let key = key.map(|key| key.to_string().into());
-        let kernels = recipe.kernels.as_ref().map(|kernels| kernels.join(",").into());
+        let small = recipe.small.then_some("small");
         Self {
             board,
             binary,
-            features: [Some(board.name), feature, signature].into_iter().flatten().collect(),
+            features: [Some(board.name), feature, signature, small].into_iter().flatten().collect(),
             profile: if recipe.small { "firmware-small" } else { "firmware" },
-            small: recipe.small,
-            variables: [(KERNELS, kernels), (update_key::VARIABLE, key), (LOG_LEVEL, env::var_os(LOG_LEVEL))],
+            kernels: recipe.kernels.as_ref().map(|kernels| kernels.join(" ")),
+            variables: [(update_key::VARIABLE, key), (LOG_LEVEL, env::var_os(LOG_LEVEL))],
         }
     }
 
@@ -251,10 +252,11 @@ impl<'b> Build<'b> {
                 None => command.env_remove(name),
             };
         }
-        match self.small {
-            true => command.env("GOLDCREST_SMALL", "1"),
-            false => command.env_remove("GOLDCREST_SMALL"),
-        };
+        // Cargo's setting for one build; what the environment has would stand above it.
+        command.env_remove(KERNELS);
+        if let Some(kernels) = &self.kernels {
+            command.args(["--config", &format!("env.{KERNELS}={kernels:?}")]);
+        }
         // Flags meant for the host would break, or change, the firmware.
         for variable in ["RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER"] {
             command.env_remove(variable);
@@ -270,10 +272,9 @@ impl<'b> Build<'b> {
         parts.extend(
             self.features.iter().filter(|&&feature| feature != self.board.name && feature != self.binary),
         );
-        parts.extend(self.small.then_some("small"));
         let mut name = parts.join("-");
-        if self.variables.iter().any(|(_, value)| value.is_some()) {
-            let hash = Sha256::digest(format!("{:?}", self.variables));
+        if self.kernels.is_some() || self.variables.iter().any(|(_, value)| value.is_some()) {
+            let hash = Sha256::digest(format!("{:?} {:?}", self.kernels, self.variables));
             name.push('-');
             name.extend(hash.iter().take(6).map(|byte| format!("{byte:02x}")));
         }
@@ -312,22 +313,7 @@ impl Firmware {
         let (start, end) = (symbol("__model_start")?, symbol("__model_end")?);
         let spare = (symbol("__spare_start")?, symbol("__spare_end")?);
         let spare_start = (spare.0 < spare.1).then_some(spare.0);
-        let headers = elf.elf_header().program_headers(elf.endian(), &*bytes);
-        let headers = headers.map_err(|error| problem(error.to_string()))?;
-        let loadable = headers.iter().filter(|header| header.p_type(elf.endian()) == object::elf::PT_LOAD);
-        // From the first to the last byte that is programmed, so that gaps between segments count.
-        let (mut first, mut last, mut sum) = (u64::MAX, 0, 0);
-        for header in loadable {
-            let (address, size) = (header.p_paddr(elf.endian()), header.p_filesz(elf.endian()));
-            if size > 0 {
-                first = first.min(u64::from(address));
-                last = last.max(u64::from(address) + u64::from(size));
-                sum += u64::from(size);
-            }
-        }
-        // Espressif's tool packs the segments, which the processor sees far apart.
-        let packed = elf.section_by_name(".flash.appdesc").is_some();
-        let flash_bytes = if packed { sum } else { last.saturating_sub(first) };
+        let flash_bytes = programmed(&elf, &bytes).map_err(|error| problem(error.to_string()))?;
         let vector_bytes = elf.section_by_name(".vector_table").map_or(0, |section| section.size());
         let slot_bytes = end.saturating_sub(start);
         // As the firmware divides it (firmware/src/start/memory.rs).
@@ -340,6 +326,36 @@ impl Firmware {
         let (elf, slot_start) = (path.to_path_buf(), start);
         Ok(Self { elf, flash_bytes, vector_bytes, slot_start, slot_bytes, spare_start, arena_bytes })
     }
+}
+
+/// Bytes that are programmed into flash.
+fn programmed(elf: &ElfFile32<'_, object::Endianness>, bytes: &[u8]) -> object::Result<u64> {
+    let headers = elf.elf_header().program_headers(elf.endian(), bytes)?;
+    let loadable = headers.iter().filter(|header| header.p_type(elf.endian()) == object::elf::PT_LOAD);
+    // From the first to the last byte that is programmed, so that gaps between segments count.
+    let (mut first, mut last, mut sum) = (u64::MAX, 0, 0);
+    for header in loadable {
+        let (address, size) = (header.p_paddr(elf.endian()), header.p_filesz(elf.endian()));
+        if size > 0 {
+            first = first.min(u64::from(address));
+            last = last.max(u64::from(address) + u64::from(size));
+            sum += u64::from(size);
+        }
+    }
+    // Espressif's tool packs the segments, which the processor sees far apart.
+    let packed = elf.section_by_name(".flash.appdesc").is_some();
+    Ok(if packed { sum } else { last.saturating_sub(first) })
+}
+
+/// Bytes of flash that any program takes, by its ELF file: code, constants and initial values.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn program_bytes(path: &Path) -> Result<u64, BuildError> {
+    let problem = |problem: String| BuildError::Elf { path: path.to_path_buf(), problem };
+    let bytes = fs::read(path).map_err(|error| problem(error.to_string()))?;
+    let elf = ElfFile32::<object::Endianness>::parse(&*bytes).map_err(|error| problem(error.to_string()))?;
+    programmed(&elf, &bytes).map_err(|error| problem(error.to_string()))
 }
 
 /// Functions of a firmware's ELF file through which it could panic; demangled or not, as the file has them.

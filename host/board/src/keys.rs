@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
-use goldcrest_engine::image::ImageBuf;
+use goldcrest_engine::ImageBuf;
 use goldcrest_link::manifest::Manifest;
 use sha2::{Digest, Sha256, Sha512};
 

@@ -3,14 +3,13 @@
 
 use proptest::prelude::*;
 
-use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::{
-    ALIGNMENT, AlignedBytes, Image, ImageBuf, ImageError, LayerError, MAGIC, Record, VERSION, checksum,
-    header_field,
-};
-use goldcrest_engine::kernels::Family;
+use goldcrest_engine::Engine;
+use goldcrest_engine::kernels::{self, Family};
+use goldcrest_engine::packer::{ALIGNMENT, MAGIC, Record, VERSION, checksum, header_field};
 use goldcrest_engine::picture::{Fit, Preprocessing};
 use goldcrest_engine::shape::{Padding, Shape, Window};
+use goldcrest_engine::{AlignedBytes, Image, ImageBuf, ImageError, LayerError};
+use goldcrest_quantize::graph::Clamp;
 use goldcrest_quantize::pack::{PackOptions, pack};
 use goldcrest_quantize::random::{Builder, Random, lenet5};
 
@@ -39,13 +38,25 @@ fn sample(family: Family) -> Vec<u8> {
         .to_vec()
 }
 
+/// The model of the engine's documentation.
+fn signs() -> Vec<u8> {
+    let mut net = Builder::new(3, Shape::new(8, 8, 1), false);
+    let features = net.conv(net.input(), 4, Window::new([3, 3], [1, 1]), 1, Some(Clamp::NONE));
+    let pooled = net.max_pool(features, Window::new([2, 2], [2, 2]));
+    let logits = net.fully_connected(pooled, 3);
+    let mut model = net.finish(logits);
+    model.info.labels = ["stop", "yield", "no entry"].map(String::from).to_vec();
+    let golden = vec![Random::new(1).pixels(64), Random::new(2).pixels(64)];
+    pack(&model, &PackOptions { golden, ..PackOptions::default() }).unwrap().image.bytes().to_vec()
+}
+
 /// Checks bytes and, when they pass, runs them.
 fn check_and_run(image: &[u8], arena_limit: usize) -> Result<(), ImageError> {
     let image = ImageBuf::new_checked(image)?;
     let image = image.image();
     assert!(image.labels().count() == image.classes());
     if image.arena_bytes() <= arena_limit {
-        let mut arena = vec![0; Engine::words(&image)];
+        let mut arena = vec![0; image.arena_words()];
         let mut engine = Engine::new(&image, &mut arena).unwrap();
         let pixels = vec![3; image.input_shape().len()];
         engine.load_pixels(&pixels).unwrap();
@@ -121,6 +132,7 @@ fn each_damage_has_its_name() {
     assert!(matches!(damaged(0, b'X', true), ImageError::Magic(_)));
     assert_eq!(damaged(header_field::VERSION, 9, true), ImageError::Version(9));
     assert!(matches!(damaged(good.len() - 5, !good[good.len() - 5], false), ImageError::Checksum { .. }));
+    assert_eq!(damaged(header_field::FAMILY, 7, true), ImageError::UnknownFamily(7));
     let layer = |problem| ImageError::Layer { layer: 0, problem };
     assert_eq!(damaged(header_field::END, 200, true), layer(LayerError::Kernel(200)));
     assert_eq!(damaged(header_field::END + 12, 31, true), layer(LayerError::Shape));
@@ -173,6 +185,29 @@ fn an_image_says_how_pictures_become_its_input() {
 }
 
 #[test]
+fn a_kernel_that_a_program_leaves_out_is_named() {
+    let image = AlignedBytes::from(&signs()[..]);
+    let list: &[&kernels::Kernel] =
+        &[&kernels::PIXEL_PAIR_CONV, &kernels::MAX_POOL, &kernels::FULLY_CONNECTED];
+    assert!(Image::new_checked(&image, list).is_ok());
+    let error = Image::new_checked(&image, &list[..2]).unwrap_err();
+    let missing = LayerError::Kernel(kernels::FULLY_CONNECTED.id());
+    assert_eq!(error, ImageError::Layer { layer: 2, problem: missing });
+    let said = error.to_string();
+    assert!(said.contains("layer 2") && said.contains("add kernels::FULLY_CONNECTED"), "{said}");
+}
+
+#[test]
+fn the_engines_documentation_has_the_image_that_the_packer_makes() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../engine/signs.gci");
+    let (found, expected) = (std::fs::read(path).unwrap(), signs());
+    if std::env::var_os("KEEP_SIGNS").is_some() {
+        std::fs::write(path, &expected).unwrap();
+    }
+    assert!(found == expected, "{path} is another image; run this test with KEEP_SIGNS=1 to write it again");
+}
+
+#[test]
 fn a_misaligned_image_is_refused_and_an_owned_one_is_aligned() {
     let packed = pack(&lenet5(1), &PackOptions::default()).unwrap();
     let image = packed.image.bytes();
@@ -181,8 +216,8 @@ fn a_misaligned_image_is_refused_and_an_owned_one_is_aligned() {
         let moved = AlignedBytes::from(&[&vec![7; offset], image, &[9; 3]].concat()[..]);
         let moved = &moved[offset..];
         match offset {
-            0 => assert_eq!(Image::new_checked(moved).unwrap().bytes(), image),
-            _ => assert_eq!(Image::new_checked(moved).unwrap_err(), ImageError::Misaligned),
+            0 => assert_eq!(Image::new_checked(moved, kernels::ALL).unwrap().bytes(), image),
+            _ => assert_eq!(Image::new_checked(moved, kernels::ALL).unwrap_err(), ImageError::Misaligned),
         }
         let owned = ImageBuf::new_checked(moved).unwrap();
         assert_eq!((owned.bytes(), owned.image().bytes()), (image, image));
