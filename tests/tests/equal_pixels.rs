@@ -11,10 +11,9 @@ use goldcrest_board::table;
 use goldcrest_data::picture::Picture;
 use goldcrest_data::random::Random;
 use goldcrest_data::{Batches, Cache, Dataset, Normalization, Options, Spec};
-use goldcrest_engine::Engine;
-use goldcrest_engine::ImageBuf;
 use goldcrest_engine::picture::{Fit, Preprocessing, Resize, Scratch};
 use goldcrest_engine::shape::Shape;
+use goldcrest_engine::{Engine, ImageBuf};
 use goldcrest_firmware::source::ImageSource;
 use goldcrest_firmware::source::stored::Stored;
 use goldcrest_link::CRC;
@@ -98,7 +97,7 @@ fn every_path_makes_the_same_input() {
         };
         let dataset = Dataset::open(&Spec::Path(folder.path().to_owned()), &options).expect("a data set");
         let (mut board, image) = board(dataset.train.shape(), preprocessing);
-        let mut arena = vec![0; Engine::words(&image.image())];
+        let mut arena = vec![0; image.image().arena_words()];
         let mut engine = Engine::new(&image.image(), &mut arena).expect("an arena");
         for (part, split) in [("train", &dataset.train), ("test", &dataset.test)] {
             // Unchanged pixels are pixels from 0 to 1, channel by channel.

@@ -109,14 +109,10 @@ struct Room<'a> {
 
 impl<'a> Room<'a> {
     fn new(image: &Image, picture: Shape, arena: &'a mut [u32]) -> Result<Self, Refusal> {
-        const WORD: usize = size_of::<u32>();
         let to = image.input_shape();
-        let (offset, length) = (image.input_offset() / WORD, to.len());
         let small =
             Refusal::PictureRoom { needed: image.arena_bytes() as u32, room: size_of_val(arena) as u32 };
-        let (before, rest) = arena.split_at_mut_checked(offset).ok_or(small)?;
-        let (input, behind) = rest.split_at_mut_checked(length.div_ceil(WORD)).ok_or(small)?;
-        let beside = if before.len() > behind.len() { before } else { behind };
+        let (input, beside) = image.input_in(arena).ok_or(small)?;
         let (_, numbers, _) = bytemuck::pod_align_to_mut::<u32, u64>(beside);
         let (sums, line, row) =
             (Resize::sums(to), picture.width * picture.channels, Preprocessing::row(picture, to));
@@ -125,7 +121,6 @@ impl<'a> Room<'a> {
         let (sums, rest) = numbers.split_at_mut_checked(sums).ok_or(small)?;
         let (line, rest) = bytemuck::cast_slice_mut(rest).split_at_mut_checked(line).ok_or(small)?;
         let row = rest.get_mut(..row).ok_or(small)?;
-        let input = bytemuck::cast_slice_mut::<u32, u8>(input).get_mut(..length).unwrap_or_default();
         Ok(Self { input, sums, line, row })
     }
 }

@@ -24,7 +24,6 @@ use super::{Output, Usage, refuse_same};
   goldcrest pack model.int8.onnx --out model.gci
   goldcrest pack model.int8.onnx --board {DEFAULT} --optimize ram --out model.gci
   goldcrest pack model.int8.onnx --ram-budget 50000 --out model.gci
-  goldcrest pack model.int8.onnx --board {DEFAULT} --golden 0 --out model.gci
   goldcrest pack model.int8.onnx --board {DEFAULT} --sign models.pem --model-version 2 --out model.gci
 The image holds two pictures of noise with the logits they must give, by which a board tests itself."))]
 pub struct Args {
@@ -36,8 +35,8 @@ pub struct Args {
     /// Order the weights for this board's kernels; without it, for every core
     #[arg(long, value_name = "BOARD")]
     pub board: Option<String>,
-    /// Pictures of noise to store with the logits that they must give, for the self-test of boards and of your
-    /// own firmware; with 0, boards take the image by the programmer only
+    /// Pictures of noise to store with the logits that they must give, for the self-test of a board or of your
+    /// own firmware; a board takes no image without them over the line
     #[arg(long, value_name = "PICTURES", default_value_t = 2)]
     pub golden: u16,
     #[command(flatten)]

@@ -4,7 +4,7 @@
 use super::record::Layer;
 use super::record::{self, Entry, Record};
 use super::{ImageError, check, u16_at, u32_at};
-use crate::engine::{part, values};
+use crate::engine::{bytes_mut, part, values};
 use crate::kernels::{Family, Kernel};
 use crate::picture::{Fit, Preprocessing};
 use crate::shape::Shape;
@@ -130,8 +130,8 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// Byte offset of the input in the arena; what lies outside it is free until the next run.
-    pub fn input_offset(&self) -> usize {
+    /// Where the input stands in the arena.
+    pub(crate) fn input_offset(&self) -> usize {
         u32_at(self.bytes, field::INPUT_OFFSET) as usize
     }
 
@@ -143,6 +143,16 @@ impl<'a> Image<'a> {
     /// The logits that the last run of this image left in an arena.
     pub fn logits_in<'r>(&self, arena: &'r [u32]) -> &'r [i8] {
         part(values(arena), self.output_offset(), self.classes())
+    }
+
+    /// The place of the input in an arena, and the larger part of the arena beside it, in which a program may
+    /// work until it runs the network: nothing there is kept between runs. None where the arena is too small.
+    pub fn input_in<'r>(&self, arena: &'r mut [u32]) -> Option<(&'r mut [u8], &'r mut [u32])> {
+        let length = self.input_shape().len();
+        let (before, rest) = arena.split_at_mut_checked(self.input_offset() / size_of::<u32>())?;
+        let (input, behind) = rest.split_at_mut_checked(length.div_ceil(size_of::<u32>()))?;
+        let beside = if before.len() > behind.len() { before } else { behind };
+        Some((bytes_mut(input).get_mut(..length)?, beside))
     }
 
     /// Number of classes.
