@@ -1,4 +1,5 @@
-//! Finds the board whose feature is on: makes its file a module, and gives the linker its memory map.
+//! Writes the list of kernels that the program holds. Finds the board whose feature is on: makes its file a
+//! module, and gives the linker its memory map.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -6,12 +7,14 @@ use std::{env, fs};
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=memory");
+    println!("cargo::rerun-if-env-changed=FIRMWARE_KERNELS");
     println!("cargo::rustc-check-cfg=cfg(board)");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
+    write(&out.join("kernels.rs"), &kernels(env::var("FIRMWARE_KERNELS").ok().as_deref()));
     if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
         return;
     }
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
     let memory = manifest.join("memory");
     let boards = boards(&memory);
     let [board] = &boards[..] else {
@@ -50,6 +53,19 @@ fn main() {
     for argument in scripts.iter().chain(logs) {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
+}
+
+/// The list of kernels as source. A name that the engine does not have does not compile.
+fn kernels(names: Option<&str>) -> String {
+    let list = match names {
+        None => "kernels::NATIVE".to_string(),
+        Some(names) => {
+            let names = names.split_whitespace();
+            let constants = names.map(|name| format!("&kernels::{}", name.to_uppercase().replace('-', "_")));
+            format!("&[{}]", constants.collect::<Vec<_>>().join(", "))
+        }
+    };
+    format!("pub static KERNELS: &[&Kernel] = {list};\n")
 }
 
 fn write(path: &Path, text: &str) {

@@ -21,6 +21,7 @@ pub mod clock;
 #[cfg(target_os = "none")]
 #[allow(unsafe_code)]
 pub mod driver;
+mod kernels;
 pub mod last_words;
 pub mod led;
 mod log;

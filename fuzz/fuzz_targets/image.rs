@@ -6,8 +6,9 @@
 //! layer's record, and some of these then make the record's lengths what its kernel needs, as a forger would.
 #![no_main]
 
-use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::{ALIGNMENT, Channel, ImageBuf, MAGIC, Record, VERSION, checksum, header_field};
+use goldcrest_engine::Engine;
+use goldcrest_engine::packer::{ALIGNMENT, Channel, MAGIC, Record, VERSION, checksum, header_field};
+use goldcrest_engine::ImageBuf;
 use goldcrest_engine::kernels;
 use goldcrest_quantize::random::Random;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
@@ -36,7 +37,7 @@ fn run(bytes: &[u8]) {
     if image.arena_bytes() > ARENA {
         return;
     }
-    let mut arena = vec![0; Engine::words(&image)];
+    let mut arena = vec![0; image.arena_words()];
     let Ok(mut engine) = Engine::new(&image, &mut arena) else {
         panic!("the arena is as large as the image asks")
     };
@@ -76,7 +77,7 @@ fn change_field(image: &mut [u8], random: &mut Random) {
         // Another layer in its place.
         0 => image.copy_within(layers[pick(random, layers.len())].clone(), place.start),
         // Another kernel.
-        1 => image[place.start] = kernels::TABLE[pick(random, kernels::TABLE.len())].id,
+        1 => image[place.start] = kernels::ALL[pick(random, kernels::ALL.len())].id(),
         _ => change(&mut image[place.clone()], random),
     }
     if random.within(0, 3) > 0 {
@@ -109,7 +110,8 @@ fn change(fields: &mut [u8], random: &mut Random) {
 /// length.
 fn make_fit(bytes: &mut [u8; Record::BYTES], length: usize) {
     let mut record = Record::decode(bytes);
-    let Some(needs) = kernels::find(record.kernel).and_then(|kernel| (kernel.needs)(&record)) else { return };
+    let kernel = kernels::find(kernels::ALL, record.kernel);
+    let Some(needs) = kernel.and_then(|kernel| kernel.needs(&record)) else { return };
     let fit = |offset: usize, bytes: u64| {
         let last = (length as u64).saturating_sub(bytes) as usize;
         offset.min(last) / ALIGNMENT * ALIGNMENT

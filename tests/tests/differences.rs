@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use goldcrest_engine::image::{Image, ImageBuf, checksum, header_field};
+use goldcrest_engine::packer::{checksum, header_field};
+use goldcrest_engine::{Image, ImageBuf};
 use goldcrest_onnx::int8;
 use goldcrest_quantize::random;
 use goldcrest_tests::{goldcrest_fails, goldcrest_json, text};

@@ -5,7 +5,7 @@ use goldcrest_board::fit::{Fit, Size};
 use goldcrest_board::payload::Payload;
 use goldcrest_board::qemu::{self, QemuError};
 use goldcrest_board::{BOARDS, Board, firmware, table};
-use goldcrest_engine::engine::Engine;
+use goldcrest_engine::Engine;
 use goldcrest_quantize::pack::PackOptions;
 use goldcrest_quantize::random::{self, Random};
 
@@ -45,7 +45,7 @@ fn compare(board: &'static Board, payload: &Payload, traced: u64, images: u64) -
     // What logs to a real board's probe takes a little more.
     let (told, arena) = (board.arena_bytes, emulator.info().arena_capacity);
     assert!((told..told + 4096).contains(&arena), "{}: an arena of {arena}, not {told} bytes", board.name);
-    let mut arena = vec![0; Engine::words(&image)];
+    let mut arena = vec![0; image.arena_words()];
     let mut engine = Engine::new(&image, &mut arena).unwrap();
     let mut counts = Vec::new();
     for seed in 0..images {

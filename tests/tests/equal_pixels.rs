@@ -52,7 +52,7 @@ fn on_a_board(picture: &Picture, to: Shape) -> Vec<u8> {
     let mut source = Stored::new(&file, &mut row, &mut sums).expect("a source");
     let mut input = vec![0; to.len()];
     source.fill(to, &mut input).expect("an input");
-    input.into_iter().map(|value| value as u8).collect()
+    input
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use goldcrest_board::firmware::Firmware;
 use goldcrest_board::payload::Payload;
 use goldcrest_board::table;
-use goldcrest_engine::image::ImageBuf;
+use goldcrest_engine::ImageBuf;
 use goldcrest_quantize::pack::PackOptions;
 use goldcrest_quantize::random::{self, Random};
 use goldcrest_tests::{binary, text};

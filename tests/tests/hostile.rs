@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::{AlignedBytes, Image, checksum, header_field};
+use goldcrest_engine::packer::{checksum, header_field};
+use goldcrest_engine::{AlignedBytes, Engine, Image, kernels};
 use goldcrest_onnx::import::float_model;
 use goldcrest_onnx::{Attribute, Data, Graph, Model, Node, Tensor, ValueInfo, int8, memory_limit};
 use goldcrest_quantize::pack::{PackOptions, pack};
@@ -210,11 +210,11 @@ fn onnx_files() {
 /// Checks the bytes as a device image, and runs it when they are one with a modest arena.
 fn check_and_run(bytes: &[u8]) {
     let aligned = AlignedBytes::from(bytes);
-    let (checked, allocated) = ALLOCATED.during(|| Image::new_checked(&aligned));
+    let (checked, allocated) = ALLOCATED.during(|| Image::new_checked(&aligned, kernels::ALL));
     assert_eq!(allocated, Allocated { peak: 0, largest: 0 }, "the check allocates nothing");
     let Ok(image) = checked else { return };
     if image.arena_bytes() < 1 << 16 {
-        let mut arena = vec![0; Engine::words(&image)];
+        let mut arena = vec![0; image.arena_words()];
         let mut engine = Engine::new(&image, &mut arena).expect("the arena is as large as the image asks");
         assert_eq!(engine.run().len(), image.classes());
     }

@@ -2,7 +2,7 @@
 
 use goldcrest_board::emulator::{Emulator, Options};
 use goldcrest_board::{Board, firmware, table};
-use goldcrest_engine::engine::Engine;
+use goldcrest_engine::Engine;
 use goldcrest_quantize::graph::QuantizedModel;
 use goldcrest_quantize::pack::{PackOptions, Winograd, pack};
 use goldcrest_quantize::random::{self, Random};
@@ -24,11 +24,11 @@ fn compare(
 ) -> Vec<&'static str> {
     let packed = pack(model, options).unwrap();
     let image = packed.image.image();
-    let mut arena = vec![0; Engine::words(&image)];
+    let mut arena = vec![0; image.arena_words()];
     let mut engine = Engine::new(&image, &mut arena).unwrap();
     let pixels = Random::new(seed).pixels(image.input_shape().len());
     engine.load_pixels(&pixels).unwrap();
-    let expected = reference::run(&model.graph, engine.input_mut());
+    let expected = reference::run(&model.graph, engine.input_i8());
     let firmware = firmware::build(board).unwrap_or_else(|error| panic!("{error}"));
     let emulator = Emulator::boot(board, firmware, packed.image.bytes(), Options::default());
     let mut emulator = emulator.unwrap_or_else(|error| panic!("{} network {seed}: {error}", board.name));

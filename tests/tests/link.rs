@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use embedded_io::{ErrorType, Read, Write};
 use goldcrest_board::client::{Client, Patience, Transport};
-use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::{AlignedBytes, Image};
+use goldcrest_engine::{AlignedBytes, Engine, Image, kernels};
 use goldcrest_firmware::app::update::NoSlot;
 use goldcrest_firmware::app::{App, Site, Stack, Stopped};
 use goldcrest_firmware::clock::Stopwatch;
@@ -195,8 +194,8 @@ fn torture(rate: i64, resets: i64, requests: u64, patience: Patience) -> Tally {
     let golden = vec![Random::new(1).pixels(3072)];
     let options = PackOptions { golden, ..PackOptions::default() };
     let slot = packed(&options);
-    let image = Image::new_checked(slot).unwrap();
-    let mut arena = vec![0; Engine::words(&image)];
+    let image = Image::new_checked(slot, kernels::ALL).unwrap();
+    let mut arena = vec![0; image.arena_words()];
     let mut engine = Engine::new(&image, &mut arena).unwrap();
     let noise = Noise { random: Random::new(rate as u64), rate, resets };
     let mut bench = Bench::new(slot, noise);
@@ -253,8 +252,8 @@ fn a_clean_line_needs_one_attempt() {
 #[test]
 fn a_stream_of_images_costs_two_hundredths_of_their_bytes() {
     let slot = packed(&PackOptions::default());
-    let image = Image::new_checked(slot).unwrap();
-    let mut arena = vec![0; Engine::words(&image)];
+    let image = Image::new_checked(slot, kernels::ALL).unwrap();
+    let mut arena = vec![0; image.arena_words()];
     let mut engine = Engine::new(&image, &mut arena).unwrap();
     let images: Vec<Vec<u8>> = (0..20).map(|seed| Random::new(seed).pixels(3072)).collect();
     let noise = |rate| Noise { random: Random::new(5), rate, resets: 0 };

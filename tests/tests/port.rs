@@ -10,10 +10,9 @@ use goldcrest_board::firmware::{self, Firmware};
 use goldcrest_board::payload::Payload;
 use goldcrest_board::table;
 use goldcrest_data::picture::Picture;
-use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::ImageBuf;
 use goldcrest_engine::picture::Preprocessing;
 use goldcrest_engine::shape::Shape;
+use goldcrest_engine::{Engine, ImageBuf};
 use goldcrest_quantize::pack::PackOptions;
 use goldcrest_quantize::random::{self, Random};
 use goldcrest_tests::{binary, goldcrest, goldcrest_fails, goldcrest_json, text};
@@ -126,7 +125,7 @@ fn expected(model: &Path, picture: &Path) -> Vec<i64> {
     let rule = Preprocessing::default();
     let picture = Picture::open(picture, rule.background).unwrap();
     let input = picture.fit(Shape::new(32, 32, 3), &rule).unwrap();
-    let mut arena = vec![0; Engine::words(&image)];
+    let mut arena = vec![0; image.arena_words()];
     let mut engine = Engine::new(&image, &mut arena).unwrap();
     engine.load_pixels(&input).unwrap();
     engine.run().iter().map(|&logit| logit.into()).collect()

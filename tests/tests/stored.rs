@@ -10,7 +10,7 @@ use goldcrest_board::firmware::Firmware;
 use goldcrest_board::payload::Payload;
 use goldcrest_board::{log, table};
 use goldcrest_data::picture::Picture;
-use goldcrest_engine::engine::Engine;
+use goldcrest_engine::Engine;
 use goldcrest_engine::picture::{Fit, Preprocessing};
 use goldcrest_engine::shape::Shape;
 use goldcrest_quantize::pack::PackOptions;
@@ -84,7 +84,7 @@ fn stored_pictures_are_classified_as_on_the_host() {
     let options = PackOptions { family: board.family, ..PackOptions::default() };
     let payload = Payload::pack(&random::lenet5(1), &options).unwrap();
     let image = payload.image.image();
-    let mut arena = vec![0; Engine::words(&image)];
+    let mut arena = vec![0; image.arena_words()];
     let mut engine = Engine::new(&image, &mut arena).unwrap();
     let (mut ppm, mut expected) = (Vec::new(), Vec::new());
     for (seed, shape) in (0..).zip(SHAPES) {

@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 use goldcrest_board::client::Patience;
 use goldcrest_board::emulator::{Emulator, Options};
 use goldcrest_board::{Board, firmware, table};
-use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::ImageBuf;
 use goldcrest_engine::shape::Shape;
+use goldcrest_engine::{Engine, ImageBuf};
 use goldcrest_quantize::pack::{PackOptions, pack};
 use goldcrest_quantize::random::{self, Builder, Random};
 
@@ -84,7 +83,7 @@ fn small(seed: u64) -> ImageBuf {
 fn torture(rate: Rate, through: fn(UnixStream) -> io::Result<UnixStream>, requests: u64) -> u64 {
     let model = small(1);
     let image = model.image();
-    let mut arena = vec![0; Engine::words(&image)];
+    let mut arena = vec![0; image.arena_words()];
     let mut engine = Engine::new(&image, &mut arena).unwrap();
     let start_time = Instant::now();
     let mut emulator = start(table::find(BOARD).unwrap(), model.bytes(), through);
@@ -178,7 +177,7 @@ fn a_new_model_arrives_over_a_noisy_line() {
     assert_eq!(client.infer(&[7; 768]).unwrap().logits.len(), 10);
     let image = new.image();
     assert_eq!(client.update(new.bytes(), &[]).unwrap().crc, image.crc());
-    let mut arena = vec![0; Engine::words(&image)];
+    let mut arena = vec![0; image.arena_words()];
     let mut engine = Engine::new(&image, &mut arena).unwrap();
     let pixels = Random::new(5).pixels(3072);
     engine.load_pixels(&pixels).unwrap();

@@ -1,7 +1,7 @@
 //! The engine as a library: packs an int8 network for two kinds of cores, runs both device images on one
 //! picture, and prints the class. `cargo run --release -p goldcrest-examples --bin engine`
 
-use goldcrest_engine::engine::Engine;
+use goldcrest_engine::Engine;
 use goldcrest_engine::kernels::Family;
 use goldcrest_quantize::pack::{PackOptions, pack};
 use goldcrest_quantize::random;
@@ -25,7 +25,7 @@ fn logits(
     let packed = pack(model, &PackOptions { family, ..PackOptions::default() })?;
     // On a device the image lies in flash, aligned to words, and is checked there.
     let image = packed.image.image();
-    let mut arena = vec![0; Engine::words(&image)];
+    let mut arena = vec![0; image.arena_words()];
     println!("{family}: {} bytes of flash, {} bytes of arena", image.bytes().len(), image.arena_bytes());
     let mut engine = Engine::new(&image, &mut arena)?;
     engine.load_pixels(picture)?;

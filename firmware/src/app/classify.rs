@@ -1,8 +1,7 @@
 //! From a picture to logits: what the application and the programs without a host share.
 
 use goldcrest_engine::answer::largest;
-use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::Image;
+use goldcrest_engine::{ArenaTooSmall, Engine};
 use goldcrest_link::message::ModelFault;
 
 use super::model;
@@ -20,9 +19,7 @@ impl<'m> Classifier<'m> {
     /// What is wrong with the model, or that it takes more RAM.
     pub fn new(slot: &'m [u8], arena: &'m mut [u32]) -> Result<Self, ModelFault> {
         let image = model::check(slot, arena)?;
-        let fault = |small: goldcrest_engine::engine::ArenaTooSmall| ModelFault::Arena {
-            needed: small.expected as u32,
-        };
+        let fault = |small: ArenaTooSmall| ModelFault::Arena { needed: small.expected as u32 };
         Ok(Self { engine: Engine::new(&image, arena).map_err(fault)? })
     }
 
@@ -39,20 +36,7 @@ impl<'m> Classifier<'m> {
 
 /// Puts a source's next picture into a network's input.
 pub(super) fn load<S: ImageSource>(engine: &mut Engine, source: &mut S) -> Result<(), S::Error> {
-    let image = *engine.image();
-    source.fill(image.input_shape(), engine.input_mut())?;
-    convert(&image, engine.input_mut());
+    source.fill(engine.image().input_shape(), engine.input_u8())?;
+    engine.prepare();
     Ok(())
-}
-
-/// Turns pixels into the network's input where they stand, as [`Engine::load_pixels`] does on the way.
-fn convert(image: &Image, input: &mut [i8]) {
-    let channels = image.input_shape().channels.max(1);
-    for channel in 0..channels {
-        let table = image.pixel_table(channel);
-        for value in input.iter_mut().skip(channel).step_by(channels) {
-            let pixel = *value as u8;
-            *value = table.map_or(pixel ^ 0x80, |table| table[usize::from(pixel)]) as i8;
-        }
-    }
 }

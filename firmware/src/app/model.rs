@@ -1,14 +1,15 @@
 //! The model in a slot: whether it can run here, and what it is.
 
-use goldcrest_engine::image::{Image, ImageError};
+use goldcrest_engine::{Image, ImageError};
 use goldcrest_link::ModelInfo;
 use goldcrest_link::message::ModelFault;
 
+use crate::kernels::KERNELS;
 use crate::log::warn;
 
 /// The device image at the beginning of a slot, if it is whole and fits the arena.
 pub fn check<'m>(slot: &'m [u8], arena: &[u32]) -> Result<Image<'m>, ModelFault> {
-    let image = Image::new_checked(slot).map_err(|error| {
+    let image = Image::new_checked(slot, KERNELS).map_err(|error| {
         warn!("{}", error);
         match error {
             ImageError::Magic(_) => ModelFault::Absent,

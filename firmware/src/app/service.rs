@@ -4,8 +4,7 @@ use core::sync::atomic::{Ordering, compiler_fence};
 
 use embedded_io::Write;
 use goldcrest_engine::answer::largest;
-use goldcrest_engine::engine::{Engine, values};
-use goldcrest_engine::image::Image;
+use goldcrest_engine::{ArenaTooSmall, Engine, Image};
 use goldcrest_link::message::{Info, ModelFault, Refusal, Report, Request, Response};
 use goldcrest_link::values::Values;
 use goldcrest_link::{CRC, VERSION};
@@ -131,8 +130,8 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
         let expected = image.input_shape().len();
         if self.transfer.piece(id, offset, pixels.len(), expected)? {
             let mut engine = engine(&image, self.arena)?;
-            let places = engine.input_mut().iter_mut().skip(offset);
-            places.zip(pixels).for_each(|(place, &pixel)| *place = pixel as i8);
+            let places = engine.input_u8().iter_mut().skip(offset);
+            places.zip(pixels).for_each(|(place, &pixel)| *place = pixel);
         }
         let pieces = self.transfer.pieces(id, expected);
         let (received, ahead) = (pieces.received() as u32, pieces.ahead());
@@ -148,9 +147,7 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
     ) -> Result<(), L::Error> {
         match self.classify(id, crc, report, reply) {
             Ok((ticks, image)) if !self.stack.overflowed() => {
-                let all = values(self.arena);
-                let logits = all.get(image.output_offset()..).and_then(|rest| rest.get(..image.classes()));
-                let logits = logits.unwrap_or_default();
+                let logits = image.logits_in(self.arena);
                 let class = largest(logits) as u16;
                 let (parts, logits) = (reply.sent, Values::new(logits));
                 reply.send(&Response::Answer { transfer: id, class, ticks, parts, logits })
@@ -264,8 +261,7 @@ impl<E> From<Refusal> for Stop<E> {
 }
 
 fn engine<'e>(image: &Image<'e>, arena: &'e mut [u32]) -> Result<Engine<'e>, Refusal> {
-    let fault =
-        |small: goldcrest_engine::engine::ArenaTooSmall| ModelFault::Arena { needed: small.expected as u32 };
+    let fault = |small: ArenaTooSmall| ModelFault::Arena { needed: small.expected as u32 };
     Engine::new(image, arena).map_err(|small| Refusal::NoModel(fault(small)))
 }
 

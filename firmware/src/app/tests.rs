@@ -5,8 +5,7 @@ use std::collections::VecDeque;
 use std::vec::Vec;
 
 use embedded_io::ErrorType;
-use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::{AlignedBytes, Image, ImageBuf};
+use goldcrest_engine::{AlignedBytes, Engine, Image, ImageBuf, kernels};
 use goldcrest_link::message::{ModelFault, Report};
 use goldcrest_link::{CRC, VERSION, Values};
 use goldcrest_quantize::pack::{PackOptions, pack};
@@ -141,7 +140,7 @@ impl Bench {
             last_words: "hard fault",
         };
         let app = App::new(site, Pipe::default(), Lamp::default(), Counter::default());
-        Self { app, image: Image::new_checked(slot).ok() }
+        Self { app, image: Image::new_checked(slot, kernels::ALL).ok() }
     }
 
     /// Bytes to the board; its frames back, checked but not decoded.
@@ -182,7 +181,7 @@ impl Bench {
     /// Logits and layers as the engine of the host computes them.
     fn truth(&self, pixels: &[u8]) -> (Vec<i8>, Vec<Vec<i8>>) {
         let image = self.image.unwrap();
-        let mut arena = vec![0; Engine::words(&image)];
+        let mut arena = vec![0; image.arena_words()];
         let mut engine = Engine::new(&image, &mut arena).unwrap();
         engine.load_pixels(pixels).unwrap();
         let mut layers = Vec::new();
@@ -349,7 +348,7 @@ fn a_missing_damaged_or_too_large_model_is_named() {
     let mut damaged = image.clone();
     damaged[2000] ^= 1;
     let mut future = image.clone();
-    future[goldcrest_engine::image::header_field::VERSION] = 9;
+    future[goldcrest_engine::packer::header_field::VERSION] = 9;
     let needed = ImageBuf::new_checked(&image).unwrap().image().arena_bytes() as u32;
     for (slot, words, fault) in [
         (vec![0xff; 8192], 4000, ModelFault::Absent),
@@ -381,8 +380,8 @@ fn the_self_test_finds_a_wrong_golden_vector() {
     let place = logits.as_ptr().addr() - bench.image.unwrap().bytes().as_ptr().addr();
     let mut wrong = image;
     wrong[place] ^= 1;
-    let crc = goldcrest_engine::image::checksum(&wrong);
-    let at = goldcrest_engine::image::header_field::CHECKSUM;
+    let crc = goldcrest_engine::packer::checksum(&wrong);
+    let at = goldcrest_engine::packer::header_field::CHECKSUM;
     wrong[at..at + 4].copy_from_slice(&crc.to_le_bytes());
     let mut bench = Bench::new(&wrong, 4000);
     let bad = bench.ask(1, &Request::SelfTest);

@@ -158,7 +158,7 @@ impl<S: SpiDevice, D: DelayNs> ImageSource for ArduCam<'_, S, D> {
     /// The sensor is set up, so no error is the I2C bus's.
     type Error = Failure<S, core::convert::Infallible>;
 
-    fn fill(&mut self, to: Shape, input: &mut [i8]) -> Result<(), Self::Error> {
+    fn fill(&mut self, to: Shape, input: &mut [u8]) -> Result<(), Self::Error> {
         // An input that cannot be filled costs no picture.
         Fitting::new(PICTURE, to, self.sums)?;
         self.capture()?;

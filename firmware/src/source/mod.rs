@@ -17,12 +17,11 @@ pub trait ImageSource {
     /// Why there is no picture.
     type Error;
 
-    /// Puts the next picture into a model's input of shape `to`: u8 pixels as they are, HWC, in the place of
-    /// the network's int8 input. What `input` holds after an error is not a picture.
+    /// Puts the next picture into a model's input of shape `to`: u8 pixels, HWC. What `input` holds after an error is not a picture.
     ///
     /// # Errors
     /// The source's own, and inputs that it cannot fill.
-    fn fill(&mut self, to: Shape, input: &mut [i8]) -> Result<(), Self::Error>;
+    fn fill(&mut self, to: Shape, input: &mut [u8]) -> Result<(), Self::Error>;
 }
 
 /// A picture whose rows are at hand one after another, on its way into an input: the part in its middle that
@@ -48,7 +47,7 @@ impl<'s> Fitting<'s> {
     ///
     /// # Errors
     /// A row of another length than the picture's.
-    pub fn row(&mut self, row: &mut [u8], input: &mut [i8]) -> Result<(), ResizeError> {
+    pub fn row(&mut self, row: &mut [u8], input: &mut [u8]) -> Result<(), ResizeError> {
         let mut length = row.len();
         if self.is_gray {
             length /= 3;
@@ -65,7 +64,7 @@ impl<'s> Fitting<'s> {
         let row = row.get(..length).unwrap_or_default();
         self.resize.row(row, |index, value| {
             if let Some(place) = input.get_mut(index) {
-                *place = value as i8;
+                *place = value;
             }
         })
     }

@@ -15,20 +15,9 @@ pub struct Received {
 impl ImageSource for Received {
     type Error = Refusal;
 
-    fn fill(&mut self, _: Shape, input: &mut [i8]) -> Result<(), Refusal> {
-        if checksum(input) == self.crc { Ok(()) } else { Err(Refusal::WrongPixels) }
+    fn fill(&mut self, _: Shape, input: &mut [u8]) -> Result<(), Refusal> {
+        if CRC.checksum(input) == self.crc { Ok(()) } else { Err(Refusal::WrongPixels) }
     }
-}
-
-/// [`CRC`] of pixels as they came.
-fn checksum(pixels: &[i8]) -> u32 {
-    let mut digest = CRC.digest();
-    let mut block = [0; 32];
-    for pixels in pixels.chunks(block.len()) {
-        block.iter_mut().zip(pixels).for_each(|(place, &pixel)| *place = pixel as u8);
-        digest.update(block.get(..pixels.len()).unwrap_or_default());
-    }
-    digest.finalize()
 }
 
 #[cfg(test)]
@@ -38,11 +27,11 @@ mod tests {
     #[test]
     fn only_the_pixels_that_the_host_sent_are_its_picture() {
         let pixels: std::vec::Vec<u8> = (0..=255).cycle().take(1000).collect();
-        let mut input: std::vec::Vec<i8> = pixels.iter().map(|&pixel| pixel as i8).collect();
+        let mut input = pixels.clone();
         let mut source = Received { crc: CRC.checksum(&pixels) };
         let shape = Shape::new(1, 1000, 1);
         assert_eq!(source.fill(shape, &mut input), Ok(()));
-        assert!(input.iter().zip(&pixels).all(|(&input, &pixel)| input as u8 == pixel));
+        assert_eq!(input, pixels);
         input[999] ^= 1;
         assert_eq!(source.fill(shape, &mut input), Err(Refusal::WrongPixels));
     }

@@ -81,7 +81,7 @@ impl<'p> Stored<'p> {
 impl ImageSource for Stored<'_> {
     type Error = StoredError;
 
-    fn fill(&mut self, to: Shape, input: &mut [i8]) -> Result<(), StoredError> {
+    fn fill(&mut self, to: Shape, input: &mut [u8]) -> Result<(), StoredError> {
         let (shape, pixels, next) = picture(self.file, self.next)?;
         let mut fitting = Fitting::new(shape, to, self.sums)?;
         for from in pixels.chunks_exact(shape.width * 3) {
@@ -131,7 +131,7 @@ mod tests {
     use std::vec::Vec;
 
     /// What the host makes of a picture.
-    fn expected(shape: Shape, pixels: &[u8], to: Shape) -> Vec<i8> {
+    fn expected(shape: Shape, pixels: &[u8], to: Shape) -> Vec<u8> {
         let gray = to.channels == 1;
         let of = Shape { channels: to.channels, ..shape };
         let pixels: Vec<u8> = match gray {
@@ -142,7 +142,7 @@ mod tests {
         let mut resize = Resize::new(of, Crop::middle(of, to), to, &mut sums).unwrap();
         let mut output = vec![0; to.len()];
         for row in pixels.chunks(of.width * of.channels) {
-            resize.row(row, |index, value| output[index] = value as i8).unwrap();
+            resize.row(row, |index, value| output[index] = value).unwrap();
         }
         output
     }

@@ -4,12 +4,12 @@
 //! deep the stack went (8 hexadecimal digits) and exits with 0 when every logit was right. It holds the
 //! startup code, the image reader, the engine and its kernels, and nothing else, so its size is theirs.
 
-use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::Image;
+use goldcrest_engine::{Engine, Image};
 use semihosting::sys::arm_compat::sys_writec;
 
 use super::memory::Memory;
 use crate::app::Stack;
+use crate::kernels::KERNELS;
 
 /// Runs the golden vectors and ends the emulator.
 pub fn run() -> ! {
@@ -29,7 +29,7 @@ pub fn run() -> ! {
 /// at least one.
 #[inline(never)]
 fn check(slot: &[u8], arena: &mut [u32]) -> bool {
-    let Ok(image) = Image::new_checked(slot) else {
+    let Ok(image) = Image::new_checked(slot, KERNELS) else {
         return false;
     };
     let Ok(mut engine) = Engine::new(&image, arena) else {

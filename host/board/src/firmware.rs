@@ -83,7 +83,7 @@ pub enum BuildError {
 pub struct Recipe {
     /// Which program.
     pub program: Program,
-    /// Names of the kernels to build in; all of them when `None`.
+    /// Names of the kernels to build in; all that the core runs with its own instructions when `None`.
     pub kernels: Option<Vec<&'static str>>,
     /// Compile the engine for size.
     pub small: bool,
@@ -185,13 +185,14 @@ struct Build<'b> {
     binary: &'static str,
     features: Vec<&'static str>,
     profile: &'static str,
-    small: bool,
+    /// Names of the kernels to build in, with spaces between; none: those of the core.
+    kernels: Option<String>,
     /// Environment of the build that changes the program; none: the variable is not set.
-    variables: [(&'static str, Option<OsString>); 3],
+    variables: [(&'static str, Option<OsString>); 2],
 }
 
-/// Names of the kernels to build in.
-const KERNELS: &str = "GOLDCREST_KERNELS";
+/// Names of the kernels to build in, for the firmware's build script.
+const KERNELS: &str = "FIRMWARE_KERNELS";
 /// Public key of those who may sign device images.
 const UPDATE_KEY: &str = "GOLDCREST_UPDATE_KEY";
 /// Level of the logs.
@@ -209,14 +210,14 @@ impl<'b> Build<'b> {
         let takes_updates = matches!(recipe.program, Program::Application | Program::Flashed);
         let key = env::var_os(UPDATE_KEY).filter(|_| takes_updates);
         let signature = key.as_ref().map(|_| "signature");
-        let kernels = recipe.kernels.as_ref().map(|kernels| kernels.join(",").into());
+        let small = recipe.small.then_some("small");
         Self {
             board,
             binary,
-            features: [Some(board.name), feature, signature].into_iter().flatten().collect(),
+            features: [Some(board.name), feature, signature, small].into_iter().flatten().collect(),
             profile: if recipe.small { "firmware-small" } else { "firmware" },
-            small: recipe.small,
-            variables: [(KERNELS, kernels), (UPDATE_KEY, key), (LOG_LEVEL, env::var_os(LOG_LEVEL))],
+            kernels: recipe.kernels.as_ref().map(|kernels| kernels.join(" ")),
+            variables: [(UPDATE_KEY, key), (LOG_LEVEL, env::var_os(LOG_LEVEL))],
         }
     }
 
@@ -235,10 +236,11 @@ impl<'b> Build<'b> {
                 None => command.env_remove(name),
             };
         }
-        match self.small {
-            true => command.env("GOLDCREST_SMALL", "1"),
-            false => command.env_remove("GOLDCREST_SMALL"),
-        };
+        // Cargo's setting for one build; what the environment has would stand above it.
+        command.env_remove(KERNELS);
+        if let Some(kernels) = &self.kernels {
+            command.args(["--config", &format!("env.{KERNELS}={kernels:?}")]);
+        }
         // Flags meant for the host would break, or change, the firmware.
         for variable in ["RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER"] {
             command.env_remove(variable);
@@ -254,10 +256,9 @@ impl<'b> Build<'b> {
         parts.extend(
             self.features.iter().filter(|&&feature| feature != self.board.name && feature != self.binary),
         );
-        parts.extend(self.small.then_some("small"));
         let mut name = parts.join("-");
-        if self.variables.iter().any(|(_, value)| value.is_some()) {
-            let hash = Sha256::digest(format!("{:?}", self.variables));
+        if self.kernels.is_some() || self.variables.iter().any(|(_, value)| value.is_some()) {
+            let hash = Sha256::digest(format!("{:?} {:?}", self.kernels, self.variables));
             name.push('-');
             name.extend(hash.iter().take(6).map(|byte| format!("{byte:02x}")));
         }

@@ -1,7 +1,8 @@
 //! A device image and what people want to know of its layers.
 
-use goldcrest_engine::image::{self, Channel, ImageBuf, Record};
+use goldcrest_engine::ImageBuf;
 use goldcrest_engine::kernels;
+use goldcrest_engine::packer::{self, Channel, Record};
 use goldcrest_engine::shape::Window;
 use goldcrest_quantize::graph::QuantizedModel;
 use goldcrest_quantize::pack::{PackError, PackOptions, pack};
@@ -53,7 +54,7 @@ impl Payload {
         let packed = pack(model, options)?;
         let layers = packed.layers.into_iter().zip(packed.image.image().layers());
         let layers = layers
-            .map(|(layer, image::Layer { record, .. })| Layer {
+            .map(|(layer, packer::Layer { record, .. })| Layer {
                 name: layer.name,
                 kernel: layer.kernel,
                 shape: shape(&record),
@@ -73,8 +74,8 @@ impl Payload {
 
     /// Takes a device image as it is.
     pub fn from_image(image: ImageBuf) -> Self {
-        let layer = |(index, layer): (usize, image::Layer<'_>)| {
-            let kernel = kernels::find(layer.record.kernel).map_or("unknown", |kernel| kernel.name);
+        let layer = |(index, layer): (usize, packer::Layer<'_>)| {
+            let kernel = kernels::name(layer.record.kernel).unwrap_or("unknown");
             Layer {
                 name: format!("{index}:{kernel}"),
                 kernel,

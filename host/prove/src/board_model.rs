@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use goldcrest_board::payload::{Payload, self_test_pictures};
-use goldcrest_engine::image::{ImageBuf, ImageError};
 use goldcrest_engine::kernels::Family;
+use goldcrest_engine::{ImageBuf, ImageError};
 use goldcrest_onnx::{Model, OnnxError, int8};
 use goldcrest_quantize::graph::QuantizedModel;
 use goldcrest_quantize::pack::{Optimize, PackError, PackOptions, Winograd};

@@ -6,7 +6,7 @@ use std::time::Instant;
 use goldcrest_board::emulator::{Emulator, EmulatorError};
 use goldcrest_board::payload::Payload;
 use goldcrest_data::Split;
-use goldcrest_engine::engine::{Engine, WrongPixelCount};
+use goldcrest_engine::{Engine, WrongPixelCount};
 use serde::Serialize;
 
 use crate::on_board::differences;
@@ -100,7 +100,7 @@ pub fn evaluate(
     }
     let start = Instant::now();
     let image = payload.image.image();
-    let mut arena = vec![0; Engine::words(&image)];
+    let mut arena = vec![0; image.arena_words()];
     let mut engine = Engine::new(&image, &mut arena).expect("an arena of the words it asked for");
     let (_, self_test_failures) = emulator.self_test()?;
     let (mut right, mut values, mut mismatches) = (0, 0, 0);

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use goldcrest_board::client::{BoardInfo, Classification};
 use goldcrest_board::payload::Payload;
 use goldcrest_board::table;
-use goldcrest_engine::engine::{Engine, WrongPixelCount};
 use goldcrest_engine::shape::Shape;
+use goldcrest_engine::{Engine, WrongPixelCount};
 use goldcrest_link::ModelInfo;
 use goldcrest_quantize::pack::PackError;
 
@@ -127,7 +127,7 @@ impl OnBoard {
     /// When a picture has another size than the model's input.
     pub fn mismatches(&self, inputs: &[Vec<u8>], answers: &[Classification]) -> Result<u64, WrongPixelCount> {
         let image = self.payload.image.image();
-        let mut arena = vec![0; Engine::words(&image)];
+        let mut arena = vec![0; image.arena_words()];
         let mut engine = Engine::new(&image, &mut arena).expect("an arena of the words it asked for");
         let mut mismatches = 0;
         for (input, answer) in inputs.iter().zip(answers) {

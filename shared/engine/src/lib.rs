@@ -7,9 +7,20 @@
 extern crate alloc;
 
 pub mod answer;
-pub mod engine;
-pub mod image;
+mod engine;
+mod image;
 pub mod kernels;
+mod model;
+#[cfg(feature = "pack")]
+pub mod packer;
 pub mod picture;
 pub mod requantize;
 pub mod shape;
+
+pub use engine::{ArenaTooSmall, Engine, OpenError, SelfTestError, WrongPixelCount};
+#[cfg(feature = "alloc")]
+pub use image::{AlignedBytes, ImageBuf};
+pub use image::{Image, ImageError, LayerError};
+#[doc(hidden)]
+pub use model::Aligned;
+pub use model::Model;

@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 
-use goldcrest_engine::engine::{ArenaTooSmall, Engine, WrongPixelCount};
 use goldcrest_engine::kernels::{self};
 use goldcrest_engine::shape::{Padding, Shape, Window};
+use goldcrest_engine::{ArenaTooSmall, Engine, WrongPixelCount};
 use goldcrest_quantize::graph::QuantizedModel;
 use goldcrest_quantize::pack::{Optimize, PackOptions, Winograd, pack};
 use goldcrest_quantize::random::{self, Builder, Random};
@@ -25,11 +25,11 @@ fn compare(model: &QuantizedModel, seed: u64) {
         let options = PackOptions { family, optimize, golden, winograd, ..PackOptions::default() };
         let packed = pack(model, &options).unwrap();
         let image = packed.image.image();
-        let mut arena = vec![0x5a5a_5a5a; Engine::words(&image)];
+        let mut arena = vec![0x5a5a_5a5a; image.arena_words()];
         let mut engine = Engine::new(&image, &mut arena).unwrap();
         for (picture, logits) in image.golden() {
             engine.load_pixels(picture).unwrap();
-            let input = engine.input_mut().to_vec();
+            let input = engine.input_i8().to_vec();
             let expected = reference::run(&model.graph, &input);
             let mut seen = 0;
             let found = engine.run_traced(&mut |index, output| {
@@ -212,7 +212,7 @@ fn whole_networks() {
 fn an_arena_too_small_is_refused() {
     let packed = pack(&random::lenet5(1), &PackOptions::default()).unwrap();
     let image = packed.image.image();
-    let mut arena: Vec<u32> = vec![0; Engine::words(&image) - 1];
+    let mut arena: Vec<u32> = vec![0; image.arena_words() - 1];
     let found = arena.len() * 4;
     let error = Engine::new(&image, &mut arena).unwrap_err();
     assert_eq!(error, ArenaTooSmall { found, expected: packed.arena_bytes });
@@ -222,7 +222,7 @@ fn an_arena_too_small_is_refused() {
 fn a_picture_of_another_size_is_refused() {
     let packed = pack(&random::lenet5(1), &PackOptions::default()).unwrap();
     let image = packed.image.image();
-    let mut arena = vec![0; Engine::words(&image)];
+    let mut arena = vec![0; image.arena_words()];
     let mut engine = Engine::new(&image, &mut arena).unwrap();
     assert_eq!(engine.load_pixels(&[0; 10]), Err(WrongPixelCount { found: 10, expected: 3072 }));
 }

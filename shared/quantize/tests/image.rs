@@ -3,13 +3,12 @@
 
 use proptest::prelude::*;
 
-use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::{
-    ALIGNMENT, AlignedBytes, Image, ImageBuf, ImageError, LayerError, MAGIC, Record, VERSION, checksum,
-    header_field,
-};
-use goldcrest_engine::kernels::Family;
+use goldcrest_engine::Engine;
+use goldcrest_engine::kernels::{self, Family};
+use goldcrest_engine::packer::{ALIGNMENT, MAGIC, Record, VERSION, checksum, header_field};
 use goldcrest_engine::shape::{Padding, Shape, Window};
+use goldcrest_engine::{AlignedBytes, Image, ImageBuf, ImageError, LayerError};
+use goldcrest_quantize::graph::Clamp;
 use goldcrest_quantize::pack::{PackOptions, pack};
 use goldcrest_quantize::random::{Builder, Random, lenet5};
 
@@ -38,13 +37,25 @@ fn sample(family: Family) -> Vec<u8> {
         .to_vec()
 }
 
+/// The model of the engine's documentation.
+fn signs() -> Vec<u8> {
+    let mut net = Builder::new(3, Shape::new(8, 8, 1), false);
+    let features = net.conv(net.input(), 4, Window::new([3, 3], [1, 1]), 1, Some(Clamp::NONE));
+    let pooled = net.max_pool(features, Window::new([2, 2], [2, 2]));
+    let logits = net.fully_connected(pooled, 3);
+    let mut model = net.finish(logits);
+    model.info.labels = ["stop", "yield", "no entry"].map(String::from).to_vec();
+    let golden = vec![Random::new(1).pixels(64), Random::new(2).pixels(64)];
+    pack(&model, &PackOptions { golden, ..PackOptions::default() }).unwrap().image.bytes().to_vec()
+}
+
 /// Checks bytes and, when they pass, runs them.
 fn check_and_run(image: &[u8], arena_limit: usize) -> Result<(), ImageError> {
     let image = ImageBuf::new_checked(image)?;
     let image = image.image();
     assert!(image.labels().count() == image.classes());
     if image.arena_bytes() <= arena_limit {
-        let mut arena = vec![0; Engine::words(&image)];
+        let mut arena = vec![0; image.arena_words()];
         let mut engine = Engine::new(&image, &mut arena).unwrap();
         let pixels = vec![3; image.input_shape().len()];
         engine.load_pixels(&pixels).unwrap();
@@ -131,6 +142,16 @@ fn each_damage_has_its_name() {
 }
 
 #[test]
+fn the_engines_documentation_has_the_image_that_the_packer_makes() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../engine/signs.gci");
+    let (found, expected) = (std::fs::read(path).unwrap(), signs());
+    if std::env::var_os("KEEP_SIGNS").is_some() {
+        std::fs::write(path, &expected).unwrap();
+    }
+    assert!(found == expected, "{path} is another image; run this test with KEEP_SIGNS=1 to write it again");
+}
+
+#[test]
 fn a_misaligned_image_is_refused_and_an_owned_one_is_aligned() {
     let packed = pack(&lenet5(1), &PackOptions::default()).unwrap();
     let image = packed.image.bytes();
@@ -139,8 +160,8 @@ fn a_misaligned_image_is_refused_and_an_owned_one_is_aligned() {
         let moved = AlignedBytes::from(&[&vec![7; offset], image, &[9; 3]].concat()[..]);
         let moved = &moved[offset..];
         match offset {
-            0 => assert_eq!(Image::new_checked(moved).unwrap().bytes(), image),
-            _ => assert_eq!(Image::new_checked(moved).unwrap_err(), ImageError::Misaligned),
+            0 => assert_eq!(Image::new_checked(moved, kernels::ALL).unwrap().bytes(), image),
+            _ => assert_eq!(Image::new_checked(moved, kernels::ALL).unwrap_err(), ImageError::Misaligned),
         }
         let owned = ImageBuf::new_checked(moved).unwrap();
         assert_eq!((owned.bytes(), owned.image().bytes()), (image, image));

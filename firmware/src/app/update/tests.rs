@@ -8,7 +8,8 @@ use std::vec::Vec;
 use embedded_storage::nor_flash::{
     ErrorType as FlashErrorType, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
-use goldcrest_engine::image::{self, AlignedBytes, ImageBuf, header_field};
+use goldcrest_engine::packer::{checksum, header_field};
+use goldcrest_engine::{AlignedBytes, ImageBuf};
 use goldcrest_link::frame::Sink;
 use goldcrest_link::message::{self, ModelFault, Refusal, Request, Response};
 use goldcrest_link::{CRC, Decoder};
@@ -242,7 +243,7 @@ fn packed(seed: u64) -> Vec<u8> {
 fn changed(image: &[u8], place: usize, value: u8) -> Vec<u8> {
     let mut image = image.to_vec();
     image[place] = value;
-    let crc = image::checksum(&image);
+    let crc = checksum(&image);
     image[header_field::CHECKSUM..][..4].copy_from_slice(&crc.to_le_bytes());
     image
 }

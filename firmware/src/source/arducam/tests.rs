@@ -72,7 +72,7 @@ fn capture(bytes: u32) -> Vec<SpiStep<u8>> {
     .concat()
 }
 
-type Outcome = Result<Vec<i8>, CameraError<embedded_hal::spi::ErrorKind, core::convert::Infallible>>;
+type Outcome = Result<Vec<u8>, CameraError<embedded_hal::spi::ErrorKind, core::convert::Infallible>>;
 
 /// Fills an input once with a camera that expects these words after its set-up.
 fn fill(to: Shape, steps: Vec<SpiStep<u8>>) -> Outcome {
@@ -114,7 +114,7 @@ fn a_picture_arrives_as_the_host_would_make_it() {
         let mut resize = Resize::new(of, Crop::middle(of, to), to, &mut sums).unwrap();
         let mut expected = vec![0; to.len()];
         for row in pixels.chunks(320 * to.channels) {
-            resize.row(row, |index, value| expected[index] = value as i8).unwrap();
+            resize.row(row, |index, value| expected[index] = value).unwrap();
         }
         assert_eq!(input, expected, "{to}");
     }

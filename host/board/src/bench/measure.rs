@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use goldcrest_engine::engine::{Engine, WrongPixelCount};
+use goldcrest_engine::{Engine, WrongPixelCount};
 use goldcrest_quantize::graph::QuantizedModel;
 use goldcrest_quantize::pack::{Optimize, PackError, PackOptions};
 use goldcrest_quantize::random::Random;
@@ -139,7 +139,7 @@ pub fn measure(board: &'static Board, subject: &Subject, scope: &Scope) -> Resul
     let firmware = firmware::build(board).map_err(EmulatorError::from)?;
     let mut emulator = Emulator::boot(board, firmware, payload.image.bytes(), Options::default())?;
     let answer = emulator.infer(&pixels)?;
-    let mut arena = vec![0; Engine::words(&image)];
+    let mut arena = vec![0; image.arena_words()];
     let mut engine = Engine::new(&image, &mut arena).expect("an arena of the words it asked for");
     engine.load_pixels(&pixels)?;
     if answer.logits != engine.run() {

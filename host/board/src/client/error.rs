@@ -172,7 +172,11 @@ pub fn model_fault(fault: &ModelFault) -> String {
                 .to_string()
         }
         ModelFault::Damaged => "the device image is damaged or cut short; flash it again".to_string(),
-        ModelFault::Invalid => "the device image breaks the rules of its format; pack it again".to_string(),
+        ModelFault::Invalid => {
+            "the device image breaks the rules of its format, or is for other cores or kernels \
+             than the firmware was built with; pack it for this board and flash both"
+                .to_string()
+        }
         ModelFault::Arena { needed } => {
             format!(
                 "the model takes {needed} bytes of RAM, more than the board has; pack it with --optimize ram"

@@ -1,8 +1,6 @@
 //! Our engine on the host, with the portable kernels: the packed device image, run as a board would.
 
-use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::{Image, ImageBuf, ImageError};
-use goldcrest_engine::kernels::Family;
+use goldcrest_engine::{Engine, Image, ImageBuf, ImageError};
 use goldcrest_quantize::graph::{QuantizedGraph, QuantizedModel};
 use goldcrest_quantize::pack::{PackOptions, Packed, pack};
 
@@ -34,8 +32,7 @@ impl HostEngine {
     pub fn load(model: &QuantizedModel, options: &PackOptions, bytes: &[u8]) -> Result<Self, ForeignImage> {
         let foreign = ImageBuf::new_checked(bytes)?;
         let image = foreign.image();
-        let family = Family::ALL.into_iter().find(|family| family.code() == image.family());
-        let options = PackOptions { family: family.unwrap_or_default(), ..options.clone() };
+        let options = PackOptions { family: image.family(), ..options.clone() };
         let mut engine = Self::pack_as(model, &options)?;
         let own = engine.packed.image.image();
         let records = |image: &Image<'_>| image.layers().map(|layer| layer.record).collect::<Vec<_>>();
@@ -92,11 +89,11 @@ impl Runner for HostEngine {
 
     fn layers(&self, images: &[i8]) -> Result<Vec<Vec<i8>>, RunnerError> {
         let image = self.packed.image.image();
-        let mut arena = vec![0u32; Engine::words(&image)];
+        let mut arena = vec![0u32; image.arena_words()];
         let mut engine = Engine::new(&image, &mut arena).map_err(failure)?;
         let mut layers = vec![Vec::new(); self.count];
         for picture in images.chunks_exact(self.input) {
-            engine.input_mut().copy_from_slice(picture);
+            engine.input_i8().copy_from_slice(picture);
             engine.run_traced(&mut |index, values| {
                 if let Some(node) = self.nodes[index] {
                     layers[node].extend_from_slice(values);

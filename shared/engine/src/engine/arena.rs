@@ -63,16 +63,16 @@ pub fn values_mut(words: &mut [u32]) -> &mut [i8] {
     unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size_of_val(words)) }
 }
 
+/// Words as the bytes they hold, to be written.
+#[inline]
+pub fn bytes_mut(words: &mut [u32]) -> &mut [u8] {
+    // SAFETY: as in `values`; the exclusive borrow passes on, and any u8 leaves valid u32s behind.
+    unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size_of_val(words)) }
+}
+
 /// Words as the bytes they hold.
 #[cfg(feature = "alloc")]
 pub fn bytes(words: &[u32]) -> &[u8] {
     // SAFETY: as in `values`.
     unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), size_of_val(words)) }
-}
-
-/// Words as the bytes they hold, to be written.
-#[cfg(feature = "alloc")]
-pub fn bytes_mut(words: &mut [u32]) -> &mut [u8] {
-    // SAFETY: as in `values`; the exclusive borrow passes on, and any u8 leaves valid u32s behind.
-    unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size_of_val(words)) }
 }

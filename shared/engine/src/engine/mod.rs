@@ -1,66 +1,40 @@
 //! Inference: a walk over an image's layers in one caller-owned arena.
 
 mod arena;
+mod error;
 
-pub use arena::values;
-use arena::values_mut;
-pub(crate) use arena::{Arena, part};
 #[cfg(feature = "alloc")]
-pub(crate) use arena::{bytes, bytes_mut};
+pub(crate) use arena::bytes;
+pub(crate) use arena::bytes_mut;
+use arena::values_mut;
+pub(crate) use arena::{Arena, part, values};
+pub use error::{ArenaTooSmall, OpenError, SelfTestError, WrongPixelCount};
 
-use crate::image::Image;
+use crate::answer::{largest, softmax};
+use crate::image::{Entry, Image};
 use crate::kernels;
+use crate::picture::{Preprocessing, ResizeError, Scratch};
+use crate::shape::Shape;
 
 /// A network in its arena, ready to run as often as wanted.
 ///
-/// No allocation, no floating point, no recursion. Each run needs its input written again: layers
-/// reuse its memory.
+/// No allocation, no floating point, no recursion, and no check but those that were made when the image was
+/// opened. Each run needs its input written again: layers reuse its memory. Whoever takes the input
+/// ([`Engine::input_u8`], [`Engine::input_i8`], [`Engine::load_pixels`], [`Engine::load_picture`]) begins a
+/// new run.
 #[derive(Debug)]
 pub struct Engine<'a> {
     image: Image<'a>,
     arena: &'a mut [u32],
+    /// Layers of the current run that are done.
+    done: usize,
+    /// Whether the input holds pixels, which are not yet the network's values.
+    is_raw: bool,
 }
-
-/// The arena is smaller than the image needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct ArenaTooSmall {
-    /// Bytes given.
-    pub found: usize,
-    /// Bytes the image needs.
-    pub expected: usize,
-}
-
-impl core::fmt::Display for ArenaTooSmall {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { found, expected } = self;
-        write!(f, "arena of {found} bytes, but the model needs {expected}; enlarge the arena or pack for RAM")
-    }
-}
-
-impl core::error::Error for ArenaTooSmall {}
-
-/// A picture with another number of bytes than the network's input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct WrongPixelCount {
-    /// Bytes given.
-    pub found: usize,
-    /// Height x width x channels of the input.
-    pub expected: usize,
-}
-
-impl core::fmt::Display for WrongPixelCount {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { found, expected } = self;
-        write!(f, "picture of {found} bytes, but the model takes {expected}; resize it to the model's input")
-    }
-}
-
-impl core::error::Error for WrongPixelCount {}
 
 impl<'a> Engine<'a> {
-    /// A network in an arena of words; [`Engine::words`] says how many.
+    /// A network in an arena of at least [`Image::arena_words`]. What the arena holds stays, so engines of two
+    /// models may share it in turn; whatever stands at the input's place is the input.
     ///
     /// # Errors
     /// When the arena has fewer bytes than [`Image::arena_bytes`].
@@ -69,12 +43,7 @@ impl<'a> Engine<'a> {
         if found < expected {
             return Err(ArenaTooSmall { found, expected });
         }
-        Ok(Self { image: *image, arena })
-    }
-
-    /// Words of arena that an image needs.
-    pub fn words(image: &Image<'_>) -> usize {
-        image.arena_bytes().div_ceil(size_of::<u32>())
+        Ok(Self { image: *image, arena, done: 0, is_raw: false })
     }
 
     /// The image that runs.
@@ -82,50 +51,152 @@ impl<'a> Engine<'a> {
         &self.image
     }
 
-    /// The input tensor, int8, HWC: for callers that have more than pixels.
-    pub fn input_mut(&mut self) -> &mut [i8] {
+    /// The place of the next picture: u8 pixels, HWC, of the model's size, to be written here by a camera's
+    /// driver or by DMA. [`Engine::prepare`], or the first [`Engine::step`], turns them into the network's
+    /// values.
+    pub fn input_u8(&mut self) -> &mut [u8] {
         let (offset, length) = (self.image.input_offset(), self.image.input_shape().len());
+        (self.done, self.is_raw) = (0, true);
+        bytes_mut(self.arena).get_mut(offset..offset + length).unwrap_or_default()
+    }
+
+    /// The input tensor, int8, HWC: for callers that have the network's own values, such as spectra.
+    pub fn input_i8(&mut self) -> &mut [i8] {
+        let (offset, length) = (self.image.input_offset(), self.image.input_shape().len());
+        (self.done, self.is_raw) = (0, false);
         values_mut(self.arena).get_mut(offset..offset + length).unwrap_or_default()
     }
 
-    /// Writes a picture (u8, HWC) into the input tensor through the image's pixel tables.
+    /// Takes a picture (u8, HWC) of the model's size.
     ///
     /// # Errors
     /// When the picture has another size than the input.
     pub fn load_pixels(&mut self, pixels: &[u8]) -> Result<(), WrongPixelCount> {
-        let image = self.image;
-        let input = self.input_mut();
+        let expected = self.image.input_shape().len();
+        let input = self.input_u8();
         if pixels.len() != input.len() {
-            return Err(WrongPixelCount { found: pixels.len(), expected: input.len() });
+            return Err(WrongPixelCount { found: pixels.len(), expected });
         }
-        let channels = image.input_shape().channels.max(1);
-        for channel in 0..channels {
-            let pixels = pixels.iter().skip(channel).step_by(channels);
-            let values = input.iter_mut().skip(channel).step_by(channels);
-            match image.pixel_table(channel) {
-                Some(table) => {
-                    values.zip(pixels).for_each(|(value, &pixel)| *value = table[usize::from(pixel)] as i8);
-                }
-                None => values.zip(pixels).for_each(|(value, &pixel)| *value = (pixel ^ 0x80) as i8),
-            }
-        }
+        input.copy_from_slice(pixels);
+        self.prepare();
         Ok(())
     }
 
-    /// Runs the network on the input and returns the logits.
-    pub fn run(&mut self) -> &[i8] {
-        self.run_traced(&mut |_, _| {})
+    /// Takes a picture (u8, HWC, gray or RGB) of any size, as the model's preprocessing says: bit for bit what
+    /// training and evaluation see.
+    ///
+    /// # Errors
+    /// Channels that cannot become the input's, sides that are too long, too little scratch memory, or pixels
+    /// that are not as many as `picture` says.
+    pub fn load_picture(
+        &mut self,
+        picture: Shape,
+        pixels: &[u8],
+        rule: &Preprocessing,
+        scratch: Scratch<'_>,
+    ) -> Result<(), ResizeError> {
+        let to = self.image.input_shape();
+        rule.prepare(picture, pixels, to, scratch, self.input_u8())?;
+        self.prepare();
+        Ok(())
     }
 
-    /// Runs the network and shows each layer's output (HWC) right after the layer ran, before a
-    /// later layer reuses its memory. Layers that write only a part of a tensor are not shown.
-    pub fn run_traced(&mut self, observe: &mut impl FnMut(usize, &[i8])) -> &[i8] {
-        for (index, entry) in self.image.entries().enumerate() {
-            kernels::run(&entry, Arena::new(self.arena));
-            if let Some(output) = entry.complete_output() {
-                observe(index, part(values(self.arena), output.offset, output.shape.len()));
+    /// Turns the pixels of [`Engine::input_u8`] into the network's values, through the image's pixel tables:
+    /// the work that the first [`Engine::step`] would do else, at a time of the caller's choice.
+    pub fn prepare(&mut self) {
+        if !self.is_raw {
+            return;
+        }
+        let image = self.image;
+        let channels = image.input_shape().channels.max(1);
+        let input = self.input_i8();
+        for channel in 0..channels {
+            let values = input.iter_mut().skip(channel).step_by(channels);
+            match image.pixel_table(channel) {
+                Some(table) => values.for_each(|value| *value = table[usize::from(*value as u8)] as i8),
+                None => values.for_each(|value| *value ^= i8::MIN),
             }
         }
-        part(values(self.arena), self.image.output_offset(), self.image.classes())
+    }
+
+    /// Runs the next layer; whether layers are left. Between two calls the program may do what it likes, but
+    /// write to the arena.
+    ///
+    /// ```
+    /// # use goldcrest_engine::Engine;
+    /// # fn run(engine: &mut Engine<'_>, feed: impl Fn()) {
+    /// while engine.step() {
+    ///     feed(); // a watchdog; or let another task run
+    /// }
+    /// # }
+    /// ```
+    pub fn step(&mut self) -> bool {
+        self.layer();
+        !self.is_done()
+    }
+
+    /// Runs the layers that are left, all of them on a new input, and returns the logits.
+    pub fn run(&mut self) -> &[i8] {
+        while self.step() {}
+        self.logits()
+    }
+
+    /// Runs the layers that are left and shows each layer's output (HWC) right after the layer ran, before a
+    /// later layer reuses its memory. Layers that write only a part of a tensor are not shown.
+    pub fn run_traced(&mut self, observe: &mut impl FnMut(usize, &[i8])) -> &[i8] {
+        while let Some(entry) = self.layer() {
+            if let Some(output) = entry.complete_output() {
+                observe(self.done - 1, part(values(self.arena), output.offset, output.shape.len()));
+            }
+        }
+        self.logits()
+    }
+
+    /// The logits; none while layers are left.
+    pub fn logits(&self) -> &[i8] {
+        if self.is_done() { self.image.logits_in(self.arena) } else { &[] }
+    }
+
+    /// The class with the largest logit, the first of equal ones, and its label; `None` while layers are left.
+    pub fn best(&self) -> Option<(usize, &'a str)> {
+        let best = largest(self.logits());
+        self.is_done().then(|| (best, self.image.labels().nth(best).unwrap_or_default()))
+    }
+
+    /// The classes' probabilities (softmax) in 1/32768, by integer arithmetic, one for each place of `into`;
+    /// zeros while layers are left. Off by at most 2/32768.
+    pub fn probabilities(&self, into: &mut [u16]) {
+        softmax(self.logits(), self.image.output_scale(), into);
+    }
+
+    /// Runs the golden vectors in the image and compares every logit, bit for bit: the proof that this
+    /// program, on this core, computes what the model says. The number of vectors.
+    ///
+    /// # Errors
+    /// When a logit differs, or there is nothing to compare.
+    pub fn selftest(&mut self) -> Result<u16, SelfTestError> {
+        let (mut vectors, mut failed) = (0, 0);
+        for (pixels, expected) in self.image.golden() {
+            vectors += 1;
+            failed += u16::from(self.load_pixels(pixels).is_err() || self.run() != expected);
+        }
+        match (vectors, failed) {
+            (0, _) => Err(SelfTestError::NoVectors),
+            (_, 0) => Ok(vectors),
+            _ => Err(SelfTestError::Failed { vectors, failed }),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.done >= self.image.layer_count()
+    }
+
+    /// Runs the next layer, if there is one.
+    fn layer(&mut self) -> Option<Entry<'a>> {
+        self.prepare();
+        let entry = self.image.entry(self.done)?;
+        kernels::run(self.image.kernels(), &entry, Arena::new(self.arena));
+        self.done += 1;
+        Some(entry)
     }
 }

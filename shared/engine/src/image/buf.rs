@@ -5,15 +5,16 @@ use core::ops::{Deref, DerefMut};
 
 use super::{Image, ImageError};
 use crate::engine::{bytes, bytes_mut, part};
+use crate::kernels;
 
-/// Bytes that start at a multiple of [`ALIGNMENT`](super::ALIGNMENT) in memory, which those of a `Vec<u8>`
+/// Bytes that start at a multiple of [`Image::ALIGNMENT`] in memory, which those of a `Vec<u8>`
 /// need not.
 ///
 /// ```
-/// use goldcrest_engine::image::{ALIGNMENT, AlignedBytes};
+/// use goldcrest_engine::{AlignedBytes, Image};
 ///
 /// let aligned = AlignedBytes::from(&b"GCI"[..]);
-/// assert!(aligned.as_ptr().addr().is_multiple_of(ALIGNMENT));
+/// assert!(aligned.as_ptr().addr().is_multiple_of(Image::ALIGNMENT));
 /// assert_eq!(&aligned[..], b"GCI");
 /// ```
 #[derive(Clone, Debug)]
@@ -53,10 +54,11 @@ impl DerefMut for AlignedBytes {
     }
 }
 
-/// A device image that owns its memory and was checked once.
+/// A device image that owns its memory and was checked once, with every kernel there is: for programs with an
+/// operating system below.
 ///
 /// ```
-/// use goldcrest_engine::image::{ImageBuf, ImageError};
+/// use goldcrest_engine::{ImageBuf, ImageError};
 ///
 /// let error = ImageBuf::new_checked(b"GCI").unwrap_err();
 /// assert_eq!(error, ImageError::Truncated { found: 3, expected: 64 });
@@ -74,14 +76,14 @@ impl ImageBuf {
     /// The first thing found wrong.
     pub fn new_checked(from: &[u8]) -> Result<Self, ImageError> {
         let mut bytes = AlignedBytes::from(from);
-        bytes.length = Image::new_checked(&bytes)?.bytes().len();
+        bytes.length = Image::new_checked(&bytes, kernels::ALL)?.bytes().len();
         bytes.words.truncate(bytes.length.div_ceil(size_of::<u32>()));
         Ok(Self { bytes })
     }
 
     /// The image.
     pub fn image(&self) -> Image<'_> {
-        Image::checked_before(&self.bytes)
+        Image::checked_before(&self.bytes, kernels::ALL)
     }
 
     /// Its bytes.

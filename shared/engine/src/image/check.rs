@@ -6,10 +6,10 @@
 use super::header::{FLAG_PLAIN_PIXELS, Image, field};
 use super::record::{Channel, Record, Slot};
 use super::{ALIGNMENT, ImageError, LayerError, MAGIC, VERSION, checksum, u16_at, u32_at};
-use crate::kernels;
+use crate::kernels::{self, Family};
 use crate::shape::Shape;
 
-/// Magic, version, length, checksum; returns the bytes cut to the image's own length.
+/// Magic, version, length, checksum, alignment, family; returns the bytes cut to the image's own length.
 pub(super) fn envelope(bytes: &[u8]) -> Result<&[u8], ImageError> {
     let truncated = |expected| ImageError::Truncated { found: bytes.len(), expected };
     if bytes.len() < field::END {
@@ -33,9 +33,14 @@ pub(super) fn envelope(bytes: &[u8]) -> Result<&[u8], ImageError> {
     if found != expected {
         return Err(ImageError::Checksum { found, expected });
     }
-    match bytes.as_ptr().addr().is_multiple_of(ALIGNMENT) {
+    if !bytes.as_ptr().addr().is_multiple_of(ALIGNMENT) {
+        return Err(ImageError::Misaligned);
+    }
+    let code = bytes.get(field::FAMILY).copied().unwrap_or_default();
+    let family = Family::from_code(code).ok_or(ImageError::UnknownFamily(code))?;
+    match family.runs_here() {
         true => Ok(bytes),
-        false => Err(ImageError::Misaligned),
+        false => Err(ImageError::Family { image: family, build: Family::NATIVE }),
     }
 }
 
@@ -82,7 +87,7 @@ fn labels(image: &Image<'_>) -> Result<(), ImageError> {
 }
 
 fn layer(image: &Image<'_>, record: &Record) -> Result<(), LayerError> {
-    let kernel = kernels::find(record.kernel).ok_or(LayerError::Kernel(record.kernel))?;
+    let kernel = kernels::find(image.kernels(), record.kernel).ok_or(LayerError::Kernel(record.kernel))?;
     let slots = [record.input, record.second, record.output];
     if !slots.iter().all(|&slot| in_arena(image, slot)) {
         return Err(LayerError::Arena);

@@ -1,5 +1,9 @@
 //! Why bytes are not a device image.
 
+use core::fmt::Write;
+
+use crate::kernels::{self, Family};
+
 /// Why [`Image::new_checked`](super::Image::new_checked) refuses bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -23,8 +27,17 @@ pub enum ImageError {
         /// Checksum in the header.
         expected: u32,
     },
-    /// The bytes do not start at a multiple of [`ALIGNMENT`](super::ALIGNMENT) in memory.
+    /// The bytes do not start at a multiple of [`Image::ALIGNMENT`](super::Image::ALIGNMENT) in memory.
     Misaligned,
+    /// The image was packed for instructions that this build does not have.
+    Family {
+        /// What the image was packed for.
+        image: Family,
+        /// The fastest that this build has.
+        build: Family,
+    },
+    /// A family that this engine does not know.
+    UnknownFamily(u8),
     /// A block lies outside the image or is not aligned.
     Block {
         /// What the block holds.
@@ -52,7 +65,7 @@ pub enum ImageError {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum LayerError {
-    /// No kernel of this firmware has this number.
+    /// The program does not have the kernel of this number.
     Kernel(u8),
     /// The shapes do not belong to the operator.
     Shape,
@@ -86,6 +99,16 @@ impl core::fmt::Display for ImageError {
                 "device image: its address is not a multiple of {}; place it aligned",
                 super::ALIGNMENT
             ),
+            Self::Family { image, build } => write!(
+                f,
+                "device image for {image} cores, but this program is built for {build}; build it with {}, or pack \
+                 the model for {build}",
+                image.setting()
+            ),
+            Self::UnknownFamily(code) => write!(
+                f,
+                "device image for cores of family {code}, which this program does not know; pack the model again"
+            ),
             Self::Block { block, offset, bytes } => {
                 write!(f, "device image: {block} ({bytes} bytes at {offset:#x}) not inside it or not aligned")
             }
@@ -100,8 +123,17 @@ impl core::fmt::Display for ImageError {
 
 impl core::fmt::Display for LayerError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Kernel(id) => write!(f, "this engine has no kernel {id}; pack the model for its core"),
+        match *self {
+            Self::Kernel(id) => match kernels::name(id) {
+                Some(name) => {
+                    write!(f, "it needs the kernel {name}, which this program leaves out; add kernels::")?;
+                    for letter in name.chars() {
+                        f.write_char(if letter == '-' { '_' } else { letter.to_ascii_uppercase() })?;
+                    }
+                    write!(f, " to the model's list")
+                }
+                None => write!(f, "this engine has no kernel {id}; pack the model again"),
+            },
             Self::Shape => write!(f, "its shapes do not belong to its operator"),
             Self::Arena => write!(f, "a tensor or its scratch memory is not inside the arena"),
             Self::Constants => write!(f, "its weights or channel constants are not what the kernel reads"),

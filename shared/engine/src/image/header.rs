@@ -1,8 +1,11 @@
 //! The view of a whole image.
 
-use super::record::{self, Entry, Layer, Record};
+#[cfg(feature = "pack")]
+use super::record::Layer;
+use super::record::{self, Entry, Record};
 use super::{ImageError, check, u16_at, u32_at};
-use crate::engine::part;
+use crate::engine::{part, values};
+use crate::kernels::{Family, Kernel};
 use crate::shape::Shape;
 
 /// Offsets of the header's fields, in bytes.
@@ -35,35 +38,47 @@ pub mod field {
 /// Every channel maps `pixel` to `pixel - 128`, so the image holds no pixel tables.
 pub(super) const FLAG_PLAIN_PIXELS: u16 = 1;
 
-/// A device image whose every offset and length is known to be good.
+/// A device image whose every offset and length is known to be good, with the kernels that run it. It is no
+/// more than two references: a copy, and any number of engines, cost no second check.
 ///
 /// ```
-/// use goldcrest_engine::image::{Image, ImageError};
+/// use goldcrest_engine::{Image, ImageError, kernels};
 ///
-/// let error = Image::new_checked(b"GCI").unwrap_err();
+/// let error = Image::new_checked(b"GCI", &[&kernels::CONV]).unwrap_err();
 /// assert_eq!(error, ImageError::Truncated { found: 3, expected: 64 });
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Image<'a> {
     bytes: &'a [u8],
+    kernels: &'a [&'static Kernel],
 }
 
 impl<'a> Image<'a> {
-    /// Checks bytes once, whoever wrote them; what follows the image's own length is ignored.
+    /// What the address of an image is a multiple of.
+    pub const ALIGNMENT: usize = super::ALIGNMENT;
+
+    /// Checks bytes once, whoever wrote them; what follows the image's own length is ignored. `kernels` are
+    /// those that the program has: the linker drops the others.
     ///
     /// # Errors
-    /// The first thing found wrong.
-    pub fn new_checked(bytes: &'a [u8]) -> Result<Self, ImageError> {
+    /// The first thing found wrong, also a layer whose kernel is not among `kernels`, and an image for
+    /// instructions that this build does not have.
+    pub fn new_checked(bytes: &'a [u8], kernels: &'a [&'static Kernel]) -> Result<Self, ImageError> {
         let bytes = check::envelope(bytes)?;
-        let image = Self { bytes };
+        let image = Self { bytes, kernels };
         check::contents(&image)?;
         Ok(image)
     }
 
     /// The image in bytes that passed the check before, cut to the image's own length.
     #[cfg(feature = "alloc")]
-    pub(super) fn checked_before(bytes: &'a [u8]) -> Self {
-        Self { bytes }
+    pub(super) fn checked_before(bytes: &'a [u8], kernels: &'a [&'static Kernel]) -> Self {
+        Self { bytes, kernels }
+    }
+
+    /// The kernels that run it.
+    pub(crate) fn kernels(&self) -> &'a [&'static Kernel] {
+        self.kernels
     }
 
     /// The bytes, as long as the header says.
@@ -76,15 +91,25 @@ impl<'a> Image<'a> {
         u32_at(self.bytes, field::CHECKSUM)
     }
 
-    /// The kernel family the image was packed for, see
-    /// [`Family::code`](crate::kernels::Family::code).
-    pub fn family(&self) -> u8 {
-        self.byte(field::FAMILY)
+    /// The cores it was packed for.
+    pub fn family(&self) -> Family {
+        Family::from_code(self.byte(field::FAMILY)).unwrap_or_default()
+    }
+
+    /// Whether it was packed for the instructions of this build. If not, it runs right but slower than the
+    /// core could: `goldcrest pack --board BOARD` for the board, or `--kernels` for its cores.
+    pub fn is_native(&self) -> bool {
+        self.family() == Family::NATIVE
     }
 
     /// Bytes of arena that inference needs.
     pub fn arena_bytes(&self) -> usize {
         u32_at(self.bytes, field::ARENA_BYTES) as usize
+    }
+
+    /// Words of arena that inference needs.
+    pub fn arena_words(&self) -> usize {
+        self.arena_bytes().div_ceil(size_of::<u32>())
     }
 
     /// Shape of the input picture.
@@ -94,13 +119,18 @@ impl<'a> Image<'a> {
     }
 
     /// Where the input stands in the arena.
-    pub fn input_offset(&self) -> usize {
+    pub(crate) fn input_offset(&self) -> usize {
         u32_at(self.bytes, field::INPUT_OFFSET) as usize
     }
 
     /// Where the logits stand in the arena after a run.
-    pub fn output_offset(&self) -> usize {
+    pub(crate) fn output_offset(&self) -> usize {
         u32_at(self.bytes, field::OUTPUT_OFFSET) as usize
+    }
+
+    /// The logits that the last run of this image left in an arena.
+    pub fn logits_in<'r>(&self, arena: &'r [u32]) -> &'r [i8] {
+        part(values(arena), self.output_offset(), self.classes())
     }
 
     /// Number of classes.
@@ -132,7 +162,7 @@ impl<'a> Image<'a> {
 
     /// The table from a pixel of a channel to the network's input, or `None` when it is
     /// `pixel - 128` everywhere.
-    pub fn pixel_table(&self, channel: usize) -> Option<&'a [u8; 256]> {
+    pub(crate) fn pixel_table(&self, channel: usize) -> Option<&'a [u8; 256]> {
         if u16_at(self.bytes, field::FLAGS) & FLAG_PLAIN_PIXELS != 0 {
             return None;
         }
@@ -155,7 +185,8 @@ impl<'a> Image<'a> {
         usize::from(u16_at(self.bytes, field::LAYER_COUNT))
     }
 
-    /// The layers in the order they run.
+    /// The layers in the order they run, as the packer wrote them.
+    #[cfg(feature = "pack")]
     pub fn layers(&self) -> impl Iterator<Item = Layer<'a>> + use<'a> {
         self.entries().map(|entry| entry.layer())
     }
@@ -165,6 +196,11 @@ impl<'a> Image<'a> {
         let (image, start) = (self.bytes, u32_at(self.bytes, field::LAYERS) as usize);
         let table = part(image, start, self.layer_count() * Record::BYTES);
         table.as_chunks().0.iter().map(move |bytes| Entry { image, bytes })
+    }
+
+    /// The entry of layer `index`.
+    pub(crate) fn entry(&self, index: usize) -> Option<Entry<'a>> {
+        self.entries().nth(index)
     }
 
     fn byte(&self, at: usize) -> u8 {

@@ -11,7 +11,6 @@ mod error;
 mod header;
 mod record;
 
-use crate::kernels;
 #[cfg(feature = "alloc")]
 pub use buf::{AlignedBytes, ImageBuf};
 pub use error::{ImageError, LayerError};
@@ -30,7 +29,7 @@ pub const ALIGNMENT: usize = 4;
 /// The checksum of an image: CRC-32 (ISO-HDLC) of all bytes behind the checksum field.
 pub fn checksum(bytes: &[u8]) -> u32 {
     let bytes = bytes.get(header_field::VERSION..).unwrap_or(&[]);
-    if kernels::SMALL {
+    if crate::kernels::SMALL {
         // Bit by bit: a table is a kilobyte.
         const CRC: crc::Crc<u32, crc::NoTable> = crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISO_HDLC);
         return CRC.checksum(bytes);
@@ -41,18 +40,24 @@ pub fn checksum(bytes: &[u8]) -> u32 {
 
 /// The two bytes at an offset; 0 beyond the end, which a checked image never reaches.
 #[inline]
-pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    match bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-        Some(chunk) => u16::from_le_bytes(*chunk),
+pub(crate) const fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    match bytes.split_at_checked(at) {
+        Some((_, rest)) => match rest.first_chunk() {
+            Some(chunk) => u16::from_le_bytes(*chunk),
+            None => 0,
+        },
         None => 0,
     }
 }
 
 /// The four bytes at an offset; 0 beyond the end, which a checked image never reaches.
 #[inline]
-pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    match bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-        Some(chunk) => u32::from_le_bytes(*chunk),
+pub(crate) const fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    match bytes.split_at_checked(at) {
+        Some((_, rest)) => match rest.first_chunk() {
+            Some(chunk) => u32::from_le_bytes(*chunk),
+            None => 0,
+        },
         None => 0,
     }
 }

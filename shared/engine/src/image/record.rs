@@ -152,6 +152,7 @@ impl Record {
     }
 
     /// Writes a record, or names the field that does not fit its 16 or 32 bits.
+    #[cfg(any(test, feature = "pack"))]
     pub fn encode(&self) -> Result<[u8; Self::BYTES], &'static str> {
         let mut bytes = [0; Self::BYTES];
         let flags = (u8::from(self.wide) * FLAG_WIDE) | (u8::from(self.partial) * FLAG_PARTIAL);

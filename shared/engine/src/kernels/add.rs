@@ -8,6 +8,7 @@ use super::{Kernel, Needs, SMALL};
 use crate::engine::Arena;
 use crate::image::{Entry, Record};
 
+/// The sum of two tensors.
 pub static ADD: Kernel = Kernel {
     id: 6,
     name: "add",

@@ -13,6 +13,7 @@ use crate::image::{Channel, Entry, Record};
 /// Cores without halfword-wise additions are faster one by one.
 const FOUR_AT_ONCE: bool = cfg!(any(goldcrest_dsp, test)) && !SMALL;
 
+/// The mean over a window.
 pub static AVERAGE_POOL: Kernel = Kernel {
     id: 5,
     name: "average-pool",

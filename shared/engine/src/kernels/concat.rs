@@ -8,6 +8,7 @@ use super::{Kernel, Needs};
 use crate::engine::{Arena, part};
 use crate::image::{Entry, Record};
 
+/// A part of a concatenation along channels.
 pub static CONCAT: Kernel = Kernel {
     id: 9,
     name: "concat",

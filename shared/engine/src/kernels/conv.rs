@@ -12,7 +12,7 @@ use super::{Kernel, Needs, product, window_fits};
 use crate::engine::{Arena, part};
 use crate::image::{Entry, Layer, Record};
 
-/// The kernel for weights of eight bits.
+/// Convolution of any window and any groups, weights of eight bits.
 pub static CONV: Kernel = Kernel {
     id: 1,
     name: "conv",
@@ -26,7 +26,7 @@ pub static CONV: Kernel = Kernel {
     },
 };
 
-/// The kernel for weights of four bits.
+/// Convolution of any window and any groups, weights of four bits.
 pub static INT4_CONV: Kernel = Kernel {
     id: 12,
     name: "int4-conv",

@@ -9,6 +9,7 @@ use super::{Kernel, Needs, product, window_fits};
 use crate::engine::{Arena, part};
 use crate::image::{Entry, Record};
 
+/// Depthwise convolution.
 pub static DEPTHWISE: Kernel = Kernel {
     id: 2,
     name: "depthwise",

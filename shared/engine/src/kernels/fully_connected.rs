@@ -13,7 +13,7 @@ use crate::engine::{Arena, part};
 use crate::image::{Channel, Entry, Record};
 use crate::shape::Padding;
 
-/// The kernel for weights of eight bits.
+/// Fully connected, weights of eight bits.
 pub static FULLY_CONNECTED: Kernel = Kernel {
     id: 3,
     name: "fully-connected",
@@ -27,7 +27,7 @@ pub static FULLY_CONNECTED: Kernel = Kernel {
     },
 };
 
-/// The kernel for weights of four bits.
+/// Fully connected, weights of four bits.
 pub static INT4_FULLY_CONNECTED: Kernel = Kernel {
     id: 13,
     name: "int4-fully-connected",

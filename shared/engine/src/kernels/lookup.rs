@@ -6,6 +6,7 @@ use super::{Kernel, Needs};
 use crate::engine::Arena;
 use crate::image::{Entry, Record};
 
+/// Any function of one value, as a table.
 pub static LOOKUP: Kernel = Kernel {
     id: 8,
     name: "lookup",

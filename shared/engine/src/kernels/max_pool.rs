@@ -11,6 +11,7 @@ use crate::image::{Entry, Record};
 /// Cores without byte-wise instructions are faster one by one.
 const FOUR_AT_ONCE: bool = cfg!(any(goldcrest_dsp, test)) && !SMALL;
 
+/// The maximum over a window.
 pub static MAX_POOL: Kernel = Kernel {
     id: 4,
     name: "max-pool",

@@ -1,11 +1,20 @@
-//! The kernels: one file per operator and family, all of one shape, listed in one table.
+//! The kernels as values. A program names those that its models need; the linker drops the others.
 //!
-//! A kernel is a [`Kernel`] with two functions for the device. `needs` looks at a layer's shapes alone: it
-//! says how many weights, channel constants and scratch bytes the kernel will touch, or that the shapes do
-//! not belong to the operator. `run` computes the layer. The image check compares `needs` with what the image
-//! holds, so `run` never meets a surprise. With feature `pack` it also holds what the packer must know.
+//! ```
+//! use goldcrest_engine::kernels::{self, Family};
 //!
-//! To add a kernel: a file with its value, its `mod` line, and a line in `ALL` below.
+//! let list = [&kernels::CONV, &kernels::MAX_POOL];
+//! assert_eq!(list.map(|kernel| kernel.name()), ["conv", "max-pool"]);
+//! assert_eq!(kernels::DSP_CONV.family(), Family::Dsp);
+//! ```
+//!
+//! There is one file per operator and family, all of one shape, listed in one table. A kernel is a [`Kernel`]
+//! with two functions for the device. `needs` looks at a layer's shapes alone: it says how many weights,
+//! channel constants and scratch bytes the kernel will touch, or that the shapes do not belong to the
+//! operator. `run` computes the layer. The image check compares `needs` with what the image holds, so `run`
+//! never meets a surprise. With feature `pack` it also holds what the packer must know.
+//!
+//! To add a kernel: a file with its value, its `mod` line, and a line in `table!` below.
 
 #[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`mve` has other instructions"))]
 mod add;
@@ -22,7 +31,6 @@ mod lookup;
 #[cfg_attr(goldcrest_mve, allow(dead_code, reason = "`mve` has other instructions"))]
 mod max_pool;
 mod mul;
-#[cfg(any(goldcrest_mve, not(target_os = "none")))]
 mod mve;
 mod output;
 #[cfg(feature = "pack")]
@@ -39,20 +47,45 @@ mod upsample;
 use crate::engine::Arena;
 use crate::image::{Entry, Record};
 
-/// A kernel: what a layer needs and how it runs.
+/// A kernel: one operator, with one order of weights. The constants of this module are all there are; a program
+/// names those that its models need, and the linker drops the others.
 #[derive(Clone, Copy, Debug)]
 pub struct Kernel {
-    /// Its number in device images: not 0, and never given to another order of weights.
-    pub id: u8,
-    /// Its name in profiles and memory maps.
-    pub name: &'static str,
-    /// What the kernel touches beside its tensors; `None` when the shapes do not belong to it.
-    pub needs: fn(&Record) -> Option<Needs>,
-    /// Computes the layer.
+    pub(crate) id: u8,
+    pub(crate) name: &'static str,
+    pub(crate) needs: fn(&Record) -> Option<Needs>,
     pub(crate) run: fn(&Entry<'_>, Arena<'_>),
+    #[cfg(feature = "pack")]
+    pub(crate) packing: packing::Packing,
+}
+
+impl Kernel {
+    /// Its number in device images: not 0, and never given to another order of weights.
+    pub const fn id(&self) -> u8 {
+        self.id
+    }
+
+    /// Its name in profiles and memory maps; the constant's name is the same in capitals, with `_` for `-`.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The cores that it is made for.
+    pub const fn family(&self) -> Family {
+        Family::of_kernel(self.id)
+    }
+
+    /// What the kernel touches beside a layer's tensors; `None` when the shapes do not belong to it.
+    #[cfg(feature = "pack")]
+    pub fn needs(&self, record: &Record) -> Option<Needs> {
+        (self.needs)(record)
+    }
+
     /// What the packer must know.
     #[cfg(feature = "pack")]
-    pub packing: packing::Packing,
+    pub const fn packing(&self) -> &packing::Packing {
+        &self.packing
+    }
 }
 
 /// What a kernel touches beside its input and output tensors.
@@ -66,133 +99,119 @@ pub struct Needs {
     pub scratch: u64,
 }
 
-/// Every kernel. Where several suit a layer, the packer prefers the first, so the faster kernels of an
-/// operator stand before the slower ones.
-const ALL: &[&Kernel] = &[
-    &dsp::fully_connected::DSP_INT4_FULLY_CONNECTED,
-    &dsp::conv::DSP_INT4_CONV,
-    &fully_connected::INT4_FULLY_CONNECTED,
-    &conv::INT4_CONV,
-    &dsp::small_fully_connected::DSP_SMALL_FULLY_CONNECTED,
-    &dsp::fully_connected::DSP_FULLY_CONNECTED,
-    &dsp::winograd::DSP_WINOGRAD,
-    &dsp::conv::DSP_CONV,
-    &dsp::depthwise::DSP_DEPTHWISE,
-    &dsp::depthwise_direct::DSP_DEPTHWISE_DIRECT,
-    #[cfg(any(goldcrest_mve, not(target_os = "none")))]
-    &mve::fully_connected::MVE_FULLY_CONNECTED,
-    #[cfg(any(goldcrest_mve, not(target_os = "none")))]
-    &mve::conv::MVE_CONV,
-    &fully_connected::FULLY_CONNECTED,
-    &pixel_pairs::conv::PIXEL_PAIR_CONV,
-    &depthwise::DEPTHWISE,
-    &conv::CONV,
-    &max_pool::MAX_POOL,
-    &average_pool::AVERAGE_POOL,
-    &add::ADD,
-    &mul::MUL,
-    &lookup::LOOKUP,
-    &concat::CONCAT,
-    &pad::PAD,
-    &upsample::UPSAMPLE,
-];
+/// Makes every kernel a public name of this module and a member of [`ALL`].
+macro_rules! table {
+    ($($name:ident: $($module:ident)::+,)*) => {
+        $(pub use $($module)::+::$name;)*
 
-/// Every kernel of this build, in the order in which the packer prefers them. What no table names, the linker
-/// drops.
-pub static TABLE: &[Kernel] = &table();
+        /// Every kernel. Where several suit a layer, the packer prefers the first, so the faster kernels of an
+        /// operator stand before the slower ones. A program that names it links every kernel.
+        pub static ALL: &[&Kernel] = &[$(&$name),*];
 
-/// Kernels that [`included`] does not leave out.
-const COUNT: usize = {
+        /// What a program must add to its list for an image that needs a kernel; for the compiler's messages.
+        pub(crate) const fn advice(id: u8) -> &'static str {
+            $(if $name.id == id {
+                return concat!(
+                    "the device image needs kernels::", stringify!($name), "; add it to the model's list"
+                );
+            })*
+            "the device image needs a kernel that this version of goldcrest-engine does not have; pack the \
+             model again with the same version"
+        }
+    };
+}
+
+table! {
+    DSP_INT4_FULLY_CONNECTED: dsp::fully_connected,
+    DSP_INT4_CONV: dsp::conv,
+    INT4_FULLY_CONNECTED: fully_connected,
+    INT4_CONV: conv,
+    DSP_SMALL_FULLY_CONNECTED: dsp::small_fully_connected,
+    DSP_FULLY_CONNECTED: dsp::fully_connected,
+    DSP_WINOGRAD: dsp::winograd,
+    DSP_CONV: dsp::conv,
+    DSP_DEPTHWISE: dsp::depthwise,
+    DSP_DEPTHWISE_DIRECT: dsp::depthwise_direct,
+    MVE_FULLY_CONNECTED: mve::fully_connected,
+    MVE_CONV: mve::conv,
+    FULLY_CONNECTED: fully_connected,
+    PIXEL_PAIR_CONV: pixel_pairs::conv,
+    DEPTHWISE: depthwise,
+    CONV: conv,
+    MAX_POOL: max_pool,
+    AVERAGE_POOL: average_pool,
+    ADD: add,
+    MUL: mul,
+    LOOKUP: lookup,
+    CONCAT: concat,
+    PAD: pad,
+    UPSAMPLE: upsample,
+}
+
+/// The kernels that this build runs with the instructions they are made for: for programs that take whatever
+/// model comes. With an operating system below these are all; the host runs every family.
+pub static NATIVE: &[&Kernel] = &native();
+
+const fn is_native(kernel: &Kernel) -> bool {
+    cfg!(not(target_os = "none")) || kernel.family() as u8 <= Family::NATIVE as u8
+}
+
+const fn native() -> [&'static Kernel; NATIVE_COUNT] {
+    let mut kernels = [ALL[0]; NATIVE_COUNT];
     let (mut count, mut at) = (0, 0);
     while at < ALL.len() {
-        count += included(ALL[at].name) as usize;
+        if is_native(ALL[at]) {
+            kernels[count] = ALL[at];
+            count += 1;
+        }
+        at += 1;
+    }
+    kernels
+}
+
+const NATIVE_COUNT: usize = {
+    let (mut count, mut at) = (0, 0);
+    while at < ALL.len() {
+        count += is_native(ALL[at]) as usize;
         at += 1;
     }
     count
 };
 
-const fn table() -> [Kernel; COUNT] {
-    let mut table = [*ALL[0]; COUNT];
-    let (mut count, mut at) = (0, 0);
+/// Whether this build prefers little code to speed.
+pub(crate) const SMALL: bool = cfg!(feature = "small");
+
+/// The kernel with a number, where a list has it.
+pub fn find(kernels: &[&'static Kernel], id: u8) -> Option<&'static Kernel> {
+    kernels.iter().find(|kernel| kernel.id == id).copied()
+}
+
+/// The name of the kernel with a number, whether or not a program has it. It links no kernel.
+pub fn name(id: u8) -> Option<&'static str> {
+    NAMES.iter().find(|(number, _)| *number == id).map(|(_, name)| *name)
+}
+
+static NAMES: [(u8, &str); ALL.len()] = {
+    let mut names = [(0, ""); ALL.len()];
+    let mut at = 0;
     while at < ALL.len() {
-        if included(ALL[at].name) {
-            table[count] = *ALL[at];
-            count += 1;
-        }
+        names[at] = (ALL[at].id, ALL[at].name);
         at += 1;
     }
-    table
-}
-
-/// Whether this build prefers little code to speed: the environment variable `GOLDCREST_SMALL` was set when
-/// it was compiled.
-pub(crate) const SMALL: bool = option_env!("GOLDCREST_SMALL").is_some();
-
-/// Whether this build has a kernel: it has all, unless the environment variable `GOLDCREST_KERNELS` named
-/// the wanted ones, with commas between, when it was compiled.
-const fn included(name: &str) -> bool {
-    match option_env!("GOLDCREST_KERNELS") {
-        None => true,
-        Some(names) => is_among(name.as_bytes(), names.as_bytes()),
-    }
-}
-
-/// Whether a list with commas contains a name.
-const fn is_among(name: &[u8], list: &[u8]) -> bool {
-    let (mut start, mut at) = (0, 0);
-    while at <= list.len() {
-        if at == list.len() || list[at] == b',' {
-            let mut same = 0;
-            while same < name.len() && start + same < at && list[start + same] == name[same] {
-                same += 1;
-            }
-            if same == name.len() && start + same == at {
-                return true;
-            }
-            start = at + 1;
-        }
-        at += 1;
-    }
-    false
-}
-
-/// The largest number of a kernel.
-const LAST: u8 = {
-    let (mut last, mut at) = (0, 0);
-    while at < ALL.len() {
-        if ALL[at].id > last {
-            last = ALL[at].id;
-        }
-        at += 1;
-    }
-    last
+    names
 };
-
-/// Where in [`TABLE`] the kernel with a number stands; beyond its end where this build has none.
-static PLACES: [u8; 1 + LAST as usize] = {
-    let mut places = [u8::MAX; 1 + LAST as usize];
-    let mut place = 0;
-    while place < TABLE.len() {
-        places[TABLE[place].id as usize] = place as u8;
-        place += 1;
-    }
-    places
-};
-
-/// The kernel with a number, when this build has it.
-pub fn find(id: u8) -> Option<&'static Kernel> {
-    PLACES.get(usize::from(id)).and_then(|&place| TABLE.get(usize::from(place)))
-}
 
 /// Runs one layer.
-pub(crate) fn run(entry: &Entry<'_>, arena: Arena<'_>) {
-    if let Some(kernel) = find(entry.kernel()) {
+pub(crate) fn run(kernels: &[&'static Kernel], entry: &Entry<'_>, arena: Arena<'_>) {
+    if let Some(kernel) = find(kernels, entry.kernel()) {
         (kernel.run)(entry, arena);
     }
 }
 
-/// Sets of kernels that belong to cores; an image is packed for one of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// Sets of kernels that belong to cores; an image is packed for one of them. A core of a later family runs
+/// the kernels of the ones before with their own instructions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Family {
     /// Plain Rust, for every core.
     #[default]
@@ -206,10 +225,25 @@ pub enum Family {
 impl Family {
     /// The number in the header of device images.
     pub const fn code(self) -> u8 {
-        match self {
-            Self::Portable => 0,
-            Self::Dsp => 1,
-            Self::Mve => 2,
+        self as u8
+    }
+
+    /// The family with a number.
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Portable),
+            1 => Some(Self::Dsp),
+            2 => Some(Self::Mve),
+            _ => None,
+        }
+    }
+
+    /// The family of a kernel, whose numbers begin at 1, 32 and 64.
+    const fn of_kernel(id: u8) -> Self {
+        match id {
+            ..32 => Self::Portable,
+            32..64 => Self::Dsp,
+            64.. => Self::Mve,
         }
     }
 
@@ -222,6 +256,24 @@ impl Family {
         () if cfg!(goldcrest_dsp) => Family::Dsp,
         () => Family::Portable,
     };
+
+    /// Whether this build runs images of the family: with the instructions of its kernels, or, where an
+    /// operating system is below, with their equals in plain Rust, which give the same values.
+    pub const fn runs_here(self) -> bool {
+        cfg!(not(target_os = "none")) || self as u8 <= Self::NATIVE as u8
+    }
+
+    /// What to set so that a build runs the family.
+    pub(crate) const fn setting(self) -> &'static str {
+        match self {
+            Self::Portable => "nothing",
+            Self::Dsp => {
+                "target thumbv7em-none-eabi or thumbv7em-none-eabihf; for Cortex-M33, thumbv8m.main with \
+                 RUSTFLAGS=\"-C target-cpu=cortex-m33\""
+            }
+            Self::Mve => "target thumbv8m.main with RUSTFLAGS=\"-C target-cpu=cortex-m55\"",
+        }
+    }
 }
 
 impl core::fmt::Display for Family {
@@ -250,24 +302,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_names_whole_kernels() {
-        let among = |name: &str, list: &str| is_among(name.as_bytes(), list.as_bytes());
-        assert!(among("add", "add") && among("add", "conv,add") && among("conv", "conv,add"));
-        assert!(
-            !among("conv", "dsp-conv")
-                && !among("conv", "conv-x,y")
-                && !among("add", "")
-                && !among("add", "ad,d")
-        );
-    }
-
-    #[test]
-    fn numbers_and_names_are_unique() {
-        for (index, kernel) in TABLE.iter().enumerate() {
-            assert!(kernel.id != 0 && find(kernel.id).is_some_and(|found| found.name == kernel.name));
-            assert!(TABLE[..index].iter().all(|other| other.name != kernel.name));
+    fn numbers_and_names_are_unique_and_constants_have_the_names() {
+        for (index, kernel) in ALL.iter().enumerate() {
+            assert!(kernel.id != 0 && find(ALL, kernel.id).is_some_and(|found| found.name == kernel.name));
+            assert!(ALL[..index].iter().all(|other| other.name != kernel.name));
+            assert_eq!(name(kernel.id), Some(kernel.name));
+            let constant = kernel.name.to_uppercase().replace('-', "_");
+            assert!(advice(kernel.id).contains(&format!("kernels::{constant};")), "{}", kernel.name);
+            let family = kernel.name.split('-').next();
+            assert_eq!(kernel.family() == Family::Dsp, family == Some("dsp"));
+            assert_eq!(kernel.family() == Family::Mve, family == Some("mve"));
         }
-        assert!(find(0).is_none());
+        assert!(find(ALL, 0).is_none() && name(0).is_none());
+        assert!(Family::ALL.iter().all(|&family| Family::from_code(family.code()) == Some(family)));
     }
 
     #[cfg(not(feature = "pack"))]

@@ -8,6 +8,7 @@ use super::{Kernel, Needs};
 use crate::engine::{Arena, part};
 use crate::image::{Channel, Entry, Record};
 
+/// The product of two tensors.
 pub static MUL: Kernel = Kernel {
     id: 7,
     name: "mul",

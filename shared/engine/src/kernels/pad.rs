@@ -7,6 +7,7 @@ use super::{Kernel, Needs};
 use crate::engine::{Arena, part};
 use crate::image::{Entry, Record};
 
+/// Rows and columns around a tensor.
 pub static PAD: Kernel = Kernel {
     id: 10,
     name: "pad",

@@ -7,6 +7,7 @@ use super::{Kernel, Needs};
 use crate::engine::{Arena, part};
 use crate::image::{Entry, Record};
 
+/// Every value repeated to 2 x 2.
 pub static UPSAMPLE: Kernel = Kernel {
     id: 11,
     name: "upsample",

@@ -2,8 +2,8 @@
 
 use alloc::{format, vec, vec::Vec};
 
-use goldcrest_engine::image::{Record, Slot};
 use goldcrest_engine::kernels::packing::{LayerSpec, Operator};
+use goldcrest_engine::packer::{Record, Slot};
 use goldcrest_engine::shape::Shape;
 
 use super::lookup::Lookup;

@@ -1,7 +1,7 @@
 //! Maximum over a window; padding never wins. Input and output share one grid.
 
-use goldcrest_engine::image::Record;
 use goldcrest_engine::kernels::packing::{LayerSpec, Operator};
+use goldcrest_engine::packer::Record;
 use goldcrest_engine::shape::{Shape, Window};
 
 use super::{FloatOp, FloatOperator, Grid, QuantizedOp, QuantizedOperator};

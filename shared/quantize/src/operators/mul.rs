@@ -2,8 +2,8 @@
 
 use alloc::{vec, vec::Vec};
 
-use goldcrest_engine::image::Record;
 use goldcrest_engine::kernels::packing::{LayerSpec, Operator};
+use goldcrest_engine::packer::Record;
 use goldcrest_engine::requantize::Multiplier;
 use goldcrest_engine::shape::Shape;
 

@@ -1,7 +1,7 @@
 //! Rows and columns of zeros around a tensor; in int8 of its zero point, on its grid.
 
-use goldcrest_engine::image::Record;
 use goldcrest_engine::kernels::packing::{LayerSpec, Operator};
+use goldcrest_engine::packer::Record;
 use goldcrest_engine::shape::{Padding, Shape, Window};
 
 use super::{FloatOp, FloatOperator, Grid, QuantizedOp, QuantizedOperator};

@@ -4,7 +4,7 @@ use alloc::{borrow::ToOwned, string::String};
 
 use super::lower::Step;
 use crate::check::GraphError;
-use goldcrest_engine::image::ImageError;
+use goldcrest_engine::ImageError;
 
 /// Why [`pack`](super::pack) refuses a model.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

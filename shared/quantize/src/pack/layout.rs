@@ -81,7 +81,7 @@ fn overlaps(step: &Step, blocks: &[Block], of_tensor: &[Option<usize>]) -> Vec<O
         let dies = blocks[input].last == step.index && blocks[output].first == step.index;
         // A tensor read twice would have to allow it both ways.
         let once = step.inputs.iter().filter(|other| *other == id).count() == 1;
-        let distance = (step.kernel.packing.overlap)(&step.record, which)?;
+        let distance = (step.kernel.packing().overlap)(&step.record, which)?;
         (dies && once).then_some(Overlap { input, output, distance })
     };
     step.inputs.iter().enumerate().filter_map(overlap).collect()

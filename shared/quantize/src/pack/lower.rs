@@ -4,9 +4,9 @@ use alloc::{string::String, vec::Vec};
 
 use super::{PackError, PackOptions, PackedLayer};
 use crate::graph::{Node, QuantizedGraph, QuantizedOp, TensorId};
-use goldcrest_engine::image::{Channel, Record, Slot};
 use goldcrest_engine::kernels::packing::{Constants, LayerSpec, Operator, Preferences};
 use goldcrest_engine::kernels::{self, Kernel};
+use goldcrest_engine::packer::{Channel, Record, Slot};
 use goldcrest_engine::requantize::Multiplier;
 
 /// A layer before it has its places in arena and image.
@@ -48,7 +48,7 @@ impl Step {
             name: self.name,
             output: self.output,
             partial: self.record.partial,
-            kernel: self.kernel.name,
+            kernel: self.kernel.name(),
             macs: self.macs,
             outputs: self.record.output.shape.len(),
             scratch_bytes: self.record.scratch.1,
@@ -77,7 +77,8 @@ fn step(
     node: &Node<QuantizedOp>,
     rank: usize,
 ) -> Result<Step, PackError> {
-    let mut kernels: Vec<_> = kernels::TABLE.iter().filter(|kernel| (kernel.packing.suits)(layer)).collect();
+    let mut kernels: Vec<_> =
+        kernels::ALL.iter().copied().filter(|kernel| (kernel.packing().suits)(layer)).collect();
     if layer.spares_flash() {
         // To save code, no other kernel stands in for the first.
         kernels.truncate(1);
@@ -85,9 +86,9 @@ fn step(
     let rank = rank.min(kernels.len().saturating_sub(1));
     let refused = || PackError::Kernel { layer: node.name.clone(), family: layer.preferences.family };
     let kernel = *kernels.get(rank).ok_or_else(refused)?;
-    let needs = (kernel.needs)(&layer.record).ok_or_else(refused)?;
-    let Constants { weights, channels } = (kernel.packing.order)(layer);
-    let mut record = Record { kernel: kernel.id, ..layer.record };
+    let needs = kernel.needs(&layer.record).ok_or_else(refused)?;
+    let Constants { weights, channels } = (kernel.packing().order)(layer);
+    let mut record = Record { kernel: kernel.id(), ..layer.record };
     record.scratch.1 = usize::try_from(needs.scratch)
         .map_err(|_| PackError::Field { layer: node.name.clone(), what: "scratch memory" })?;
     (record.weights.1, record.channels.1) = (weights.len(), channels.len());

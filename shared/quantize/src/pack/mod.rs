@@ -25,11 +25,10 @@ pub(crate) use lower::{Outline, channel, is_wide};
 use super::check::check;
 use super::graph::{QuantizedModel, TensorId};
 use super::planner::Block;
-use goldcrest_engine::engine::Engine;
-use goldcrest_engine::image::ImageBuf;
 use goldcrest_engine::kernels::Family;
 use goldcrest_engine::kernels::packing::Preferences;
 pub use goldcrest_engine::kernels::packing::{Optimize, Winograd};
+use goldcrest_engine::{Engine, ImageBuf};
 
 /// How to pack.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,7 +60,7 @@ pub struct Packed {
     /// The device image.
     pub image: ImageBuf,
     /// What is in it, layer by layer; the indices are those of
-    /// [`Engine::run_traced`](goldcrest_engine::engine::Engine::run_traced).
+    /// [`Engine::run_traced`](goldcrest_engine::Engine::run_traced).
     pub layers: Vec<PackedLayer>,
     /// Bytes of arena that inference needs.
     pub arena_bytes: usize,
@@ -110,7 +109,7 @@ pub struct MemoryBlock {
 pub fn pack(model: &QuantizedModel, options: &PackOptions) -> Result<Packed, PackError> {
     check(model)?;
     let Layout { steps, blocks, plan, input, output } = choose::layout(model, options)?;
-    let arena_bytes = plan.peak.next_multiple_of(goldcrest_engine::image::ALIGNMENT);
+    let arena_bytes = plan.peak.next_multiple_of(goldcrest_engine::packer::ALIGNMENT);
     let contents =
         write::Contents { model, family: options.family, steps: &steps, arena_bytes, input, output };
     let golden = expected_logits(&contents.write(&[])?, &options.golden)?;
@@ -130,7 +129,7 @@ pub fn pack(model: &QuantizedModel, options: &PackOptions) -> Result<Packed, Pac
 fn expected_logits(bytes: &[u8], pictures: &[Vec<u8>]) -> Result<Vec<(Vec<u8>, Vec<i8>)>, PackError> {
     let image = ImageBuf::new_checked(bytes)?;
     let image = image.image();
-    let mut arena = vec![0; Engine::words(&image)];
+    let mut arena = vec![0; image.arena_words()];
     let mut run = |(index, pixels): (usize, &Vec<u8>)| {
         let mut engine = Engine::new(&image, &mut arena).map_err(|_| PackError::Golden {
             index,

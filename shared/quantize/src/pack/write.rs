@@ -5,8 +5,8 @@ use alloc::{vec, vec::Vec};
 use super::PackError;
 use super::lower::Step;
 use crate::graph::QuantizedModel;
-use goldcrest_engine::image::{ALIGNMENT, MAGIC, Record, VERSION, checksum, header_field as field};
 use goldcrest_engine::kernels::Family;
+use goldcrest_engine::packer::{ALIGNMENT, MAGIC, Record, VERSION, checksum, header_field as field};
 
 /// Bit 0 of the header's flags: no pixel tables.
 const FLAG_PLAIN_PIXELS: u16 = 1;

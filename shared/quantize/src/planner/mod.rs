@@ -48,7 +48,7 @@ pub struct Plan {
 }
 
 /// Alignment of every block.
-const ALIGNMENT: usize = goldcrest_engine::image::ALIGNMENT;
+const ALIGNMENT: usize = goldcrest_engine::packer::ALIGNMENT;
 
 /// Places blocks so that the arena is small; the same blocks always give the same plan.
 pub fn plan(blocks: &[Block], overlaps: &[Overlap]) -> Plan {

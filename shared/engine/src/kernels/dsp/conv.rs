@@ -17,7 +17,7 @@ use crate::engine::{Arena, part};
 use crate::image::{Entry, Record, Slot};
 use crate::shape::Padding;
 
-/// The kernel for weights of eight bits.
+/// Convolution without groups on cores with DSP instructions.
 pub static DSP_CONV: Kernel = Kernel {
     id: 34,
     name: "dsp-conv",
@@ -27,7 +27,7 @@ pub static DSP_CONV: Kernel = Kernel {
     packing: Packing { suits: pack::suits::<8>, order: pack::order::<8>, overlap: pack::overlap },
 };
 
-/// The kernel for weights of four bits.
+/// The same for weights of four bits.
 pub static DSP_INT4_CONV: Kernel = Kernel {
     id: 40,
     name: "dsp-int4-conv",

@@ -16,6 +16,7 @@ use super::{HEIGHT, PIXELS, bounds};
 use crate::engine::{Arena, part};
 use crate::image::{Channel, Entry, Layer, Record};
 
+/// Depthwise convolution of rows next to each other on cores with DSP instructions.
 pub static DSP_DEPTHWISE: Kernel = Kernel {
     id: 35,
     name: "dsp-depthwise",

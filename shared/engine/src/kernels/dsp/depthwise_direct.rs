@@ -19,6 +19,7 @@ use super::{HEIGHT, bounds};
 use crate::engine::{Arena, part};
 use crate::image::{Entry, Record};
 
+/// Depthwise convolution of any window on cores with DSP instructions.
 pub static DSP_DEPTHWISE_DIRECT: Kernel = Kernel {
     id: 39,
     name: "dsp-depthwise-direct",

@@ -21,7 +21,7 @@ use crate::image::{Channel, Entry, Record};
 /// Pairs of output channels that are computed at once.
 const BLOCK: usize = 4;
 
-/// The kernel for weights of eight bits.
+/// Fully connected on cores with DSP instructions.
 pub static DSP_FULLY_CONNECTED: Kernel = Kernel {
     id: 37,
     name: "dsp-fully-connected",
@@ -31,7 +31,7 @@ pub static DSP_FULLY_CONNECTED: Kernel = Kernel {
     packing: Packing { suits: pack::suits::<8>, order: pack::order::<8>, overlap: elsewhere },
 };
 
-/// The kernel for weights of four bits.
+/// The same for weights of four bits.
 pub static DSP_INT4_FULLY_CONNECTED: Kernel = Kernel {
     id: 41,
     name: "dsp-int4-fully-connected",

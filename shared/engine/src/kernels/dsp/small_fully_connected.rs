@@ -18,6 +18,7 @@ use super::bounds;
 use crate::engine::Arena;
 use crate::image::{Entry, Record};
 
+/// Fully connected with few weights on cores with DSP instructions.
 pub static DSP_SMALL_FULLY_CONNECTED: Kernel = Kernel {
     id: 38,
     name: "dsp-small-fully-connected",

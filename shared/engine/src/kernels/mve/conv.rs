@@ -21,6 +21,7 @@ use super::vectors::interleaved;
 use crate::engine::{Arena, part};
 use crate::image::{Entry, Record};
 
+/// Convolution without groups on cores with vector instructions.
 pub static MVE_CONV: Kernel = Kernel {
     id: 64,
     name: "mve-conv",

@@ -20,6 +20,7 @@ use crate::image::{Entry, Record};
 /// Outputs computed at once.
 const BLOCK: usize = 4;
 
+/// Fully connected on cores with vector instructions.
 pub static MVE_FULLY_CONNECTED: Kernel = Kernel {
     id: 65,
     name: "mve-fully-connected",

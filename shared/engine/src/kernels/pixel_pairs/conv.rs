@@ -14,6 +14,7 @@ use super::tile::{PIXELS, Patch};
 use crate::engine::{Arena, part};
 use crate::image::{Entry, Layer, Record};
 
+/// Convolution without groups, two pixels per multiplication, on cores without DSP instructions.
 pub static PIXEL_PAIR_CONV: Kernel = Kernel {
     id: 16,
     name: "pixel-pair-conv",

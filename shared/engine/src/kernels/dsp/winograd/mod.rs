@@ -24,6 +24,7 @@ use crate::image::{Entry, Record};
 use input::Tiles;
 use product::Product;
 
+/// Convolution of 3 x 3 as Winograd computes it, on cores with DSP instructions.
 pub static DSP_WINOGRAD: Kernel = Kernel {
     id: 36,
     name: "dsp-winograd",
