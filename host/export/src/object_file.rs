@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use object::build::Id;
-use object::build::elf::{Builder, Relocation, SectionData};
+use object::build::elf::{Builder, Relocation, SectionData, SectionId};
 use object::elf;
 
 /// What a linker must see in an object for Linux, lest it makes the stack executable.
@@ -26,25 +26,7 @@ pub fn tidy(file: &[u8], is_public: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>, o
         .filter_map(|symbol| Some((symbol.id(), symbol.section?)))
         .collect();
 
-    let mut references: BTreeMap<usize, &[Relocation]> = BTreeMap::new();
-    for section in &builder.sections {
-        if let (SectionData::Relocation(relocations), Some(of)) = (&section.data, section.sh_info_section) {
-            references.insert(of.index(), relocations);
-        }
-    }
-    let (mut reached, mut named) = (BTreeSet::new(), BTreeSet::new());
-    let mut left: Vec<_> = public.iter().map(|&(_, section)| section).collect();
-    while let Some(section) = left.pop() {
-        if !reached.insert(section.index()) {
-            continue;
-        }
-        let relocations = references.get(&section.index()).copied().unwrap_or_default();
-        for symbol in relocations.iter().filter_map(|relocation| relocation.symbol) {
-            named.insert(symbol.index());
-            left.extend(builder.symbols.get(symbol).section);
-        }
-    }
-
+    let (reached, named) = reached(&builder, public.iter().map(|&(_, section)| section).collect());
     for section in &mut builder.sections {
         let stays = match &section.data {
             SectionData::Relocation(_) => {
@@ -82,4 +64,39 @@ pub fn tidy(file: &[u8], is_public: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>, o
     let mut tidied = Vec::new();
     builder.write(&mut tidied)?;
     Ok(tidied)
+}
+
+/// Bytes of code and constants that the symbols of such names need: what a linker that leaves out what nobody
+/// reaches keeps of the object.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn needed(file: &[u8], is_named: impl Fn(&[u8]) -> bool) -> Result<u64, object::build::Error> {
+    let builder = Builder::read(file)?;
+    let symbols = builder.symbols.iter().filter(|symbol| is_named(&symbol.name));
+    let (reached, _) = reached(&builder, symbols.filter_map(|symbol| symbol.section).collect());
+    let sections = builder.sections.iter().filter(|section| reached.contains(&section.id().index()));
+    Ok(sections.map(|section| section.sh_size).sum())
+}
+
+/// The numbers of the sections that some sections lead to, themselves included, and of the symbols on the way.
+fn reached(builder: &Builder<'_>, mut left: Vec<SectionId>) -> (BTreeSet<usize>, BTreeSet<usize>) {
+    let mut references: BTreeMap<usize, &[Relocation]> = BTreeMap::new();
+    for section in &builder.sections {
+        if let (SectionData::Relocation(relocations), Some(of)) = (&section.data, section.sh_info_section) {
+            references.insert(of.index(), relocations);
+        }
+    }
+    let (mut reached, mut named) = (BTreeSet::new(), BTreeSet::new());
+    while let Some(section) = left.pop() {
+        if !reached.insert(section.index()) {
+            continue;
+        }
+        let relocations = references.get(&section.index()).copied().unwrap_or_default();
+        for symbol in relocations.iter().filter_map(|relocation| relocation.symbol) {
+            named.insert(symbol.index());
+            left.extend(builder.symbols.get(symbol).section);
+        }
+    }
+    (reached, named)
 }
