@@ -367,7 +367,7 @@ not json
                 let (lock, built, kept) = (&lock, &built, &kept);
                 scope.spawn(move || {
                     for _ in 0..10 {
-                        let _lock = lock_file(lock).unwrap();
+                        let _lock = cargo::lock_file(lock).unwrap();
                         // In two steps, as a linker writes: without the lock others would see half of it.
                         fs::write(built, [writer]).unwrap();
                         std::thread::yield_now();

@@ -94,30 +94,32 @@ impl Project {
     /// # Errors
     /// When the form does not take the core, or the library cannot be built.
     pub fn new(form: &Form, export: &Export<'_>) -> Result<Self, ProjectError> {
+        Self::with_library(form, export, || library::build(export.core, export.small))
+    }
+
+    /// The same with a library that the caller has built, or builds now.
+    ///
+    /// # Errors
+    /// As for [`Project::new`].
+    pub fn with_library(
+        form: &Form,
+        export: &Export<'_>,
+        build: impl FnOnce() -> Result<Library, LibraryError>,
+    ) -> Result<Self, ProjectError> {
         let core = export.core;
         (form.takes)(core)
             .map_err(|problem| ProjectError::Core { form: form.name, core: core.name, problem })?;
-        let folders = (form.libraries)(core);
-        let library = match folders.is_empty() {
+        let library = match (form.libraries)(core).is_empty() {
             true => None,
-            false => Some(library::build(core, export.small)?),
+            false => Some(build()?),
         };
-        Self::with(form, export, library.as_ref())
-    }
-
-    /// The same with a library that is built already.
-    ///
-    /// # Errors
-    /// When a template is wrong, or the engine's sources are missing.
-    pub fn with(form: &Form, export: &Export<'_>, library: Option<&Library>) -> Result<Self, ProjectError> {
-        let core = export.core;
         let mut context = model::context(export);
         let library_name = (form.library)(core);
         context["library"] = library_name.as_str().into();
         let [entry, failed, done] = form.entry.unwrap_or_default();
         (context["entry"], context["failed"], context["done"]) = (entry.into(), failed.into(), done.into());
         let kernels: Vec<_> = export.payload.layers.iter().map(|layer| layer.kernel).collect();
-        let code_bytes = library.map(|library| library.code_bytes(&kernels));
+        let code_bytes = library.as_ref().map(|library| library.code_bytes(&kernels));
         context["code_bytes"] = code_bytes.into();
         let how = render(form.how, &context)?;
         context["how"] = how.into();
@@ -137,7 +139,7 @@ impl Project {
         let vectors = format!("{}\n", model::vectors(export));
         put("vectors.json", vectors.into_bytes());
         put("MODEL.gci", export.payload.image.bytes().to_vec());
-        if let Some(library) = library {
+        if let Some(library) = &library {
             put(&format!("{}/goldcrest.h", form.header), library.header.clone().into_bytes());
             for folder in (form.libraries)(core) {
                 put(&format!("{folder}/lib{library_name}.a"), library.archive.clone());

@@ -1,5 +1,9 @@
 //! The engine behind an opaque handle.
+//!
+//! The caller of each function promises what the header says once for all: a pointer that is not null leads to what
+//! its name says, an engine is one that was open or is all zeros, and nobody else uses it meanwhile.
 #![allow(unsafe_code)]
+#![allow(clippy::missing_safety_doc, reason = "said above, and in the header, for all")]
 
 use core::ptr;
 use core::slice;
@@ -15,17 +19,16 @@ use crate::gc_status::{self, GC_ARENA, GC_CLOSED, GC_INPUT, GC_MISALIGNED, GC_NU
 #[derive(Debug)]
 pub struct gc_engine {
     /// Not for use.
-    private_words: [usize; WORDS],
+    private_words: [usize; 10],
 }
-
-const WORDS: usize = 10;
 
 /// What the first word of an open engine holds.
 const OPEN: usize = 0x676f_6c64;
 
 const _: () = {
-    assert!(size_of::<Engine<'static>>() <= size_of::<[usize; WORDS - 1]>());
+    assert!(size_of::<Engine<'static>>() <= size_of::<[usize; 9]>());
     assert!(align_of::<Engine<'static>>() <= align_of::<usize>());
+    assert!(size_of::<gc_engine>() == size_of::<[usize; 10]>());
 };
 
 /// The engine of an open handle.
@@ -58,9 +61,6 @@ unsafe fn look<'e>(handle: *const gc_engine) -> Option<&'e Engine<'static>> {
 ///
 /// Model, device image and arena must stay while the engine is used. To open another model, or the same anew,
 /// needs no closing.
-///
-/// # Safety
-/// The pointers that are not null lead to what they say, and the model's to what it says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_open(
     engine: *mut gc_engine,
@@ -102,9 +102,6 @@ pub unsafe extern "C" fn gc_open(
 
 /// The place of the next picture: gc_input_bytes bytes, u8 pixels, row by row, channels side by side, of the
 /// model's size. Begins a new run. NULL where the engine is not open.
-///
-/// # Safety
-/// `engine` is null or one that was open or zeroed, and nobody else uses it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_input(engine: *mut gc_engine) -> *mut u8 {
     // SAFETY: as the caller promises.
@@ -112,9 +109,6 @@ pub unsafe extern "C" fn gc_input(engine: *mut gc_engine) -> *mut u8 {
 }
 
 /// The same place for the network's own int8 values, for inputs that are not pictures. Begins a new run.
-///
-/// # Safety
-/// As for [`gc_input`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_input_i8(engine: *mut gc_engine) -> *mut i8 {
     // SAFETY: as the caller promises.
@@ -122,9 +116,6 @@ pub unsafe extern "C" fn gc_input_i8(engine: *mut gc_engine) -> *mut i8 {
 }
 
 /// Bytes of the input; 0 where the engine is not open.
-///
-/// # Safety
-/// As for [`gc_input`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_input_bytes(engine: *const gc_engine) -> usize {
     // SAFETY: as the caller promises.
@@ -132,9 +123,6 @@ pub unsafe extern "C" fn gc_input_bytes(engine: *const gc_engine) -> usize {
 }
 
 /// Copies a picture into gc_input, if it has the right number of bytes.
-///
-/// # Safety
-/// As for [`gc_input`]; `pixels` is null or leads to as many bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_load(engine: *mut gc_engine, pixels: *const u8, bytes: usize) -> gc_status {
     if engine.is_null() || pixels.is_null() {
@@ -151,9 +139,6 @@ pub unsafe extern "C" fn gc_load(engine: *mut gc_engine, pixels: *const u8, byte
 
 /// Runs the next layer: 1 while layers are left, 0 when the logits are there or the engine is not open. Between
 /// two calls the program may do what it likes, but write to the arena.
-///
-/// # Safety
-/// As for [`gc_input`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_step(engine: *mut gc_engine) -> i32 {
     // SAFETY: as the caller promises.
@@ -161,9 +146,6 @@ pub unsafe extern "C" fn gc_step(engine: *mut gc_engine) -> i32 {
 }
 
 /// Runs the layers that are left.
-///
-/// # Safety
-/// As for [`gc_input`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_run(engine: *mut gc_engine) -> gc_status {
     if engine.is_null() {
@@ -176,9 +158,6 @@ pub unsafe extern "C" fn gc_run(engine: *mut gc_engine) -> gc_status {
 }
 
 /// The logits, gc_classes of them; NULL while layers are left. They stay until the next input is written.
-///
-/// # Safety
-/// As for [`gc_input`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_logits(engine: *const gc_engine) -> *const i8 {
     // SAFETY: as the caller promises.
@@ -187,9 +166,6 @@ pub unsafe extern "C" fn gc_logits(engine: *const gc_engine) -> *const i8 {
 }
 
 /// Number of classes; 0 where the engine is not open.
-///
-/// # Safety
-/// As for [`gc_input`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_classes(engine: *const gc_engine) -> usize {
     // SAFETY: as the caller promises.
@@ -197,9 +173,6 @@ pub unsafe extern "C" fn gc_classes(engine: *const gc_engine) -> usize {
 }
 
 /// The class with the largest logit, the first of equal ones; -1 while layers are left.
-///
-/// # Safety
-/// As for [`gc_input`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_best(engine: *const gc_engine) -> i32 {
     // SAFETY: as the caller promises.
@@ -209,9 +182,6 @@ pub unsafe extern "C" fn gc_best(engine: *const gc_engine) -> i32 {
 
 /// Copies the name of a class, UTF-8, into a buffer of `size` bytes, cut where it does not fit, and ends it with
 /// a zero. Returns the bytes of the whole name without the zero, as snprintf does; 0 for a class without a name.
-///
-/// # Safety
-/// As for [`gc_input`]; `buffer` is null or leads to as many bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_label(
     engine: *const gc_engine,
@@ -237,9 +207,6 @@ pub unsafe extern "C" fn gc_label(
 
 /// Writes the probability of each class, softmax of the logits, in 1/32768, by integer arithmetic; at most
 /// `count` of them, zeros while layers are left.
-///
-/// # Safety
-/// As for [`gc_input`]; `into` is null or leads to as many values.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_probabilities(
     engine: *const gc_engine,
@@ -261,9 +228,6 @@ pub unsafe extern "C" fn gc_probabilities(
 
 /// Runs the golden vectors of the device image and compares every logit, bit for bit: the proof that this
 /// program, on this core, computes what the model says.
-///
-/// # Safety
-/// As for [`gc_input`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_selftest(engine: *mut gc_engine) -> gc_status {
     if engine.is_null() {

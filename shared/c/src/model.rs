@@ -1,5 +1,6 @@
 //! A device image and the kernels that it needs.
 #![allow(unsafe_code)]
+#![allow(clippy::missing_safety_doc, reason = "the header says for all functions what pointers must be")]
 
 use core::slice;
 
@@ -54,9 +55,6 @@ impl gc_model {
 
 /// Bytes of arena that a model needs; 0 where it is not a model. It checks the device image each time: prefer
 /// the constant that `goldcrest export` writes.
-///
-/// # Safety
-/// `model` is null or leads to a model.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_arena_bytes(model: *const gc_model) -> usize {
     // SAFETY: as the caller promises.
