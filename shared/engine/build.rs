@@ -1,7 +1,7 @@
 //! Finds the instructions that the target core has beyond its base architecture, because stable Rust
 //! does not show them as `cfg(target_feature)`: `goldcrest_armv7` (Armv7-M and later),
 //! `goldcrest_armv8` (Armv8-M Mainline), `goldcrest_dsp` (Armv7E-M, Armv8-M with DSP) and
-//! `goldcrest_mve` (Armv8.1-M vector extension).
+//! `goldcrest_mve` (Armv8.1-M vector extension, which brings DSP).
 
 use std::env;
 
@@ -30,7 +30,7 @@ fn main() {
     if mve {
         println!("cargo::rustc-cfg=goldcrest_mve");
     }
-    if target.starts_with("thumbv7em") || thumb8 && cpu(DSP) {
+    if target.starts_with("thumbv7em") || thumb8 && cpu(DSP) || mve {
         println!("cargo::rustc-cfg=goldcrest_dsp");
     }
 }

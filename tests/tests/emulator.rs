@@ -98,6 +98,14 @@ fn every_layer_on_every_board_is_the_hosts() {
 }
 
 #[test]
+fn an_image_for_other_cores_is_refused() {
+    let payload = lenet5(table::find("mps2-an386").unwrap());
+    let board = table::find("mps2-an385").unwrap();
+    let error = Emulator::start(board, payload.image.bytes(), Options::default()).unwrap_err();
+    assert!(error.to_string().contains("is for other cores"), "{error}");
+}
+
+#[test]
 fn every_layer_of_many_images_is_the_hosts() {
     let board = table::find("mps2-an386").unwrap();
     compare(board, &lenet5(board), 20, 20);

@@ -3,6 +3,7 @@
 use goldcrest_board::emulator::{Emulator, Options};
 use goldcrest_board::{Board, firmware, table};
 use goldcrest_engine::Engine;
+use goldcrest_engine::kernels::Family;
 use goldcrest_quantize::graph::QuantizedModel;
 use goldcrest_quantize::pack::{PackOptions, Winograd, pack};
 use goldcrest_quantize::random::{self, Random};
@@ -67,6 +68,15 @@ const SPECIAL: [(&str, &[&str]); 6] = [
     ("mps2-an505", DSP),
     ("mps3-an547", &["mve-conv", "mve-fully-connected", "int4-conv", "int4-fully-connected"]),
 ];
+
+#[test]
+fn cores_with_vectors_run_the_kernels_of_those_with_dsp_instructions() {
+    let board = table::find("mps3-an547").unwrap();
+    let options = PackOptions { family: Family::Dsp, ..PackOptions::default() };
+    let kernels: Vec<_> =
+        (0..3).flat_map(|seed| compare(board, &random::layers(seed, LAYERS), &options, seed)).collect();
+    assert!(kernels.contains(&"dsp-conv") && kernels.contains(&"dsp-winograd"), "{kernels:?}");
+}
 
 /// Kernels that every family reads alike, of which some have other instructions.
 const COMMON: [&str; 5] = ["max-pool", "average-pool", "add", "mul", "lookup"];

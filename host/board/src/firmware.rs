@@ -273,22 +273,7 @@ impl Firmware {
         let (start, end) = (symbol("__model_start")?, symbol("__model_end")?);
         let spare = (symbol("__spare_start")?, symbol("__spare_end")?);
         let spare_start = (spare.0 < spare.1).then_some(spare.0);
-        let headers = elf.elf_header().program_headers(elf.endian(), &*bytes);
-        let headers = headers.map_err(|error| problem(error.to_string()))?;
-        let loadable = headers.iter().filter(|header| header.p_type(elf.endian()) == object::elf::PT_LOAD);
-        // From the first to the last byte that is programmed, so that gaps between segments count.
-        let (mut first, mut last, mut sum) = (u64::MAX, 0, 0);
-        for header in loadable {
-            let (address, size) = (header.p_paddr(elf.endian()), header.p_filesz(elf.endian()));
-            if size > 0 {
-                first = first.min(u64::from(address));
-                last = last.max(u64::from(address) + u64::from(size));
-                sum += u64::from(size);
-            }
-        }
-        // Espressif's tool packs the segments, which the processor sees far apart.
-        let packed = elf.section_by_name(".flash.appdesc").is_some();
-        let flash_bytes = if packed { sum } else { last.saturating_sub(first) };
+        let flash_bytes = programmed(&elf, &bytes).map_err(|error| problem(error.to_string()))?;
         let vector_bytes = elf.section_by_name(".vector_table").map_or(0, |section| section.size());
         let slot_bytes = end.saturating_sub(start);
         // As the firmware divides it (firmware/src/start/memory.rs).
@@ -301,6 +286,36 @@ impl Firmware {
         let (elf, slot_start) = (path.to_path_buf(), start);
         Ok(Self { elf, flash_bytes, vector_bytes, slot_start, slot_bytes, spare_start, arena_bytes })
     }
+}
+
+/// Bytes that are programmed into flash.
+fn programmed(elf: &ElfFile32<'_, object::Endianness>, bytes: &[u8]) -> object::Result<u64> {
+    let headers = elf.elf_header().program_headers(elf.endian(), bytes)?;
+    let loadable = headers.iter().filter(|header| header.p_type(elf.endian()) == object::elf::PT_LOAD);
+    // From the first to the last byte that is programmed, so that gaps between segments count.
+    let (mut first, mut last, mut sum) = (u64::MAX, 0, 0);
+    for header in loadable {
+        let (address, size) = (header.p_paddr(elf.endian()), header.p_filesz(elf.endian()));
+        if size > 0 {
+            first = first.min(u64::from(address));
+            last = last.max(u64::from(address) + u64::from(size));
+            sum += u64::from(size);
+        }
+    }
+    // Espressif's tool packs the segments, which the processor sees far apart.
+    let packed = elf.section_by_name(".flash.appdesc").is_some();
+    Ok(if packed { sum } else { last.saturating_sub(first) })
+}
+
+/// Bytes of flash that any program takes, by its ELF file: code, constants and initial values.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn program_bytes(path: &Path) -> Result<u64, BuildError> {
+    let problem = |problem: String| BuildError::Elf { path: path.to_path_buf(), problem };
+    let bytes = fs::read(path).map_err(|error| problem(error.to_string()))?;
+    let elf = ElfFile32::<object::Endianness>::parse(&*bytes).map_err(|error| problem(error.to_string()))?;
+    programmed(&elf, &bytes).map_err(|error| problem(error.to_string()))
 }
 
 /// Functions of a firmware's ELF file through which it could panic; demangled or not, as the file has them.

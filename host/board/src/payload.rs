@@ -91,7 +91,12 @@ impl Payload {
     }
 }
 
-/// Two pictures of noise for a board's self-test, each of that many bytes: they reach every value.
+/// Two pictures of noise for a board's self-test, each of that many bytes.
 pub fn self_test_pictures(bytes: usize) -> Vec<Vec<u8>> {
-    [1, 2].map(|seed| Random::new(seed).pixels(bytes)).to_vec()
+    noise(2, bytes)
+}
+
+/// Pictures of noise, each of that many bytes: they reach every value.
+pub fn noise(count: u16, bytes: usize) -> Vec<Vec<u8>> {
+    (1..=u64::from(count)).map(|seed| Random::new(seed).pixels(bytes)).collect()
 }

@@ -1,14 +1,15 @@
 //! `goldcrest pack`: an int8 model as a device image.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use goldcrest_board::payload::noise;
 use goldcrest_board::table::{self, DEFAULT};
-use goldcrest_engine::kernels::Family;
+use goldcrest_engine::kernels::{self, Family};
 use goldcrest_files::write as write_atomically;
 use goldcrest_onnx::{Model, int8};
-use goldcrest_quantize::pack::{Packed, pack};
+use goldcrest_quantize::pack::{PackOptions, Packed, pack};
 use serde_json::json;
 
 use super::packing::PackingArgs;
@@ -20,7 +21,8 @@ use super::{Output, Usage, refuse_same};
 #[command(after_help = format!("Examples:
   goldcrest pack model.int8.onnx --out model.gci
   goldcrest pack model.int8.onnx --board {DEFAULT} --optimize ram --out model.gci
-  goldcrest pack model.int8.onnx --ram-budget 50000 --out model.gci"))]
+  goldcrest pack model.int8.onnx --ram-budget 50000 --out model.gci
+  goldcrest pack model.int8.onnx --board {DEFAULT} --golden 2 --out model.gci"))]
 pub struct Args {
     /// Int8 ONNX model made by `goldcrest quantize`
     pub model: PathBuf,
@@ -30,6 +32,10 @@ pub struct Args {
     /// Order the weights for this board's kernels; without it, for every core
     #[arg(long, value_name = "BOARD")]
     pub board: Option<String>,
+    /// Pictures of noise to store with the logits that they must give, for the engine's self-test in your own
+    /// firmware
+    #[arg(long, value_name = "PICTURES", default_value_t = 0)]
+    pub golden: u16,
     #[command(flatten)]
     pub packing: PackingArgs,
 }
@@ -43,11 +49,21 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     };
     let place = || args.model.display().to_string();
     let model = int8::read(&Model::read(&args.model)?).with_context(place)?;
-    let options = args.packing.options(family);
+    let input = model.graph.tensor(model.graph.input).shape.len();
+    let golden = noise(args.golden, input);
+    let options = PackOptions { golden, ..args.packing.options(family) };
     let packed = pack(&model, &options).with_context(place)?;
     write_atomically(&args.out, packed.image.bytes()).with_context(|| args.out.display().to_string())?;
-    output.print(&to_json(&packed), || to_text(&packed));
+    output.print(&to_json(&packed), || to_text(&packed, &args.out));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The kernels' constants in `goldcrest_engine::kernels`, each once.
+fn constants(packed: &Packed) -> Vec<String> {
+    let mut constants: Vec<_> = packed.layers.iter().map(|layer| kernels::constant(layer.kernel)).collect();
+    constants.sort_unstable();
+    constants.dedup();
+    constants
 }
 
 fn to_json(packed: &Packed) -> serde_json::Value {
@@ -68,12 +84,15 @@ fn to_json(packed: &Packed) -> serde_json::Value {
         "weight_bytes": packed.weight_bytes,
         "arena_bytes": packed.arena_bytes,
         "arena_lower_bound": packed.arena_lower_bound,
+        "kernels": constants(packed),
+        "longest_step": packed.longest_step().map(|layer| json!({ "layer": layer.name, "macs": layer.macs })),
+        "golden": packed.image.image().golden().count(),
         "layers": layers.collect::<Vec<_>>(),
         "memory": memory.collect::<Vec<_>>(),
     })
 }
 
-fn to_text(packed: &Packed) -> String {
+fn to_text(packed: &Packed, file: &Path) -> String {
     let mut layers = Table::new(&["layer", "kernel", "MACs", "weight bytes", "scratch bytes"]);
     for layer in &packed.layers {
         let numbers = [layer.macs, layer.weight_bytes as u64, layer.scratch_bytes as u64];
@@ -89,11 +108,19 @@ fn to_text(packed: &Packed) -> String {
             format!("{} to {}", place.block.first, place.block.last),
         ]);
     }
-    format!(
+    let mut text = format!(
         "{layers}\n{memory}\nflash: image {} bytes, weights {} of them; RAM: arena {} bytes, at least {}\n",
         packed.image.bytes().len(),
         packed.weight_bytes,
         packed.arena_bytes,
         packed.arena_lower_bound
-    )
+    );
+    if let Some(layer) = packed.longest_step() {
+        text += &format!(
+            "longest time between two steps of the engine: layer {} ({} MACs)\n",
+            layer.name, layer.macs
+        );
+    }
+    let file = file.file_name().unwrap_or_default().to_string_lossy();
+    text + &format!("in a Rust program: model!({file:?}, [{}])\n", constants(packed).join(", "))
 }

@@ -2,9 +2,11 @@
 
 use proptest::prelude::*;
 
-use goldcrest_engine::kernels::{self};
+use goldcrest_engine::kernels;
+use goldcrest_engine::packer::{checksum, header_field};
+use goldcrest_engine::picture::{Fit, Preprocessing, Resize, Scratch};
 use goldcrest_engine::shape::{Padding, Shape, Window};
-use goldcrest_engine::{ArenaTooSmall, Engine, WrongPixelCount};
+use goldcrest_engine::{ArenaTooSmall, Engine, ImageBuf, SelfTestError, WrongPixelCount};
 use goldcrest_quantize::graph::QuantizedModel;
 use goldcrest_quantize::pack::{Optimize, PackOptions, Winograd, pack};
 use goldcrest_quantize::random::{self, Builder, Random};
@@ -206,6 +208,72 @@ proptest! {
 fn whole_networks() {
     compare(&random::lenet5(1), 2);
     compare(&random::resnet8(3), 4);
+}
+
+#[test]
+fn steps_pixels_in_place_and_the_selftest_are_a_run() {
+    let golden = vec![Random::new(1).pixels(3072), Random::new(2).pixels(3072)];
+    let options = PackOptions { golden, ..PackOptions::default() };
+    let packed = pack(&random::lenet5(1), &options).unwrap();
+    let image = packed.image.image();
+    let mut arena = vec![0; image.arena_words()];
+    let mut engine = Engine::new(&image, &mut arena).unwrap();
+    assert_eq!(engine.selftest(), Ok(2));
+    let picture = Random::new(3).pixels(3072);
+    engine.load_pixels(&picture).unwrap();
+    let expected = engine.run().to_vec();
+    // Again, without a new input: nothing is computed from what layers left at the input's place.
+    assert_eq!(engine.run(), expected);
+    engine.input_u8().copy_from_slice(&picture);
+    for layer in 1..=packed.layers.len() {
+        assert!(engine.logits().is_empty() && engine.best().is_none());
+        assert_eq!(engine.step(), layer < packed.layers.len());
+    }
+    assert_eq!(engine.logits(), expected);
+    let best = (0..expected.len()).max_by_key(|&class| (expected[class], std::cmp::Reverse(class))).unwrap();
+    assert_eq!(engine.best(), Some((best, &*format!("class {best}"))));
+    let mut probabilities = [0; 10];
+    engine.probabilities(&mut probabilities);
+    assert_eq!(probabilities.iter().max(), Some(&probabilities[best]));
+    // A new input in the middle of a run begins a new one.
+    engine.load_pixels(&[9; 3072]).unwrap();
+    engine.step();
+    engine.load_pixels(&picture).unwrap();
+    assert_eq!(engine.run(), expected);
+    // Golden logits that are not the model's.
+    let mut wrong = packed.image.bytes().to_vec();
+    let at = header_field::GOLDEN;
+    let golden = u32::from_le_bytes(wrong[at..at + 4].try_into().unwrap()) as usize;
+    wrong[golden + 3072] ^= 1;
+    let sum = checksum(&wrong).to_le_bytes();
+    wrong[header_field::CHECKSUM..][..4].copy_from_slice(&sum);
+    let wrong = ImageBuf::new_checked(&wrong).unwrap();
+    let mut arena = vec![0; image.arena_words()];
+    let failed = Engine::new(&wrong.image(), &mut arena).unwrap().selftest();
+    assert_eq!(failed, Err(SelfTestError::Failed { vectors: 2, failed: 1 }));
+    let without = pack(&random::lenet5(1), &PackOptions::default()).unwrap();
+    let none = Engine::new(&without.image.image(), &mut arena).unwrap().selftest();
+    assert_eq!(none, Err(SelfTestError::NoVectors));
+}
+
+#[test]
+fn a_picture_of_any_size_becomes_the_input_that_training_sees() {
+    let packed = pack(&random::lenet5(1), &PackOptions::default()).unwrap();
+    let image = packed.image.image();
+    let (picture, to) = (Shape::new(40, 60, 1), image.input_shape());
+    let pixels = Random::new(4).pixels(picture.len());
+    let rule = Preprocessing { fit: Fit::Middle, ..Preprocessing::default() };
+    let mut prepared = vec![0; to.len()];
+    let (mut sums, mut row) = (vec![0; Resize::sums(to)], vec![0; Preprocessing::row(picture, to)]);
+    rule.prepare(picture, &pixels, to, Scratch { sums: &mut sums, row: &mut row }, &mut prepared).unwrap();
+    let mut arena = vec![0; image.arena_words()];
+    let mut engine = Engine::new(&image, &mut arena).unwrap();
+    engine.load_pixels(&prepared).unwrap();
+    let expected = engine.run().to_vec();
+    engine.load_picture(picture, &pixels, &rule, Scratch { sums: &mut sums, row: &mut row }).unwrap();
+    assert_eq!(engine.run(), expected);
+    let short = engine.load_picture(picture, &pixels[1..], &rule, Scratch { sums: &mut sums, row: &mut row });
+    assert!(short.is_err());
 }
 
 #[test]

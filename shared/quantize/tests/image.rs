@@ -7,7 +7,9 @@ use goldcrest_engine::Engine;
 use goldcrest_engine::kernels::{self, Family};
 use goldcrest_engine::packer::{ALIGNMENT, MAGIC, Record, VERSION, checksum, header_field};
 use goldcrest_engine::shape::{Padding, Shape, Window};
-use goldcrest_engine::{AlignedBytes, Image, ImageBuf, ImageError, LayerError};
+use goldcrest_engine::{
+    AlignedBytes, ArenaTooSmall, Image, ImageBuf, ImageError, LayerError, Model, OpenError,
+};
 use goldcrest_quantize::graph::Clamp;
 use goldcrest_quantize::pack::{PackOptions, pack};
 use goldcrest_quantize::random::{Builder, Random, lenet5};
@@ -131,6 +133,7 @@ fn each_damage_has_its_name() {
     assert!(matches!(damaged(0, b'X', true), ImageError::Magic(_)));
     assert_eq!(damaged(header_field::VERSION, 9, true), ImageError::Version(9));
     assert!(matches!(damaged(good.len() - 5, !good[good.len() - 5], false), ImageError::Checksum { .. }));
+    assert_eq!(damaged(header_field::FAMILY, 7, true), ImageError::UnknownFamily(7));
     let layer = |problem| ImageError::Layer { layer: 0, problem };
     assert_eq!(damaged(header_field::END, 200, true), layer(LayerError::Kernel(200)));
     assert_eq!(damaged(header_field::END + 12, 31, true), layer(LayerError::Shape));
@@ -139,6 +142,53 @@ fn each_damage_has_its_name() {
     // Constants of channels that are not aligned: the check decodes the layer before it knows.
     assert_eq!(damaged(header_field::END + 80, 1, true), layer(LayerError::Constants));
     assert_eq!(damaged(header_field::CLASSES, 0, true), ImageError::Tensor("output"));
+}
+
+#[test]
+fn a_kernel_that_a_program_leaves_out_is_named() {
+    let image = AlignedBytes::from(&signs()[..]);
+    let list: &[&kernels::Kernel] =
+        &[&kernels::PIXEL_PAIR_CONV, &kernels::MAX_POOL, &kernels::FULLY_CONNECTED];
+    assert!(Image::new_checked(&image, list).is_ok());
+    let error = Image::new_checked(&image, &list[..2]).unwrap_err();
+    let missing = LayerError::Kernel(kernels::FULLY_CONNECTED.id());
+    assert_eq!(error, ImageError::Layer { layer: 2, problem: missing });
+    let said = error.to_string();
+    assert!(said.contains("layer 2") && said.contains("add kernels::FULLY_CONNECTED"), "{said}");
+}
+
+#[test]
+fn the_compiler_refuses_what_is_no_image_of_the_program() {
+    static LIST: &[&kernels::Kernel] =
+        &[&kernels::PIXEL_PAIR_CONV, &kernels::MAX_POOL, &kernels::FULLY_CONNECTED];
+    let good = signs();
+    let refused = |image: &[u8], list| {
+        let image: &'static [u8] = AlignedBytes::from(image).leak();
+        Model::at_build_time(image, list).err()
+    };
+    assert_eq!(refused(&good, LIST), None);
+    let changed = |at: usize, value: u8| {
+        let mut image = good.clone();
+        image[at] = value;
+        refused(&image, LIST).expect("an error")
+    };
+    assert!(changed(0, b'X').contains("not a device image"));
+    assert!(refused(&good[..40], LIST).unwrap().contains("not a device image"));
+    assert!(changed(header_field::VERSION, 9).contains("another format"));
+    assert!(refused(&good[..good.len() - 1], LIST).unwrap().contains("truncated"));
+    assert!(changed(header_field::LAYERS + 3, 1).contains("layer table"));
+    assert!(changed(header_field::END, 200).contains("does not have"));
+    assert!(refused(&good, &LIST[..2]).unwrap().contains("needs kernels::FULLY_CONNECTED"));
+    // What only the check at the start sees.
+    let model = Model::at_build_time(AlignedBytes::from(&good[..]).leak(), LIST).unwrap();
+    assert_eq!((model.input_len(), model.classes(), model.input_shape()), (64, 3, Shape::new(8, 8, 1)));
+    let too_small = model.engine(&mut []).unwrap_err();
+    assert!(matches!(too_small, OpenError::Arena(ArenaTooSmall { found: 0, .. })));
+    let mut damaged = good;
+    *damaged.last_mut().unwrap() ^= 1;
+    let damaged = Model::at_build_time(AlignedBytes::from(&damaged[..]).leak(), LIST).unwrap();
+    let error = damaged.engine(&mut [0; 1000]).unwrap_err();
+    assert!(matches!(error, OpenError::Image(ImageError::Checksum { .. })), "{error}");
 }
 
 #[test]

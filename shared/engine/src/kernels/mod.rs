@@ -47,8 +47,8 @@ mod upsample;
 use crate::engine::Arena;
 use crate::image::{Entry, Record};
 
-/// A kernel: one operator, with one order of weights. The constants of this module are all there are; a program
-/// names those that its models need, and the linker drops the others.
+/// A kernel: one operator, with one order of weights. The constants of this module are all there are; a
+/// program names those that its models need, and the linker drops the others.
 #[derive(Clone, Copy, Debug)]
 pub struct Kernel {
     pub(crate) id: u8,
@@ -104,8 +104,8 @@ macro_rules! table {
     ($($name:ident: $($module:ident)::+,)*) => {
         $(pub use $($module)::+::$name;)*
 
-        /// Every kernel. Where several suit a layer, the packer prefers the first, so the faster kernels of an
-        /// operator stand before the slower ones. A program that names it links every kernel.
+        /// Every kernel. Where several suit a layer, the packer prefers the first, so the faster kernels of
+        /// an operator stand before the slower ones. A program that names it links every kernel.
         pub static ALL: &[&Kernel] = &[$(&$name),*];
 
         /// What a program must add to its list for an image that needs a kernel; for the compiler's messages.
@@ -189,6 +189,12 @@ pub fn find(kernels: &[&'static Kernel], id: u8) -> Option<&'static Kernel> {
 /// The name of the kernel with a number, whether or not a program has it. It links no kernel.
 pub fn name(id: u8) -> Option<&'static str> {
     NAMES.iter().find(|(number, _)| *number == id).map(|(_, name)| *name)
+}
+
+/// The name of a kernel's constant in this module: `DSP_CONV` for `dsp-conv`.
+#[cfg(feature = "alloc")]
+pub fn constant(name: &str) -> alloc::string::String {
+    name.to_ascii_uppercase().replace('-', "_")
 }
 
 static NAMES: [(u8, &str); ALL.len()] = {
@@ -300,6 +306,7 @@ pub(crate) fn window_fits(record: &Record) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::LayerError;
 
     #[test]
     fn numbers_and_names_are_unique_and_constants_have_the_names() {
@@ -309,6 +316,8 @@ mod tests {
             assert_eq!(name(kernel.id), Some(kernel.name));
             let constant = kernel.name.to_uppercase().replace('-', "_");
             assert!(advice(kernel.id).contains(&format!("kernels::{constant};")), "{}", kernel.name);
+            let said = LayerError::Kernel(kernel.id).to_string();
+            assert!(said.contains(&format!("kernels::{constant} ")), "{said}");
             let family = kernel.name.split('-').next();
             assert_eq!(kernel.family() == Family::Dsp, family == Some("dsp"));
             assert_eq!(kernel.family() == Family::Mve, family == Some("mve"));

@@ -165,7 +165,7 @@ impl<'a> Rows<'a> {
 pub fn copy(from: &[Cell<i8>], to: &[Cell<i8>]) {
     let count = from.len().min(to.len());
     let (from, to) = (from.as_ptr().cast::<i8>(), to.as_ptr().cast_mut().cast::<i8>());
-    #[cfg(goldcrest_dsp)]
+    #[cfg(all(goldcrest_dsp, not(goldcrest_mve)))]
     use super::dsp::copy::copy;
     #[cfg(goldcrest_mve)]
     use super::mve::copy::copy;

@@ -72,6 +72,13 @@ pub struct Packed {
     pub memory: Vec<MemoryBlock>,
 }
 
+impl Packed {
+    /// The layer with the most multiply-accumulates, which the engine computes in one step.
+    pub fn longest_step(&self) -> Option<&PackedLayer> {
+        self.layers.iter().max_by_key(|layer| (layer.macs, layer.outputs))
+    }
+}
+
 /// One layer of a packed model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PackedLayer {

@@ -1,4 +1,5 @@
-//! Kernels for cores with the DSP instructions of Armv7E-M and Armv8-M (Cortex-M4, M7, M33).
+//! Kernels for cores with the DSP instructions of Armv7E-M and Armv8-M (Cortex-M4, M7, M33; those with
+//! vectors have them too).
 //!
 //! SMLAD multiplies two pairs of halfwords and adds both products: two multiply-accumulates per
 //! instruction. What remains is to feed it. Activations are widened to halfwords once per patch
@@ -34,7 +35,7 @@ use cpu;
 
 mod bounds;
 pub mod conv;
-#[cfg(goldcrest_dsp)]
+#[cfg(all(goldcrest_dsp, not(goldcrest_mve)))]
 pub mod copy;
 pub mod depthwise;
 pub mod depthwise_direct;
