@@ -15,6 +15,7 @@ pub const SOURCES: &[&str] = &[
     "LICENSE-MIT",
     "firmware",
     "rust-toolchain.toml",
+    "shared/c",
     "shared/engine",
     "shared/link",
     "shared/quantize",
@@ -60,7 +61,7 @@ fn workspace(manifest: &str) -> String {
     for line in manifest.lines() {
         match line.split_once(" = ") {
             Some(("members", _)) => {
-                lines.push(r#"members = ["firmware", "shared/engine", "shared/link", "shared/quantize"]"#);
+                lines.push(r#"members = ["firmware", "shared/c", "shared/engine", "shared/link", "shared/quantize"]"#);
             }
             Some(("default-members", _)) => {}
             _ => lines.push(line),

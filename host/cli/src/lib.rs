@@ -20,6 +20,7 @@ pub mod devices;
 pub mod doctor;
 pub mod emulate;
 pub mod eval;
+pub mod export;
 pub mod flash;
 pub mod import;
 pub mod infer;
@@ -69,6 +70,7 @@ enum Command {
     Classify(classify::Args),
     Pack(pack::Args),
     Keys(keys::Args),
+    Export(Box<export::Args>),
     Boards(boards::Args),
     Bench(bench::Args),
     Emulate(emulate::Args),
@@ -96,6 +98,7 @@ impl Cli {
             Command::Verify(args) => verify::run(args, self.output),
             Command::Pack(args) => pack::run(args, self.output),
             Command::Keys(args) => keys::run(args, self.output),
+            Command::Export(args) => export::run(args, self.output),
             Command::Boards(args) => boards::run(args, self.output),
             Command::Bench(args) => bench::run(args, self.output),
             Command::Emulate(args) => emulate::run(args, self.output),

@@ -103,10 +103,9 @@ fn run<const BITS: usize>(entry: &Entry<'_>, arena: Arena<'_>) {
     let rest = layer.weights.get(pairs * bytes..).unwrap_or_default();
     let channels = layer.channels.get(outputs..).unwrap_or_default();
     let targets = target.get(outputs..).unwrap_or_default().chunks(2);
-    for ((weights, channels), target) in
-        rest.chunks_exact(bytes.max(1)).zip(channels.chunks_exact(2)).zip(targets)
-    {
-        let sums = one_pair::<BITS>(weights, input, channels);
+    // Not in chunks of weights: dividing by their length would leave a way to panic on some cores.
+    for (pair, (channels, target)) in channels.chunks_exact(2).zip(targets).enumerate() {
+        let sums = one_pair::<BITS>(part(rest, pair * bytes, bytes), input, channels);
         for ((output, sum), channel) in target.iter().zip(sums).zip(channels) {
             output.set(last.value(sum, channel.multiplier));
         }
