@@ -23,6 +23,7 @@ pub mod eval;
 pub mod flash;
 pub mod import;
 pub mod infer;
+pub mod inspect;
 pub mod man;
 mod model_side;
 pub mod monitor;
@@ -62,6 +63,7 @@ enum Command {
     Sweep(sweep::Args),
     Data(data_check::Args),
     Import(import::Args),
+    Inspect(inspect::Args),
     Eval(eval::Args),
     Quantize(quantize::Args),
     Verify(verify::Args),
@@ -88,6 +90,7 @@ impl Cli {
             Command::Sweep(args) => sweep::run(args, self.output),
             Command::Data(args) => data_check::run(args, self.output),
             Command::Import(args) => import::run(args, self.output),
+            Command::Inspect(args) => inspect::run(args, self.output),
             Command::Classify(args) => classify::run(args, self.output),
             Command::Eval(args) => eval::run(args, self.output),
             Command::Quantize(args) => quantize::run(args, self.output),

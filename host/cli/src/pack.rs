@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use goldcrest_board::fit::{Fit, Size};
 use goldcrest_board::table::{self, DEFAULT};
 use goldcrest_engine::kernels::Family;
 use goldcrest_files::write as write_atomically;
@@ -34,20 +35,43 @@ pub struct Args {
     pub packing: PackingArgs,
 }
 
-/// Exit code 0 when the image was written.
+/// Exit code 0 when the image was written, 1 when it was but does not fit the board.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     refuse_same(&args.model, &args.out)?;
-    let family = match &args.board {
-        Some(name) => table::find(name).map_err(|error| Usage(error.to_string()))?.family,
-        None => Family::Portable,
+    let board = match &args.board {
+        Some(name) => Some(table::find(name).map_err(|error| Usage(error.to_string()))?),
+        None => None,
     };
+    let family = board.map_or(Family::Portable, |board| board.family);
     let place = || args.model.display().to_string();
     let model = int8::read(&Model::read(&args.model)?).with_context(place)?;
     let options = args.packing.options(family);
     let packed = pack(&model, &options).with_context(place)?;
     write_atomically(&args.out, packed.image.bytes()).with_context(|| args.out.display().to_string())?;
-    output.print(&to_json(&packed), || to_text(&packed));
-    Ok(ExitCode::SUCCESS)
+    let fit = board.map(|board| {
+        let size = Size {
+            image_bytes: packed.image.bytes().len() as u64,
+            arena_bytes: packed.arena_bytes as u64,
+        };
+        (board.name, size.fit(board))
+    });
+    let mut result = to_json(&packed);
+    if let Some((name, fit)) = &fit {
+        result["board"] = json!(name);
+        result["fits"] = json!(*fit == Fit::Fits);
+        result["problem"] = json!((*fit != Fit::Fits).then(|| fit.to_string()));
+    }
+    output.print(&result, || to_text(&packed));
+    match fit {
+        Some((name, fit)) if fit != Fit::Fits => {
+            say!(
+                "error: {} does not fit {name}: {fit}; --optimize ram or flash, or a budget, makes it smaller",
+                args.out.display()
+            );
+            Ok(ExitCode::from(1))
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn to_json(packed: &Packed) -> serde_json::Value {
