@@ -302,7 +302,8 @@ fn answers_of_a_program_are_part_of_the_proof() {
          int main(void) {{\n  if (gc_open(&engine, &net_model, arena, sizeof arena)) return 1;\n\
          for (int i = 0; i < 20; i++) {{\n    if (gc_load(&engine, pictures[i], NET_INPUT_BYTES)) return 1;\n\
          gc_run(&engine);\n    printf(\"logits %d:\", i);\n\
-         for (int c = 0; c < NET_CLASSES; c++) printf(\" %d\", gc_logits(&engine)[c]);\n    printf(\"\\n\");\n  }}\n\
+         for (int c = 0; c < NET_CLASSES; c++) printf(\" %d\", gc_logits(&engine)[c]);\n\n\
+         printf(\"\\n\");\n  }}\n\
          return 0;\n}}\n",
         rows.collect::<Vec<_>>().join(",")
     );
@@ -578,7 +579,8 @@ fn the_module_of_webassembly_answers_as_the_host_does_in_node() {
         let script = format!(
             "import {{ readFileSync }} from 'node:fs';\n\
              import {{ Engine, GoldcrestError }} from {:?};\n\
-             const [wasm, image, pictures] = [{:?}, 'model.gci', 'pictures'].map((path) => readFileSync(path));\n\
+             const paths = [{:?}, 'model.gci', 'pictures'];\n\
+             const [wasm, image, pictures] = paths.map((path) => readFileSync(path));\n\
              const engine = await Engine.load(wasm, image);\n\
              if (engine.selftest() !== {PICTURES}) throw new Error('self-test');\n\
              for (let index = 0; index < {PICTURES}; index++) {{\n\

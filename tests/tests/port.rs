@@ -256,7 +256,10 @@ fn a_board_with_a_key_takes_later_models_that_are_signed_for_it() {
     let port = format!("unix:{}", text(&board.folder.path().join("serial")));
     let picture = &board.pictures()[0];
     let updates = || goldcrest_json(&["infer", "--port", &port, text(picture)], 0)["updates"].clone();
-    let expected = |version| serde_json::json!({ "policy": "signed", "fingerprint": fingerprint, "model_version": version });
+    let expected = |version| {
+        let policy = "signed";
+        serde_json::json!({ "policy": policy, "fingerprint": fingerprint, "model_version": version })
+    };
     assert_eq!(updates(), expected(0));
 
     // Packed by the command, for one board, with its golden vectors.

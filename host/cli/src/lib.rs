@@ -24,6 +24,7 @@ pub mod export;
 pub mod flash;
 pub mod import;
 pub mod infer;
+pub mod inspect;
 pub mod keys;
 pub mod man;
 mod model_side;
@@ -64,6 +65,7 @@ enum Command {
     Sweep(sweep::Args),
     Data(data_check::Args),
     Import(import::Args),
+    Inspect(inspect::Args),
     Eval(eval::Args),
     Quantize(quantize::Args),
     Verify(verify::Args),
@@ -92,6 +94,7 @@ impl Cli {
             Command::Sweep(args) => sweep::run(args, self.output),
             Command::Data(args) => data_check::run(args, self.output),
             Command::Import(args) => import::run(args, self.output),
+            Command::Inspect(args) => inspect::run(args, self.output),
             Command::Classify(args) => classify::run(args, self.output),
             Command::Eval(args) => eval::run(args, self.output),
             Command::Quantize(args) => quantize::run(args, self.output),
