@@ -1,5 +1,6 @@
-//! The engine in other people's firmware: the programs of `examples/firmware`, built as they stand and run in QEMU.
-//! What they say of 20 pictures is what the engine says on the host, which is what ONNX Runtime says.
+//! The engine in other people's firmware: the programs of `examples/firmware`, built as they stand and run
+//! in QEMU. What they say of 20 pictures is what the engine says on the host, which is what ONNX Runtime
+//! says.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,8 +19,8 @@ use goldcrest_quantize::random::Random;
 const PICTURES: u64 = 20;
 /// The board that the programs are made for.
 const BOARD: &str = "mps2-an386";
-/// Bytes of code that a program may have, without its device image and its vector table: LeNet-5 with the fastest
-/// kernels; with an image for little flash; the same with the engine's feature `small`.
+/// Bytes of code that a program may have, without its device image and its vector table: LeNet-5 with the
+/// fastest kernels; with an image for little flash; the same with the engine's feature `small`.
 const CODE: [u64; 3] = [18_500, 14_500, 11_500];
 
 fn folder() -> PathBuf {
@@ -126,11 +127,18 @@ fn bare_metal_is_as_fast_as_the_emulator_says() {
     let said = run(&elf, qemu::ICOUNT_SHIFT);
     assert_eq!(answers(&said), expected("lenet5", &lenet5()));
     let code = code(&elf, &lenet5());
-    let (opening, running) = (numbers(&said, "opening instructions"), numbers(&said, "running instructions"));
+    let [opening, making, running] =
+        ["opening", "making", "running"].map(|name| numbers(&said, &format!("{name} instructions")));
     let board = table::find(BOARD).unwrap();
     let mut emulator = Emulator::start(board, &lenet5(), Options::default()).unwrap();
     let emulated = emulator.infer(&Random::new(0).pixels(3072)).unwrap().instructions;
-    eprintln!("{code} bytes of code, {opening:?} instructions to open, {} to run ({emulated})", running[0]);
+    eprintln!(
+        "{code} bytes of code; {opening:?} instructions to open, {making:?} for an engine, {} to run; the \
+         firmware takes {emulated}",
+        running[0]
+    );
+    // What was opened once is not checked again.
+    assert!(making[0] < 100 && opening[0] > 1000 * making[0], "{making:?} of {opening:?}");
     assert!(code <= CODE[0], "{code} bytes of code");
     assert_eq!(running.len(), PICTURES as usize);
     assert!(running[0].abs_diff(emulated) * 200 <= emulated, "{} instructions, not {emulated}", running[0]);

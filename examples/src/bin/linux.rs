@@ -1,11 +1,12 @@
-//! A device image as part of a program for Linux, as it would be part of a firmware: classes of 20 pictures of noise.
+//! A device image as part of a program for Linux, as it would be part of a firmware: classes of 20 pictures
+//! of noise.
 //! `cargo run --release -p goldcrest-examples --bin linux`
 
 use goldcrest_engine::{Model, OpenError, model};
 use goldcrest_quantize::random::Random;
 
-/// Packed for Cortex-M4: a computer runs every family of kernels, with the same bits. Packed without `--board` it
-/// runs faster here.
+/// Packed for Cortex-M4: a computer runs every family of kernels, with the same bits. Packed without
+/// `--board` it runs faster here.
 static LENET5: Model = model!(
     concat!(env!("CARGO_MANIFEST_DIR"), "/firmware/lenet5.gci"),
     [DSP_CONV, DSP_FULLY_CONNECTED, DSP_SMALL_FULLY_CONNECTED, MAX_POOL]

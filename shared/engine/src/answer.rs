@@ -13,8 +13,8 @@ pub fn largest<T: Copy + PartialOrd>(values: &[T]) -> usize {
     best
 }
 
-/// Probabilities in 1/32768 of logits with a scale, by integer arithmetic: as many as `into` has places, zeros
-/// where there are no logits. Each is off by at most 2/32768.
+/// Probabilities in 1/32768 of logits with a scale, by integer arithmetic: as many as `into` has places,
+/// zeros where there are no logits. Each is off by at most 2/32768.
 pub fn softmax(logits: &[i8], scale: f32, into: &mut [u16]) {
     let rate = halvings(scale);
     let most = logits.iter().copied().max().unwrap_or(i8::MIN);

@@ -140,13 +140,16 @@ pub struct Aligned<T: ?Sized>(pub T);
 /// Makes a device image, a file of `goldcrest pack`, a part of the program: a [`Model`] with the kernels that
 /// it needs, by their names in [`kernels`](crate::kernels).
 ///
-/// The path is that of `include_bytes!`: relative to the source file, or `concat!(env!("OUT_DIR"), "/a.gci")`.
+/// The path is that of `include_bytes!`: relative to the source file, or `concat!(env!("OUT_DIR"),
+/// "/a.gci")`.
 ///
 /// ```
 /// use goldcrest_engine::{Model, model};
 ///
-/// static SIGNS: Model =
-///     model!(concat!(env!("CARGO_MANIFEST_DIR"), "/signs.gci"), [PIXEL_PAIR_CONV, MAX_POOL, FULLY_CONNECTED]);
+/// static SIGNS: Model = model!(
+///     concat!(env!("CARGO_MANIFEST_DIR"), "/signs.gci"),
+///     [PIXEL_PAIR_CONV, MAX_POOL, FULLY_CONNECTED]
+/// );
 /// static PICTURE: [u8; SIGNS.input_len()] = [0; SIGNS.input_len()];
 ///
 /// let mut arena = [0; SIGNS.arena_words()];

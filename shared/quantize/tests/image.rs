@@ -8,7 +8,9 @@ use goldcrest_engine::kernels::{self, Family};
 use goldcrest_engine::packer::{ALIGNMENT, MAGIC, Record, VERSION, checksum, header_field};
 use goldcrest_engine::picture::{Fit, Preprocessing};
 use goldcrest_engine::shape::{Padding, Shape, Window};
-use goldcrest_engine::{AlignedBytes, Image, ImageBuf, ImageError, LayerError};
+use goldcrest_engine::{
+    AlignedBytes, ArenaTooSmall, Image, ImageBuf, ImageError, LayerError, Model, OpenError,
+};
 use goldcrest_quantize::graph::Clamp;
 use goldcrest_quantize::pack::{PackOptions, pack};
 use goldcrest_quantize::random::{Builder, Random, lenet5};
@@ -195,6 +197,40 @@ fn a_kernel_that_a_program_leaves_out_is_named() {
     assert_eq!(error, ImageError::Layer { layer: 2, problem: missing });
     let said = error.to_string();
     assert!(said.contains("layer 2") && said.contains("add kernels::FULLY_CONNECTED"), "{said}");
+}
+
+#[test]
+fn the_compiler_refuses_what_is_no_image_of_the_program() {
+    static LIST: &[&kernels::Kernel] =
+        &[&kernels::PIXEL_PAIR_CONV, &kernels::MAX_POOL, &kernels::FULLY_CONNECTED];
+    let good = signs();
+    let refused = |image: &[u8], list| {
+        let image: &'static [u8] = AlignedBytes::from(image).leak();
+        Model::at_build_time(image, list).err()
+    };
+    assert_eq!(refused(&good, LIST), None);
+    let changed = |at: usize, value: u8| {
+        let mut image = good.clone();
+        image[at] = value;
+        refused(&image, LIST).expect("an error")
+    };
+    assert!(changed(0, b'X').contains("not a device image"));
+    assert!(refused(&good[..40], LIST).unwrap().contains("not a device image"));
+    assert!(changed(header_field::VERSION, 9).contains("another format"));
+    assert!(refused(&good[..good.len() - 1], LIST).unwrap().contains("truncated"));
+    assert!(changed(header_field::LAYERS + 3, 1).contains("layer table"));
+    assert!(changed(header_field::END, 200).contains("does not have"));
+    assert!(refused(&good, &LIST[..2]).unwrap().contains("needs kernels::FULLY_CONNECTED"));
+    // What only the check at the start sees.
+    let model = Model::at_build_time(AlignedBytes::from(&good[..]).leak(), LIST).unwrap();
+    assert_eq!((model.input_len(), model.classes(), model.input_shape()), (64, 3, Shape::new(8, 8, 1)));
+    let too_small = model.engine(&mut []).unwrap_err();
+    assert!(matches!(too_small, OpenError::Arena(ArenaTooSmall { found: 0, .. })));
+    let mut damaged = good;
+    *damaged.last_mut().unwrap() ^= 1;
+    let damaged = Model::at_build_time(AlignedBytes::from(&damaged[..]).leak(), LIST).unwrap();
+    let error = damaged.engine(&mut [0; 1000]).unwrap_err();
+    assert!(matches!(error, OpenError::Image(ImageError::Checksum { .. })), "{error}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! A classifier beside other tasks: it lets them run between layers, and a task of higher priority that wants to
-//! run every millisecond is late by no more than the longest layer takes. One that must never be late belongs in
-//! an executor that an interrupt runs.
+//! A classifier beside other tasks: it lets them run between layers, and a task of higher priority that
+//! wants to run every millisecond is late by no more than the longest layer takes. One that must never be
+//! late belongs in an executor that an interrupt runs.
 #![no_std]
 #![no_main]
 
@@ -24,7 +24,8 @@ use static_cell::StaticCell;
 static LENET5: Model =
     model!("../../lenet5.gci", [DSP_CONV, DSP_FULLY_CONNECTED, DSP_SMALL_FULLY_CONNECTED, MAX_POOL]);
 
-/// Microseconds by which the periodic task was late at most, how often it ran, and what the longest layer took.
+/// Microseconds by which the periodic task was late at most, how often it ran, and what the longest layer
+/// took.
 static LATE: AtomicU32 = AtomicU32::new(0);
 static RUNS: AtomicU32 = AtomicU32::new(0);
 static LONGEST: AtomicU32 = AtomicU32::new(0);
@@ -82,7 +83,8 @@ fn main() -> ! {
     })
 }
 
-/// Embassy's clock: the processor's timer, with an interrupt every millisecond. Any HAL of embassy brings its own.
+/// Embassy's clock: the processor's timer, with an interrupt every millisecond. Any HAL of embassy brings
+/// its own.
 struct Clock {
     /// Periods that are over.
     periods: AtomicU32,

@@ -1,4 +1,5 @@
-//! As little flash as possible: an image of `goldcrest pack --optimize flash`, which needs two kernels, and, with
+//! As little flash as possible: an image of `goldcrest pack --optimize flash`, which needs two kernels,
+//! and, with
 //! `--features small`, their smaller forms.
 #![no_std]
 #![no_main]

@@ -92,8 +92,8 @@ impl core::fmt::Display for SelfTestError {
             }
             Self::Failed { vectors, failed } => write!(
                 f,
-                "{failed} of {vectors} golden vectors gave wrong logits; is the arena written by somebody else, \
-                 or the flash damaged?"
+                "{failed} of {vectors} golden vectors gave wrong logits; is the arena written by somebody \
+                 else, or the flash damaged?"
             ),
         }
     }

@@ -33,8 +33,8 @@ pub struct Engine<'a> {
 }
 
 impl<'a> Engine<'a> {
-    /// A network in an arena of at least [`Image::arena_words`]. What the arena holds stays, so engines of two
-    /// models may share it in turn; whatever stands at the input's place is the input.
+    /// A network in an arena of at least [`Image::arena_words`]. What the arena holds stays, so engines of
+    /// two models may share it in turn; whatever stands at the input's place is the input.
     ///
     /// # Errors
     /// When the arena has fewer bytes than [`Image::arena_bytes`].
@@ -82,8 +82,8 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// Takes a picture (u8, HWC, gray or RGB) of any size, as the model's preprocessing says: bit for bit what
-    /// training and evaluation see.
+    /// Takes a picture (u8, HWC, gray or RGB) of any size, as the model's preprocessing says: bit for bit
+    /// what training and evaluation see.
     ///
     /// # Errors
     /// Channels that cannot become the input's, sides that are too long, too little scratch memory, or pixels
@@ -158,7 +158,8 @@ impl<'a> Engine<'a> {
         if self.is_done() { self.image.logits_in(self.arena) } else { &[] }
     }
 
-    /// The class with the largest logit, the first of equal ones, and its label; `None` while layers are left.
+    /// The class with the largest logit, the first of equal ones, and its label; `None` while layers are
+    /// left.
     pub fn best(&self) -> Option<(usize, &'a str)> {
         let best = largest(self.logits());
         self.is_done().then(|| (best, self.image.labels().nth(best).unwrap_or_default()))

@@ -103,13 +103,14 @@ impl core::fmt::Display for ImageError {
             ),
             Self::Family { image, build } => write!(
                 f,
-                "device image for {image} cores, but this program is built for {build}; build it with {}, or pack \
-                 the model for {build}",
+                "device image for {image} cores, but this program is built for {build}; build it with {}, or \
+                 pack the model for {build}",
                 image.setting()
             ),
             Self::UnknownFamily(code) => write!(
                 f,
-                "device image for cores of family {code}, which this program does not know; pack the model again"
+                "device image for cores of family {code}, which this program does not know; pack the model \
+                 again"
             ),
             Self::Block { block, offset, bytes } => {
                 write!(f, "device image: {block} ({bytes} bytes at {offset:#x}) not inside it or not aligned")

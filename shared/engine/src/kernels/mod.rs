@@ -47,8 +47,8 @@ mod upsample;
 use crate::engine::Arena;
 use crate::image::{Entry, Record};
 
-/// A kernel: one operator, with one order of weights. The constants of this module are all there are; a program
-/// names those that its models need, and the linker drops the others.
+/// A kernel: one operator, with one order of weights. The constants of this module are all there are; a
+/// program names those that its models need, and the linker drops the others.
 #[derive(Clone, Copy, Debug)]
 pub struct Kernel {
     pub(crate) id: u8,
@@ -104,8 +104,8 @@ macro_rules! table {
     ($($name:ident: $($module:ident)::+,)*) => {
         $(pub use $($module)::+::$name;)*
 
-        /// Every kernel. Where several suit a layer, the packer prefers the first, so the faster kernels of an
-        /// operator stand before the slower ones. A program that names it links every kernel.
+        /// Every kernel. Where several suit a layer, the packer prefers the first, so the faster kernels of
+        /// an operator stand before the slower ones. A program that names it links every kernel.
         pub static ALL: &[&Kernel] = &[$(&$name),*];
 
         /// What a program must add to its list for an image that needs a kernel; for the compiler's messages.

@@ -1,5 +1,5 @@
-//! Kernels for cores with the DSP instructions of Armv7E-M and Armv8-M (Cortex-M4, M7, M33; those with vectors have
-//! them too).
+//! Kernels for cores with the DSP instructions of Armv7E-M and Armv8-M (Cortex-M4, M7, M33; those with
+//! vectors have them too).
 //!
 //! SMLAD multiplies two pairs of halfwords and adds both products: two multiply-accumulates per
 //! instruction. What remains is to feed it. Activations are widened to halfwords once per patch
