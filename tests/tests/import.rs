@@ -230,7 +230,8 @@ fn everything_unsupported_is_named_at_once() {
         .node(Node::new("Transpose", &["conv"], &["turned"]).with("perm", ints(&[0, 1, 3, 2])))
         .conv("turned", "other", [4, 4, 3, 3], &[])
         .op("Softmax", &["conv"], "soft")
-        .head("attended", 4, 4);
+        .node(Node::new("Concat", &["attended", "other", "soft"], &["all"]).with("axis", Attribute::Int(1)))
+        .head("all", 12, 4);
     let error = float_model(&sample.model).unwrap_err().to_string();
     let lines: Vec<&str> = error.lines().collect();
     assert_eq!(lines[0], "4 of the model's nodes cannot be imported:");
@@ -344,9 +345,11 @@ fn constants_beside_the_model_are_read_and_no_other_file() {
         let error = read(&[("location", location)]).unwrap_err();
         assert!(error.contains("tensor `w`") && error.contains(says), "{location}: {error}");
     }
-    for (offset, length, says) in
-        [("8", "432", "cut short"), ("4", "400", "wants 108 elements"), ("x", "4", "`x` where a number belongs")]
-    {
+    for (offset, length, says) in [
+        ("8", "432", "cut short"),
+        ("4", "400", "wants 108 elements"),
+        ("x", "4", "`x` where a number belongs"),
+    ] {
         let error = read(&[place, ("offset", offset), ("length", length)]).unwrap_err();
         assert!(error.contains(says), "{error}");
     }
@@ -365,7 +368,12 @@ fn functions_of_a_model_are_written_out() {
         let inputs: Vec<u8> = inputs.iter().flat_map(|input| text(1, input)).collect();
         field(7, &[inputs, text(2, output), text(4, op), more].concat())
     };
-    let reference = [text(1, "value_float"), vec![20 << 3 | 0x80, 1, 1], vec![21 << 3 | 2 | 0x80, 1, 6], b"factor".to_vec()];
+    let reference = [
+        text(1, "value_float"),
+        vec![20 << 3 | 0x80, 1, 1],
+        vec![21 << 3 | 2 | 0x80, 1, 6],
+        b"factor".to_vec(),
+    ];
     let function = [
         text(1, "scaled_relu"),
         text(4, "x"),
@@ -391,14 +399,18 @@ fn functions_of_a_model_are_written_out() {
     assert_eq!([value(&model.graph.nodes[2]), value(&model.graph.nodes[6])], [Some(0.5), Some(2.0)]);
 
     let endless = [text(1, "scaled_relu"), text(4, "x"), text(5, "y")].concat();
-    let again = field(7, &[text(1, "x"), text(2, "y"), text(4, "scaled_relu"), text(7, "com.example")].concat());
-    let error = Model::decode(&file(&[endless.clone(), again.clone(), text(10, "com.example")].concat())).unwrap_err();
+    let again =
+        field(7, &[text(1, "x"), text(2, "y"), text(4, "scaled_relu"), text(7, "com.example")].concat());
+    let error = Model::decode(&file(&[endless.clone(), again.clone(), text(10, "com.example")].concat()))
+        .unwrap_err();
     assert!(error.to_string().contains("calls itself"), "{error}");
     // Sixteen functions that call the next one many times.
     let mut bytes = sample.model.encode();
     for depth in 0..16 {
-        let (name, next) = (if depth == 0 { "scaled_relu".into() } else { format!("f{depth}") }, format!("f{}", depth + 1));
-        let calls = field(7, &[text(1, "x"), text(2, "y"), text(4, &next), text(7, "com.example")].concat()).repeat(8);
+        let (name, next) =
+            (if depth == 0 { "scaled_relu".into() } else { format!("f{depth}") }, format!("f{}", depth + 1));
+        let calls = field(7, &[text(1, "x"), text(2, "y"), text(4, &next), text(7, "com.example")].concat())
+            .repeat(8);
         let head = [text(1, &name), text(4, "x"), text(5, "y")].concat();
         bytes.extend(field(25, &[head, calls, text(10, "com.example")].concat()));
     }

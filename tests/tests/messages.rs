@@ -363,9 +363,11 @@ fn one_output_tells_two_classes_apart() {
     let folder = Folder::new();
     let data = folder.pictures("data", &[("no", [12, 8]), ("yes", [12, 8])]);
     let (float, int8) = (folder.path("one.onnx"), folder.path("one.int8.onnx"));
-    foreign(&float, 3, 1, |sample| drop(sample.op("Sigmoid", &["z"], "logits")));
+    foreign(&float, 3, 1, |sample| {
+        sample.op("Sigmoid", &["z"], "logits");
+    });
     let data = ["--data", text(&data), "--normalization", "unit"];
-    let quantized = [&["quantize", text(&float), "--out", text(&int8), "--nearest"][..], &data].concat();
+    let quantized = [&["quantize", text(&float), "--out", text(&int8)][..], &data].concat();
     goldcrest_json(&quantized, 0);
     let compared = [&["eval", text(&int8), "--against", text(&float)][..], &data].concat();
     let compared = goldcrest_json(&compared, 0);
@@ -403,14 +405,22 @@ fn what_a_model_is_can_be_asked() {
     assert_eq!(said["multiply_accumulates"], 15 * 15 * 6 * 27 + 6 * 5);
     assert!(said["normalization"]["because"].as_str().is_some_and(|because| because.contains("assumed")));
     let boards = said["boards"].as_array().expect("a list");
-    assert!(boards.len() > 10 && boards.iter().all(|board| board["arena_bytes"].as_u64() > Some(1000)), "{said}");
+    assert!(
+        boards.len() > 10 && boards.iter().all(|board| board["arena_bytes"].as_u64() > Some(1000)),
+        "{said}"
+    );
 
-    foreign(&path, 3, 5, |sample| drop(sample.op("LayerNormalization", &["z"], "logits")));
+    foreign(&path, 3, 5, |sample| {
+        sample.op("LayerNormalization", &["z"], "logits");
+    });
     let said = goldcrest_json(&["inspect", text(&path)], 1);
     assert_eq!(said["unsupported"][0]["operator"], "LayerNormalization");
     let text = goldcrest(&["inspect", text(&path)]);
     let text = String::from_utf8_lossy(&text.stdout);
-    assert!(text.contains("`logits` (LayerNormalization, input 1x5)") && text.contains("channels first"), "{text}");
+    assert!(
+        text.contains("`logits` (LayerNormalization, input 1x5)") && text.contains("channels first"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -426,9 +436,13 @@ fn a_model_that_takes_bytes_is_given_bytes() {
     sample.conv("t", "x", [6, 3, 3, 3], &[]).head("x", 6, 2);
     sample.model.write(&float).expect("written");
     let data = ["--data", text(&data)];
-    let said = goldcrest_json(&[&["quantize", text(&float), "--out", text(&int8), "--nearest"][..], &data].concat(), 0);
+    let said = goldcrest_json(
+        &[&["quantize", text(&float), "--out", text(&int8), "--nearest"][..], &data].concat(),
+        0,
+    );
     assert!(said["assumed"]["normalization"].is_null(), "{said}");
-    let compared = goldcrest_json(&[&["eval", text(&int8), "--against", text(&float)][..], &data].concat(), 0);
+    let compared =
+        goldcrest_json(&[&["eval", text(&int8), "--against", text(&float)][..], &data].concat(), 0);
     assert!(compared["agreement"].as_f64().expect("a share") > 0.8, "{compared}");
     let wrong = [&["eval", text(&float), "--normalization", "imagenet"][..], &data].concat();
     goldcrest_fails(&wrong, "its input is uint8");
@@ -446,7 +460,10 @@ fn packing_says_where_a_model_does_not_fit() {
     goldcrest_json(&quantize, 0);
     let packed = goldcrest_json(&["pack", text(&int8), "--board", "lm3s6965evb", "--out", text(&image)], 1);
     assert_eq!(packed["fits"], false);
-    assert!(packed["problem"].as_str().is_some_and(|problem| problem.contains("flash too large")), "{packed}");
+    assert!(
+        packed["problem"].as_str().is_some_and(|problem| problem.contains("flash too large")),
+        "{packed}"
+    );
     let packed = goldcrest_json(&["pack", text(&int8), "--board", "mps2-an386", "--out", text(&image)], 0);
     assert_eq!(packed["fits"], true);
 }

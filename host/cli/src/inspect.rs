@@ -81,7 +81,8 @@ impl Report {
         let mut report = Self::new("int8, by Goldcrest", model);
         let input = int8.graph.tensor(int8.graph.input).shape;
         report.fact("input", format!("{input}, int8"), json!([input.height, input.width, input.channels]));
-        let bytes: usize = int8.graph.nodes.iter().filter_map(|node| node.op.conv()).map(|conv| conv.weights.len()).sum();
+        let bytes: usize =
+            int8.graph.nodes.iter().filter_map(|node| node.op.conv()).map(|conv| conv.weights.len()).sum();
         report.fact("parameters", bytes.to_string(), json!(bytes));
         report.said_of_pictures(&int8.info, "the file says so");
         report.boards = boards(int8);
@@ -153,7 +154,9 @@ impl Report {
         self.said_of_pictures(info, &source);
         match synthetic(graph, info) {
             Some(int8) => self.boards = boards(&int8),
-            None => self.fact("boards", "unknown: its layers do not go together on one set of grids", Value::Null),
+            None => {
+                self.fact("boards", "unknown: its layers do not go together on one set of grids", Value::Null)
+            }
         }
         Ok(())
     }
@@ -166,11 +169,8 @@ impl Report {
     }
 
     fn json(&self) -> Value {
-        let facts: serde_json::Map<String, Value> = self
-            .facts
-            .iter()
-            .map(|(name, _, value)| (name.replace('-', "_"), value.clone()))
-            .collect();
+        let facts: serde_json::Map<String, Value> =
+            self.facts.iter().map(|(name, _, value)| (name.replace('-', "_"), value.clone())).collect();
         let unsupported = self.unsupported.iter().map(|node| {
             json!({ "node": node.name, "operator": node.op, "inputs": node.shapes, "problem": node.problem })
         });
@@ -196,7 +196,8 @@ impl Report {
         for (name, text, _) in &self.facts {
             table.row([(*name).to_owned(), text.clone()]);
         }
-        let operators: Vec<String> = self.operators.iter().map(|(op, count)| format!("{count} {op}")).collect();
+        let operators: Vec<String> =
+            self.operators.iter().map(|(op, count)| format!("{count} {op}")).collect();
         table.row(["operators".into(), operators.join(", ")]);
         let mut text = table.to_string();
         if let Some(problem) = &self.problem {
@@ -209,7 +210,12 @@ impl Report {
             let mut table = Table::new(&["board", "flash", "RAM", ""]);
             for (name, size, fit) in &self.boards {
                 let bytes = |bytes: u64| format!("{bytes} B");
-                table.row([(*name).to_owned(), bytes(size.image_bytes), bytes(size.arena_bytes), fit.to_string()]);
+                table.row([
+                    (*name).to_owned(),
+                    bytes(size.image_bytes),
+                    bytes(size.arena_bytes),
+                    fit.to_string(),
+                ]);
             }
             text += &format!("\n{table}");
         }
@@ -239,5 +245,8 @@ fn boards(model: &QuantizedModel) -> Vec<(&'static str, Size, Fit)> {
         sizes.push((family, size));
         Some(size)
     };
-    BOARDS.iter().filter_map(|board| size(board.family).map(|size| (board.name, size, size.fit(board)))).collect()
+    BOARDS
+        .iter()
+        .filter_map(|board| size(board.family).map(|size| (board.name, size, size.fit(board))))
+        .collect()
 }

@@ -49,10 +49,8 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let packed = pack(&model, &options).with_context(place)?;
     write_atomically(&args.out, packed.image.bytes()).with_context(|| args.out.display().to_string())?;
     let fit = board.map(|board| {
-        let size = Size {
-            image_bytes: packed.image.bytes().len() as u64,
-            arena_bytes: packed.arena_bytes as u64,
-        };
+        let size =
+            Size { image_bytes: packed.image.bytes().len() as u64, arena_bytes: packed.arena_bytes as u64 };
         (board.name, size.fit(board))
     });
     let mut result = to_json(&packed);

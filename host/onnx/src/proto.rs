@@ -18,9 +18,30 @@ pub mod data_type {
 /// The name of an element type ([`data_type`]) in ONNX's terms; its number where it has none.
 pub fn element_name(element: i32) -> String {
     const NAMES: [&str; 24] = [
-        "undefined", "float", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16",
-        "double", "uint32", "uint64", "complex64", "complex128", "bfloat16", "float8e4m3fn", "float8e4m3fnuz",
-        "float8e5m2", "float8e5m2fnuz", "uint4", "int4", "float4e2m1",
+        "undefined",
+        "float",
+        "uint8",
+        "int8",
+        "uint16",
+        "int16",
+        "int32",
+        "int64",
+        "string",
+        "bool",
+        "float16",
+        "double",
+        "uint32",
+        "uint64",
+        "complex64",
+        "complex128",
+        "bfloat16",
+        "float8e4m3fn",
+        "float8e4m3fnuz",
+        "float8e5m2",
+        "float8e5m2fnuz",
+        "uint4",
+        "int4",
+        "float4e2m1",
     ];
     let name = usize::try_from(element).ok().and_then(|element| NAMES.get(element));
     name.map_or_else(|| element.to_string(), |&name| name.to_owned())

@@ -49,7 +49,9 @@ impl<'a> External<'a> {
         }
         let location = location.ok_or("its data is in an external file without a name")?;
         let Some(folder) = self.folder else {
-            return Err(format!("its data is in `{location}`; read the model from its file, with that beside it"));
+            return Err(format!(
+                "its data is in `{location}`; read the model from its file, with that beside it"
+            ));
         };
         let place = match self.open.iter().position(|(name, ..)| *name == location) {
             Some(place) => place,

@@ -15,8 +15,8 @@ use std::path::Path;
 use self::external::External;
 use self::function::Function;
 use super::proto::{
-    attribute, attribute_type, data_type, dimension, entry, graph, model, node, operator_set, sequence, shape,
-    tensor_type, value_info, value_type,
+    attribute, attribute_type, data_type, dimension, entry, graph, model, node, operator_set, sequence,
+    shape, tensor_type, value_info, value_type,
 };
 use super::wire::{Content, Fields};
 use super::{Attribute, Attributes, Dimension, Graph, Model, Node, OnnxError, ValueInfo};

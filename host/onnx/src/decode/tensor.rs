@@ -53,7 +53,8 @@ fn tensor(bytes: &[u8], raw: &[u8], kind: i32) -> Result<Tensor, String> {
             source.fixed(field::DOUBLE_DATA, |all| f64::from_le_bytes(all) as f32).map(Data::F32)
         }
         data_type::FLOAT16 => {
-            let (whole, bits) = (|all| f16::from_le_bytes(all).to_f32(), |v| f16::from_bits(v as u16).to_f32());
+            let (whole, bits) =
+                (|all| f16::from_le_bytes(all).to_f32(), |v| f16::from_bits(v as u16).to_f32());
             source.integers(field::INT32_DATA, whole, bits).map(Data::F32)
         }
         data_type::BFLOAT16 => {
@@ -160,7 +161,10 @@ mod tests {
         let float = [0x0a, 1, 1, 0x10, data_type::FLOAT as u8, 0x25, 0, 0, 0x80, 0x3f];
         assert_eq!(decode(&float, &mut External::none()).unwrap().1, Tensor::f32(&[1], vec![1.0]));
         let unsigned = [0x08, 2, 0x10, data_type::UINT8 as u8, 0x2a, 3, 7, 0xff, 0x01];
-        assert_eq!(decode(&unsigned, &mut External::none()).unwrap().1, Tensor::new(&[2], Data::U8(vec![7, 255])));
+        assert_eq!(
+            decode(&unsigned, &mut External::none()).unwrap().1,
+            Tensor::new(&[2], Data::U8(vec![7, 255]))
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Constant folding: nodes that read nothing but constants, as exporters leave them around shapes and
 //! weights.
 
-use super::known::Constant;
 use super::elementwise::{self, COMPARED, LOGICAL, UNARY};
+use super::known::Constant;
 use super::{Node, Problem, Tensor, quantized, unsupported};
 use crate::operators::FOLDS;
 use crate::proto::{data_type, element_name};
@@ -11,6 +11,9 @@ use crate::{Attribute, Data};
 /// Maximum number of elements of a folded tensor that its inputs do not account for: a file must not
 /// make the importer allocate more than a few times its own size.
 pub const LIMIT: usize = 1 << 12;
+
+/// Maximum number of dimensions that are looked at to find how many elements a node makes.
+const LIST: usize = 16;
 
 /// The tensor that a node holds.
 pub fn given(node: &Node) -> Option<&Tensor> {
@@ -23,9 +26,10 @@ pub fn given(node: &Node) -> Option<&Tensor> {
 /// At least as many bytes as [`fold`] makes of these inputs.
 pub fn most_bytes(node: &Node, inputs: &[Option<Constant<'_>>]) -> usize {
     let longs = inputs.iter().flatten().any(|tensor| matches!(tensor.data, Data::I64(_)));
-    let makes_longs =
-        matches!(&*node.op, "Cast" | "CastLike" | "Constant" | "ConstantOfShape" | "Range" | "Shape" | "Size")
-        || matches!(fold_of(&node.op), Some(Fold::Parts(_)));
+    let makes_longs = matches!(
+        &*node.op,
+        "Cast" | "CastLike" | "Constant" | "ConstantOfShape" | "Range" | "Shape" | "Size"
+    ) || matches!(fold_of(&node.op), Some(Fold::Parts(_)));
     let bytes = if longs || makes_longs { size_of::<i64>() } else { size_of::<f32>() };
     most_elements(node, inputs).saturating_mul(bytes)
 }
@@ -34,9 +38,19 @@ fn most_elements(node: &Node, inputs: &[Option<Constant<'_>>]) -> usize {
     let sizes = inputs.iter().flatten().map(|tensor| tensor.data.len());
     match &*node.op {
         "Constant" => node.attributes.values().map(attribute_elements).sum(),
-        // Broadcast to a shape, or counted out.
-        "Expand" | "Where" | "Tile" | "Range" => sizes.max().unwrap_or(0).max(LIMIT),
-        op if entry(COMPARED, op).is_some() || entry(LOGICAL, op).is_some() => sizes.max().unwrap_or(0).max(LIMIT),
+        // As often as the second input says.
+        "Expand" | "Tile" => {
+            let own = inputs.first().and_then(Option::as_ref).map_or(0, |input| input.data.len());
+            let times = inputs.get(1).and_then(Option::as_ref).and_then(|times| integers(times));
+            let times = times.into_iter().flatten().take(LIST);
+            times
+                .fold(own, |all, times| all.saturating_mul(times.clamp(1, LIMIT as i64) as usize))
+                .min(own.max(LIMIT))
+        }
+        "Range" => match inputs {
+            [Some(start), Some(limit), Some(delta)] => counted([start, limit, delta]).unwrap_or(0).min(LIMIT),
+            _ => 0,
+        },
         "ConstantOfShape" => {
             let shape = inputs.iter().flatten().filter_map(|tensor| tensor.as_i64()).flatten();
             shape
@@ -58,6 +72,10 @@ fn most_elements(node: &Node, inputs: &[Option<Constant<'_>>]) -> usize {
             sizes.next().unwrap_or(0).saturating_mul(each)
         }
         op => match fold_of(op) {
+            _ if op == "Where" || entry(COMPARED, op).is_some() || entry(LOGICAL, op).is_some() => {
+                let largest = sizes.clone().max().unwrap_or(0).max(LIMIT);
+                sizes.fold(1usize, usize::saturating_mul).min(largest)
+            }
             Some(Fold::Arithmetic(..)) => {
                 let largest = sizes.clone().max().unwrap_or(0).max(LIMIT);
                 sizes.fold(1usize, usize::saturating_mul).min(largest)
@@ -134,9 +152,27 @@ pub fn fold(node: &Node, inputs: &[Option<Constant<'_>>]) -> Result<Tensor, Prob
 
 /// Operators that are computed of constants, beside those in tables.
 const FOLDED: [&str; 21] = [
-    "Cast", "CastLike", "Constant", "ConstantOfShape", "Expand", "Flatten", "Gather", "Identity", "Not",
-    "QuantizeLinear", "Range", "Reshape", "Shape", "Size", "Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze",
-    "Where", "DequantizeLinear",
+    "Cast",
+    "CastLike",
+    "Constant",
+    "ConstantOfShape",
+    "Expand",
+    "Flatten",
+    "Gather",
+    "Identity",
+    "Not",
+    "QuantizeLinear",
+    "Range",
+    "Reshape",
+    "Shape",
+    "Size",
+    "Slice",
+    "Squeeze",
+    "Tile",
+    "Transpose",
+    "Unsqueeze",
+    "Where",
+    "DequantizeLinear",
 ];
 
 /// Whether an operator is computed where it reads nothing but constants.
@@ -177,20 +213,25 @@ fn tile(input: &Tensor, repeats: &Tensor) -> Result<Tensor, Problem> {
     Ok(pick(input, &shape, (0..count).map(place)))
 }
 
+/// How many numbers there are from a start to a limit.
+fn counted([start, limit, delta]: [&Tensor; 3]) -> Option<usize> {
+    let long = |tensor: &Tensor| integers(tensor).and_then(|mut list| list.next());
+    let (start, limit, delta) = (long(start)?, long(limit)?, long(delta).filter(|&delta| delta != 0)?);
+    let span = ((i128::from(limit) - i128::from(start)) * i128::from(delta.signum())).max(0).unsigned_abs();
+    usize::try_from(span.div_ceil(delta.unsigned_abs().into())).ok()
+}
+
 /// Numbers at equal distances.
 fn range([start, limit, delta]: [&Tensor; 3]) -> Result<Tensor, Problem> {
-    let long = |tensor: &Tensor| integers(tensor).and_then(|mut list| list.next());
-    match (long(start), long(limit), long(delta)) {
-        (Some(start), Some(limit), Some(delta)) if delta != 0 => {
-            let count = ((i128::from(limit) - i128::from(start)) * i128::from(delta.signum())).max(0);
-            let count = count.unsigned_abs().div_ceil(delta.unsigned_abs().into());
-            if count > LIMIT as u128 {
-                return unsupported(format!("counts to more than {LIMIT} elements"));
-            }
+    let first = |tensor: &Tensor| integers(tensor).and_then(|mut list| list.next()).unwrap_or(0);
+    match counted([start, limit, delta]) {
+        Some(count) if count <= LIMIT => {
+            let (start, delta) = (first(start), first(delta));
             let values = (0..count as i64).map(|index| start.wrapping_add(index.wrapping_mul(delta)));
             Ok(Tensor::i64s(&values.collect::<Vec<_>>()))
         }
-        _ => unsupported("its start, limit and delta must be integers"),
+        Some(_) => unsupported(format!("counts to more than {LIMIT} elements")),
+        None => unsupported("its start, limit and delta must be integers, the last not 0"),
     }
 }
 
@@ -227,7 +268,8 @@ fn constant_of_shape(node: &Node, shape: &Tensor) -> Result<Tensor, Problem> {
 
 fn cast(input: &Tensor, to: i64) -> Result<Tensor, Problem> {
     let to = i32::try_from(to).unwrap_or(0);
-    let is_real = [data_type::FLOAT, data_type::FLOAT16, data_type::BFLOAT16, data_type::DOUBLE].contains(&to);
+    let is_real =
+        [data_type::FLOAT, data_type::FLOAT16, data_type::BFLOAT16, data_type::DOUBLE].contains(&to);
     let data = match (&input.data, to) {
         (Data::F32(values), _) if is_real => Data::F32(values.clone()),
         (Data::I64(values), _) if is_real => Data::F32(values.iter().map(|&v| v as f32).collect()),
@@ -361,7 +403,8 @@ fn transpose(node: &Node, input: &Tensor) -> Result<Tensor, Problem> {
 /// Along any axis: shapes are taken apart by it, weights seldom.
 fn gather(node: &Node, input: &Tensor, indices: &Tensor) -> Result<Tensor, Problem> {
     let (axis, rank) = (node.int("axis").unwrap_or(0), input.shape.len() as i64);
-    let place = usize::try_from(if axis < 0 { axis.saturating_add(rank) } else { axis }).unwrap_or(usize::MAX);
+    let place =
+        usize::try_from(if axis < 0 { axis.saturating_add(rank) } else { axis }).unwrap_or(usize::MAX);
     let (Some(&size), Some(wanted)) = (input.shape.get(place), integers(indices)) else {
         return unsupported(format!("gathers along axis {axis} of {:?}", input.shape));
     };

@@ -50,8 +50,12 @@ pub fn map(op: &str, input: &Tensor, function: fn(f64) -> f64) -> Result<Tensor,
     let whole = ["Abs", "Neg", "Relu", "Sign"].contains(&op);
     let data = match &input.data {
         Data::F32(values) => Data::F32(values.iter().map(|&value| function(value.into()) as f32).collect()),
-        Data::I64(values) if whole => Data::I64(values.iter().map(|&value| function(value as f64) as i64).collect()),
-        Data::I32(values) if whole => Data::I32(values.iter().map(|&value| function(value.into()) as i32).collect()),
+        Data::I64(values) if whole => {
+            Data::I64(values.iter().map(|&value| function(value as f64) as i64).collect())
+        }
+        Data::I32(values) if whole => {
+            Data::I32(values.iter().map(|&value| function(value.into()) as i32).collect())
+        }
         _ => return unsupported("of constants other than floats"),
     };
     Ok(Tensor::new(&input.shape, data))
@@ -60,7 +64,9 @@ pub fn map(op: &str, input: &Tensor, function: fn(f64) -> f64) -> Result<Tensor,
 /// The truth values' opposites.
 pub fn not(input: &Tensor) -> Result<Tensor, Problem> {
     match &input.data {
-        Data::Bool(values) => Ok(Tensor::new(&input.shape, Data::Bool(values.iter().map(|&value| !value).collect()))),
+        Data::Bool(values) => {
+            Ok(Tensor::new(&input.shape, Data::Bool(values.iter().map(|&value| !value).collect())))
+        }
         _ => unsupported("of constants other than truth values"),
     }
 }
@@ -96,7 +102,9 @@ pub fn logical(a: &Tensor, b: &Tensor, function: fn(bool, bool) -> bool) -> Resu
 
 /// `Where`: elements of one constant or the other.
 pub fn choose(condition: &Tensor, a: &Tensor, b: &Tensor) -> Result<Tensor, Problem> {
-    let Data::Bool(condition_values) = &condition.data else { return unsupported("its condition is no truth value") };
+    let Data::Bool(condition_values) = &condition.data else {
+        return unsupported("its condition is no truth value");
+    };
     let pairs = Pairs::of(&[condition, a, b])?;
     let places = pairs.each(|[c, i, j]| (condition_values[c], i, j));
     macro_rules! chosen {
@@ -114,7 +122,8 @@ pub fn choose(condition: &Tensor, a: &Tensor, b: &Tensor) -> Result<Tensor, Prob
 
 /// `Expand`: a constant repeated to a shape.
 pub fn expand(input: &Tensor, sizes: &[i64]) -> Result<Tensor, Problem> {
-    let Some(wanted) = sizes.iter().map(|&size| usize::try_from(size).ok()).collect::<Option<Vec<_>>>() else {
+    let Some(wanted) = sizes.iter().map(|&size| usize::try_from(size).ok()).collect::<Option<Vec<_>>>()
+    else {
         return unsupported(format!("expands to {sizes:?}"));
     };
     let pairs = Pairs::of_shapes(&[&input.shape, &wanted], input.data.len())?;

@@ -90,14 +90,32 @@ pub fn image_input(model: &Model) -> Result<ImageInput, ImportError> {
 
 /// Operators whose dimension 1 is channels.
 const CHANNELS_FIRST: [&str; 9] = [
-    "Conv", "ConvTranspose", "QLinearConv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool",
-    "BatchNormalization", "Resize",
+    "Conv",
+    "ConvTranspose",
+    "QLinearConv",
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "BatchNormalization",
+    "Resize",
 ];
 
 /// Operators that leave dimensions where they are.
 const KEEPING: [&str; 13] = [
-    "Identity", "Cast", "Dropout", "QuantizeLinear", "DequantizeLinear", "Add", "Sub", "Mul", "Div", "Neg", "Clip",
-    "Relu", "Pad",
+    "Identity",
+    "Cast",
+    "Dropout",
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Neg",
+    "Clip",
+    "Relu",
+    "Pad",
 ];
 
 /// Whether channels are the last dimension of an image, as the first operator says that tells them apart.
@@ -115,8 +133,10 @@ fn channels_last(nodes: &[Node], image: &str) -> Option<bool> {
             },
             op if KEEPING.contains(&op) => orders.push((output, order)),
             "Transpose" => {
-                let place = |&axis: &i64| usize::try_from(axis).ok().and_then(|axis| order.get(axis).copied());
-                let turned = node.ints("perm").and_then(|perm| perm.iter().map(place).collect::<Option<Vec<_>>>());
+                let place =
+                    |&axis: &i64| usize::try_from(axis).ok().and_then(|axis| order.get(axis).copied());
+                let turned =
+                    node.ints("perm").and_then(|perm| perm.iter().map(place).collect::<Option<Vec<_>>>());
                 if let Some(turned) = turned.and_then(|turned| <[usize; 4]>::try_from(turned).ok()) {
                     orders.push((output, turned));
                 }

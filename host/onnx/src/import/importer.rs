@@ -57,8 +57,17 @@ const ABSORBING: [&str; 7] = ["Add", "BatchNormalization", "Div", "Gemm", "MatMu
 
 /// Operators that move integers, or compare them, as they move and compare what these stand for.
 const MOVING: [&str; 11] = [
-    "Dropout", "Flatten", "GlobalMaxPool", "Identity", "MaxPool", "Reshape", "Shape", "Split", "Squeeze",
-    "Transpose", "Unsqueeze",
+    "Dropout",
+    "Flatten",
+    "GlobalMaxPool",
+    "Identity",
+    "MaxPool",
+    "Reshape",
+    "Shape",
+    "Split",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
 ];
 
 /// What a name in the ONNX graph stands for.
@@ -381,7 +390,9 @@ impl<'a> Importer<'a> {
                     ImportError::Output(format!("the output `{name}`: {problem}"))
                 })?
             }
-            _ => return Err(ImportError::Output(format!("the output `{name}` does not depend on the image"))),
+            _ => {
+                return Err(ImportError::Output(format!("the output `{name}` does not depend on the image")));
+            }
         };
         let (output, shape) = (view.tensor, self.graph.tensor(view.tensor).shape);
         if (shape.height, shape.width) != (1, 1) || output == self.graph.input {

@@ -89,7 +89,8 @@ impl View {
                 let axis = rest.pop_front()?;
                 let own = axis.size(shape, batch);
                 let groups = size / product;
-                let splits = axis == Axis::Channel && groups > 1 && groups < own && own.is_multiple_of(groups);
+                let splits =
+                    axis == Axis::Channel && groups > 1 && groups < own && own.is_multiple_of(groups);
                 if splits && size.is_multiple_of(product) {
                     rest.push_front(Axis::Member(groups));
                     dimension.push(Axis::Group(groups));
@@ -156,7 +157,10 @@ mod tests {
         let shape = Shape::new(5, 7, 6);
         let view = View::new(TensorId(0), &Axis::IMAGE, shape, 1);
         let split = view.reshape(&[1, 2, 3, 5, 7], shape, 1).unwrap();
-        assert_eq!(split.axes, [vec![], vec![Axis::Group(2)], vec![Axis::Member(2)], vec![Row], vec![Column]]);
+        assert_eq!(
+            split.axes,
+            [vec![], vec![Axis::Group(2)], vec![Axis::Member(2)], vec![Row], vec![Column]]
+        );
         assert_eq!(split.sizes(shape, 1), [1, 2, 3, 5, 7]);
         assert_eq!(split.reshape(&[1, 6, 5, 7], shape, 1).unwrap(), view);
         assert_eq!(split.shuffled(shape), None);

@@ -35,9 +35,9 @@ pub(crate) use self::known::Weights;
 pub(crate) use self::layout::{Axis, View};
 pub use self::pixels::{Pixels, pixels};
 pub use self::qoperator::is_quantized;
-pub use self::tail::{classes, logits, of_two_classes, values, without_unneeded};
 pub(crate) use self::qoperator::{Form, Operands};
 use self::tail::{Tail, needed};
+pub use self::tail::{classes, logits, of_two_classes, values, without_unneeded};
 use super::operators::{Problem, RULES, unsupported};
 use super::{Model, Node, Tensor, info};
 
@@ -81,7 +81,9 @@ pub fn given_model(model: &Model) -> Result<(FloatGraph, ModelInfo, Given), Impo
     let mut importer = Importer::new(model, &expanded)?;
     let mut failed = Vec::new();
     let outputs: Vec<&str> = model.graph.outputs.iter().map(|output| &*output.name).collect();
-    for (node, _) in expanded.nodes.iter().zip(needed(&expanded.nodes, &outputs)).filter(|(_, needed)| *needed) {
+    for (node, _) in
+        expanded.nodes.iter().zip(needed(&expanded.nodes, &outputs)).filter(|(_, needed)| *needed)
+    {
         importer.import(node, &mut failed)?;
     }
     if !failed.is_empty() {

@@ -70,7 +70,8 @@ impl<'a> Graph<'a> {
 
     fn constant(&self, name: &str) -> Option<&'a Tensor> {
         self.model.graph.initializers.get(name).or_else(|| {
-            let constant = self.nodes.iter().find(|node| node.outputs.first().is_some_and(|own| own == name))?;
+            let constant =
+                self.nodes.iter().find(|node| node.outputs.first().is_some_and(|own| own == name))?;
             match constant.attributes.get("value") {
                 Some(Attribute::Tensor(tensor)) if constant.op == "Constant" => Some(tensor),
                 _ => None,
@@ -181,7 +182,8 @@ impl<'a> Graph<'a> {
         let (zero, scale) = self.grid(node)?;
         let (low, high) = (-zero * scale, (255.0 - zero) * scale);
         // A calibrated grid ends a little before or behind the values that it covers.
-        let near = |ends: [f32; 2]| (low - ends[0]).abs().max((high - ends[1]).abs()) <= 0.02 * (ends[1] - ends[0]);
+        let near =
+            |ends: [f32; 2]| (low - ends[0]).abs().max((high - ends[1]).abs()) <= 0.02 * (ends[1] - ends[0]);
         let known = [[0.0, 1.0], [-1.0, 1.0], [0.0, 255.0], [-0.5, 0.5], [-128.0, 127.0]];
         let ends = known.into_iter().find(|&ends| near(ends))?;
         let step = (ends[1] - ends[0]) / 255.0;

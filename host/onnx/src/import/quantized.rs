@@ -54,7 +54,9 @@ fn saturate(
     }
     let graph = &importer.graph;
     let writes = graph.nodes.iter().rev().find(|node| node.output == tensor);
-    let (Some(writes), false) = (writes, importer.grids.contains_key(&tensor)) else { return Ok(view.clone()) };
+    let (Some(writes), false) = (writes, importer.grids.contains_key(&tensor)) else {
+        return Ok(view.clone());
+    };
     let (low, high) = (-128.0 - f32::from(grid.zero_point), 127.0 - f32::from(grid.zero_point));
     let (low, high) = (low * grid.scale, high * grid.scale);
     let cuts = writes.op.rules().takes_bounds() || low == 0.0 && !is_positive(graph, tensor, BACK);

@@ -7,7 +7,15 @@ use crate::{Dimension, Model, Node};
 
 /// Operators that only show the logits in another form.
 const SHOWN: [&str; 10] = [
-    "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Dropout", "Cast", "Transpose", "QuantizeLinear",
+    "Identity",
+    "Reshape",
+    "Flatten",
+    "Squeeze",
+    "Unsqueeze",
+    "Dropout",
+    "Cast",
+    "Transpose",
+    "QuantizeLinear",
     "DequantizeLinear",
 ];
 
@@ -35,7 +43,9 @@ impl<'a> Tail<'a> {
                 return Self { values, end: Some(node) };
             }
             match node.inputs.first() {
-                Some(input) if SHOWN.contains(&&*node.op) && !values.contains(&&**input) => values.push(input),
+                Some(input) if SHOWN.contains(&&*node.op) && !values.contains(&&**input) => {
+                    values.push(input)
+                }
                 _ => return Self { values, end: None },
             }
         }
@@ -138,7 +148,10 @@ mod tests {
     #[test]
     fn classes_are_the_one_dimension_that_is_not_1() {
         let classes = |shape: &[i64]| classes(&model(vec![], "y", shape));
-        assert_eq!([classes(&[1, 10]), classes(&[-1, 10, 1, 1]), classes(&[1, 1, 1, 7])], [Some(10), Some(10), Some(7)]);
+        assert_eq!(
+            [classes(&[1, 10]), classes(&[-1, 10, 1, 1]), classes(&[1, 1, 1, 7])],
+            [Some(10), Some(10), Some(7)]
+        );
         assert_eq!([classes(&[-1, 1]), classes(&[10])], [Some(2), Some(10)]);
         assert_eq!([classes(&[1, 2, 3]), classes(&[1, -1]), classes(&[])], [None; 3]);
     }

@@ -150,8 +150,7 @@ pub const MAX: Fold = Fold::Arithmetic(f32::max, |a, b| a.max(b));
 pub const MIN: Fold = Fold::Arithmetic(f32::min, |a, b| a.min(b));
 
 /// `Pow` of constants.
-pub const POW: Fold =
-    Fold::Arithmetic(f32::powf, |a, b| u32::try_from(b).map_or(0, |b| a.wrapping_pow(b)));
+pub const POW: Fold = Fold::Arithmetic(f32::powf, |a, b| u32::try_from(b).map_or(0, |b| a.wrapping_pow(b)));
 
 /// What a maximum or minimum is taken with.
 enum Operand {

@@ -114,7 +114,12 @@ pub fn apply(
 
 /// `scale * x + shift` for every element of a flattened dimension, as a convolution over all of the image that
 /// makes one channel of each element.
-pub fn flat(importer: &mut Importer<'_>, name: &str, view: &View, factors: &Factors) -> Result<View, Problem> {
+pub fn flat(
+    importer: &mut Importer<'_>,
+    name: &str,
+    view: &View,
+    factors: &Factors,
+) -> Result<View, Problem> {
     let shape = importer.graph.tensor(view.tensor).shape;
     let (area, channels) = (shape.height * shape.width, shape.channels);
     let Some((last, lead)) = view.axes.split_last() else { return unsupported("has no dimensions") };
@@ -148,10 +153,11 @@ pub fn batch_normalization(importer: &mut Importer<'_>, node: &Node) -> Result<V
     }
     let elements = flattened(importer, &view);
     let channels = elements.unwrap_or(importer.graph.tensor(view.tensor).shape.channels);
-    let on_channels = elements.is_some() && view.axes.len() == 2 || view.axes.get(1).is_some_and(|axes| match channels {
-        1 => axes.is_empty(),
-        _ => **axes == [Axis::Channel],
-    });
+    let on_channels = elements.is_some() && view.axes.len() == 2
+        || view.axes.get(1).is_some_and(|axes| match channels {
+            1 => axes.is_empty(),
+            _ => **axes == [Axis::Channel],
+        });
     if !on_channels {
         return unsupported(format!(
             "normalizes dimension 1 of {}, which is not channels",

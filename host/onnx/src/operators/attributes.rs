@@ -44,7 +44,11 @@ const ATTRIBUTES: &[(&str, &[Known])] = &[
     (
         "AveragePool",
         &[
-            WINDOW[0], WINDOW[1], WINDOW[2], WINDOW[3], WINDOW[4],
+            WINDOW[0],
+            WINDOW[1],
+            WINDOW[2],
+            WINDOW[3],
+            WINDOW[4],
             ("ceil_mode", Int),
             ("count_include_pad", Int),
             CHANNELS_FIRST,
@@ -62,7 +66,10 @@ const ATTRIBUTES: &[(&str, &[Known])] = &[
     (
         "Constant",
         &[
-            ("value", Value), ("value_float", Float), ("value_floats", Floats), ("value_int", Int),
+            ("value", Value),
+            ("value_float", Float),
+            ("value_floats", Floats),
+            ("value_int", Int),
             ("value_ints", Ints),
         ],
     ),
@@ -83,7 +90,11 @@ const ATTRIBUTES: &[(&str, &[Known])] = &[
     (
         "MaxPool",
         &[
-            WINDOW[0], WINDOW[1], WINDOW[2], WINDOW[3], WINDOW[4],
+            WINDOW[0],
+            WINDOW[1],
+            WINDOW[2],
+            WINDOW[3],
+            WINDOW[4],
             ("ceil_mode", Int),
             // The order of the second output, which is not imported.
             ("storage_order", Ignored),
@@ -95,7 +106,10 @@ const ATTRIBUTES: &[(&str, &[Known])] = &[
     (
         "QuantizeLinear",
         &[
-            ("axis", Int), ("block_size", Only(&[0])), ("output_dtype", Only(&[0, 2, 3])), ("precision", Only(&[0, 1])),
+            ("axis", Int),
+            ("block_size", Only(&[0])),
+            ("output_dtype", Only(&[0, 2, 3])),
+            ("precision", Only(&[0, 1])),
             // Of 8-bit floats.
             ("saturate", Ignored),
         ],
@@ -160,7 +174,10 @@ pub fn check(node: &Node) -> Result<(), Problem> {
                     continue;
                 }
                 let values: Vec<String> = values.iter().map(i64::to_string).collect();
-                return unsupported(format!("attribute `{name}` is {found}; supported is {}", values.join(" or ")));
+                return unsupported(format!(
+                    "attribute `{name}` is {found}; supported is {}",
+                    values.join(" or ")
+                ));
             }
             (OnlyText(text), Attribute::String(found)) if text == found => continue,
             (OnlyText(text), Attribute::String(found)) => {

@@ -28,7 +28,8 @@ pub fn find(importer: &Importer<'_>, a: &View, b: &View) -> Result<Broadcast, Pr
         return Ok(Broadcast::Same);
     }
     for (whole, other) in [(a, b), (b, a)] {
-        let (shape, own) = (importer.graph.tensor(whole.tensor).shape, importer.graph.tensor(other.tensor).shape);
+        let (shape, own) =
+            (importer.graph.tensor(whole.tensor).shape, importer.graph.tensor(other.tensor).shape);
         if !is_part(whole, other) {
             continue;
         }

@@ -69,7 +69,15 @@ fn fully_connected(
 ) -> Result<Value, Problem> {
     let factors = importer.factors(node, 0).filter(|factors| factors.scale.len() == inputs);
     let Some(factors) = factors else {
-        return Ok(Value::Activation(push(importer, node, view, dimension, [outputs, inputs], bias, weight)?));
+        return Ok(Value::Activation(push(
+            importer,
+            node,
+            view,
+            dimension,
+            [outputs, inputs],
+            bias,
+            weight,
+        )?));
     };
     for (output, bias) in bias.iter_mut().enumerate() {
         let moved = |(input, &shift): (usize, &f32)| f64::from(weight(output, input)) * f64::from(shift);

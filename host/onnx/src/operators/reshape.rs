@@ -13,7 +13,8 @@ pub fn identity(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Probl
 pub fn cast(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     let to = node.int("to").and_then(|to| i32::try_from(to).ok()).unwrap_or(0);
     let view = importer.activation(node, 0)?;
-    let is_real = [data_type::FLOAT, data_type::FLOAT16, data_type::BFLOAT16, data_type::DOUBLE].contains(&to);
+    let is_real =
+        [data_type::FLOAT, data_type::FLOAT16, data_type::BFLOAT16, data_type::DOUBLE].contains(&to);
     match is_real {
         true => Ok(Value::Activation(view)),
         false => unsupported(format!("casts an activation to {}; supported is float", element_name(to))),

@@ -94,10 +94,16 @@ pub fn slice(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem>
         };
         let kept: Vec<usize> = match step {
             0 => return unsupported("a step of 0"),
-            1.. => (resolve(start, 0, size)..resolve(end, 0, size)).step_by(step as usize).map(|at| at as usize).collect(),
+            1.. => (resolve(start, 0, size)..resolve(end, 0, size))
+                .step_by(step as usize)
+                .map(|at| at as usize)
+                .collect(),
             _ => {
                 let (from, to) = (resolve(start, -1, size - 1), resolve(end, -1, size - 1));
-                (0..(from - to).max(0)).step_by(step.unsigned_abs() as usize).map(|back| (from - back) as usize).collect()
+                (0..(from - to).max(0))
+                    .step_by(step.unsigned_abs() as usize)
+                    .map(|back| (from - back) as usize)
+                    .collect()
             }
         };
         // All of a dimension is kept where exporters write several.

@@ -2,11 +2,11 @@
 
 use goldcrest_data::Split;
 use goldcrest_engine::shape::Shape;
+use goldcrest_onnx::Model;
 use goldcrest_onnx::import::{self, Element, ImageInput, ImportError, image_input};
 use goldcrest_onnx::info::InfoError;
 use goldcrest_onnx::int8::{self, Int8Error};
 use goldcrest_onnx::native::{self, NativeError};
-use goldcrest_onnx::Model;
 use goldcrest_quantize::graph::{ModelInfo, QuantizedModel};
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::PrimitiveTensorElementType;

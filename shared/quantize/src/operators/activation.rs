@@ -106,9 +106,7 @@ impl Activation {
             Self::Elu { alpha } if x < 0.0 => f64::from(alpha) * libm::expm1(x),
             Self::Celu { alpha } if x < 0.0 => f64::from(alpha) * libm::expm1(x / f64::from(alpha)),
             Self::Elu { .. } | Self::Celu { .. } => x,
-            Self::Selu { alpha, gamma } if x <= 0.0 => {
-                f64::from(gamma) * f64::from(alpha) * libm::expm1(x)
-            }
+            Self::Selu { alpha, gamma } if x <= 0.0 => f64::from(gamma) * f64::from(alpha) * libm::expm1(x),
             Self::Selu { gamma, .. } => f64::from(gamma) * x,
             Self::ThresholdedRelu { alpha } if x > f64::from(alpha) => x,
             Self::ThresholdedRelu { .. } => 0.0,
