@@ -125,11 +125,23 @@ fn activations() -> Vec<Construct> {
         ("Clip", 17),
     ]
     .into_iter()
-    .map(|(op, opset)| right(op, of_opset(opset, |sample| drop(sample.op(op, &["x"], "y")))))
+    .map(|(op, opset)| {
+        right(
+            op,
+            of_opset(opset, |sample| {
+                sample.op(op, &["x"], "y");
+            }),
+        )
+    })
     .collect();
     let one = |op: &str, name: &str, value: f32| {
         let built = node(op, &[(name, Attribute::Float(value))]);
-        right(format!("{op} {name} {value}"), model(|sample| drop(sample.node(built))))
+        right(
+            format!("{op} {name} {value}"),
+            model(|sample| {
+                sample.node(built);
+            }),
+        )
     };
     all.extend([
         one("Elu", "alpha", 0.5),
@@ -142,20 +154,37 @@ fn activations() -> Vec<Construct> {
         one("HardSigmoid", "beta", 0.1),
         one("ThresholdedRelu", "alpha", 0.2),
     ]);
-    let gelu =
-        |kind: &str| of_opset(20, |sample| drop(sample.node(node("Gelu", &[("approximate", text(kind))]))));
+    let gelu = |kind: &str| {
+        of_opset(20, |sample| {
+            sample.node(node("Gelu", &[("approximate", text(kind))]));
+        })
+    };
     all.push(right("Gelu none", gelu("none")));
     all.push(right("Gelu tanh", gelu("tanh")));
     all.push(refused("Gelu other", gelu("other"), "attribute `approximate` is `other`"));
-    all.push(right("Sqrt", positive(|sample| drop(sample.op("Sqrt", &["x"], "y")))));
+    all.push(right(
+        "Sqrt",
+        positive(|sample| {
+            sample.op("Sqrt", &["x"], "y");
+        }),
+    ));
     for exponent in [2.0, 3.0] {
-        let pow = model(|sample| drop(sample.scalar("e", exponent).op("Pow", &["x", "e"], "y")));
+        let pow = model(|sample| {
+            sample.scalar("e", exponent).op("Pow", &["x", "e"], "y");
+        });
         all.push(right(format!("Pow {exponent}"), pow));
     }
-    all.push(right("Pow 0.5", positive(|sample| drop(sample.scalar("e", 0.5).op("Pow", &["x", "e"], "y")))));
+    all.push(right(
+        "Pow 0.5",
+        positive(|sample| {
+            sample.scalar("e", 0.5).op("Pow", &["x", "e"], "y");
+        }),
+    ));
     all.push(refused(
         "Pow of two activations",
-        model(|sample| drop(sample.op("Pow", &["x", "x"], "y"))),
+        model(|sample| {
+            sample.op("Pow", &["x", "x"], "y");
+        }),
         "must be constant",
     ));
     for (low, high) in [(Some(-0.3), Some(0.4)), (None, Some(0.2)), (Some(0.0), None), (Some(0.0), Some(6.0))]
@@ -164,28 +193,42 @@ fn activations() -> Vec<Construct> {
             let mut inputs = vec!["x"];
             inputs.push(if low.is_some() { "low" } else { "" });
             inputs.push(if high.is_some() { "high" } else { "" });
-            low.map(|low| drop(sample.scalar("low", low)));
-            high.map(|high| drop(sample.scalar("high", high)));
+            for (name, value) in [("low", low), ("high", high)] {
+                if let Some(value) = value {
+                    sample.scalar(name, value);
+                }
+            }
             sample.op("Clip", &inputs, "y");
         });
         all.push(right(format!("Clip {low:?} {high:?}"), clip));
     }
     let old = node("Clip", &[("min", Attribute::Float(-0.1)), ("max", Attribute::Float(0.3))]);
-    all.push(right("Clip by attributes", of_opset(10, |sample| drop(sample.node(old)))));
+    all.push(right(
+        "Clip by attributes",
+        of_opset(10, |sample| {
+            sample.node(old);
+        }),
+    ));
     for op in ["Min", "Max"] {
         for inputs in [["x", "c"], ["c", "x"]] {
-            let built = model(|sample| drop(sample.scalar("c", 0.1).op(op, &inputs, "y")));
+            let built = model(|sample| {
+                sample.scalar("c", 0.1).op(op, &inputs, "y");
+            });
             all.push(right(format!("{op} {inputs:?}"), built));
         }
-        let channels =
-            model(|sample| drop(sample.floats("c", &[CHANNELS, 1, 1], 0.0, 1.0).op(op, &["x", "c"], "y")));
+        let channels = model(|sample| {
+            sample.floats("c", &[CHANNELS, 1, 1], 0.0, 1.0).op(op, &["x", "c"], "y");
+        });
         all.push(refused(format!("{op} per channel"), channels, "must be one number"));
-        let three = model(|sample| drop(sample.scalar("c", 0.1).op(op, &["x", "c", "c"], "y")));
+        let three = model(|sample| {
+            sample.scalar("c", 0.1).op(op, &["x", "c", "c"], "y");
+        });
         all.push(refused(format!("{op} of three"), three, "3 inputs"));
     }
     for shape in [&[1usize][..], &[CHANNELS, 1, 1]] {
-        let prelu =
-            model(|sample| drop(sample.floats("slope", shape, 0.0, 0.5).op("PRelu", &["x", "slope"], "y")));
+        let prelu = model(|sample| {
+            sample.floats("slope", shape, 0.0, 0.5).op("PRelu", &["x", "slope"], "y");
+        });
         all.push(right(format!("PRelu {shape:?}"), prelu));
     }
     let gelu = model(|sample| {
@@ -194,7 +237,9 @@ fn activations() -> Vec<Construct> {
         sample.op("Mul", &["x", "c"], "d").op("Mul", &["d", "half"], "y");
     });
     all.push(right("Gelu in parts", gelu));
-    let swish = model(|sample| drop(sample.op("Sigmoid", &["x"], "s").op("Mul", &["s", "x"], "y")));
+    let swish = model(|sample| {
+        sample.op("Sigmoid", &["x"], "s").op("Mul", &["s", "x"], "y");
+    });
     all.push(right("Silu in parts", swish));
     all
 }
@@ -205,7 +250,9 @@ fn arithmetic() -> Vec<Construct> {
     for op in ["Add", "Sub", "Mul", "Div"] {
         for shape in [&[][..], &[1], &[CHANNELS, 1, 1], &[1, CHANNELS, 1, 1]] {
             for inputs in [["x", "c"], ["c", "x"]] {
-                let built = model(|sample| drop(sample.floats("c", shape, 0.5, 1.5).op(op, &inputs, "y")));
+                let built = model(|sample| {
+                    sample.floats("c", shape, 0.5, 1.5).op(op, &inputs, "y");
+                });
                 let name = format!("{op} {inputs:?} {shape:?}");
                 all.push(match (op, inputs[0]) {
                     ("Div", "c") => refused(name, built, "divides by an activation"),
@@ -214,7 +261,9 @@ fn arithmetic() -> Vec<Construct> {
             }
         }
         for shape in [&[CHANNELS, 8, 8][..], &[8], &[1, 1, 8, 8]] {
-            let built = model(|sample| drop(sample.floats("c", shape, 0.5, 1.5).op(op, &["x", "c"], "y")));
+            let built = model(|sample| {
+                sample.floats("c", shape, 0.5, 1.5).op(op, &["x", "c"], "y");
+            });
             all.push(refused(format!("{op} per element {shape:?}"), built, "one per channel is supported"));
         }
     }
@@ -262,7 +311,9 @@ fn arithmetic() -> Vec<Construct> {
 fn linear() -> Vec<Construct> {
     let mut all = Vec::new();
     let conv = |weights: [usize; 4], attributes: &[(&str, &[i64])]| {
-        with_channels(weights[0], |sample| drop(sample.conv("x", "y", weights, attributes)))
+        with_channels(weights[0], |sample| {
+            sample.conv("x", "y", weights, attributes);
+        })
     };
     let convolutions: [([usize; 4], &[(&str, &[i64])]); 12] = [
         ([5, 6, 1, 1], &[]),
@@ -298,7 +349,9 @@ fn linear() -> Vec<Construct> {
         conv([4, 6, 3, 3], &[("shear", &[1, 1])]),
         "attribute `shear`",
     ));
-    let from_image = model(|sample| drop(sample.op("Conv", &["x", "x"], "y")));
+    let from_image = model(|sample| {
+        sample.op("Conv", &["x", "x"], "y");
+    });
     all.push(refused("Conv by an activation", from_image, "must be constant"));
 
     let flat = |build: &dyn Fn(&mut Sample)| {
@@ -358,7 +411,9 @@ fn windows() -> Vec<Construct> {
     let mut all = Vec::new();
     let pool = |op: &str, opset: i64, attributes: &[(&str, Attribute)]| {
         let built = node(op, attributes);
-        of_opset(opset, |sample| drop(sample.node(built)))
+        of_opset(opset, |sample| {
+            sample.node(built);
+        })
     };
     let (two, three) = (("kernel_shape", ints(&[2, 2])), ("kernel_shape", ints(&[3, 3])));
     let (halves, around) = (("strides", ints(&[2, 2])), ("pads", ints(&[1, 1, 1, 1])));
@@ -427,21 +482,30 @@ fn windows() -> Vec<Construct> {
         sample.floats("w", &[CHANNELS, 4], -0.5, 0.5).op("MatMul", &["v", "w"], "logits");
         sample.model.opset = 18;
         all.push(right(format!("{op} to a vector"), sample.model));
-        let channels = of_opset(18, |sample| drop(sample.integers("axes", &[1]).op(op, &["x", "axes"], "y")));
+        let channels = of_opset(18, |sample| {
+            sample.integers("axes", &[1]).op(op, &["x", "axes"], "y");
+        });
         all.push(refused(format!("{op} of channels"), channels, "supported are rows and columns"));
         let none = of_opset(18, |sample| {
             sample.node(node(op, &[("noop_with_empty_axes", Attribute::Int(1))]));
         });
-        all.push(right(format!("{op} of nothing"), none));
+        all.push(refused(format!("{op} of nothing"), none, "noop_with_empty_axes"));
         all.push(refused(
             format!("{op} of all"),
-            of_opset(18, |sample| drop(sample.op(op, &["x"], "y"))),
+            of_opset(18, |sample| {
+                sample.op(op, &["x"], "y");
+            }),
             "all dimensions",
         ));
     }
     for op in ["ReduceMean", "ReduceMax"] {
         let old = node(op, &[("axes", ints(&[2, 3]))]);
-        all.push(right(format!("{op} by attribute"), of_opset(13, |sample| drop(sample.node(old)))));
+        all.push(right(
+            format!("{op} by attribute"),
+            of_opset(13, |sample| {
+                sample.node(old);
+            }),
+        ));
     }
     let sequence = of_opset(17, |sample| {
         sample.node(Node::new("ReduceMean", &["x"], &["z"]).with("axes", ints(&[3])));
@@ -463,10 +527,17 @@ fn layouts() -> Vec<Construct> {
     };
     for axis in [1, -3] {
         let flatten = Node::new("Flatten", &["x"], &["f"]).with("axis", Attribute::Int(axis));
-        all.push(right(format!("Flatten {axis}"), end(&|sample| drop(sample.node(flatten.clone())))));
+        all.push(right(
+            format!("Flatten {axis}"),
+            end(&|sample| {
+                sample.node(flatten.clone());
+            }),
+        ));
     }
     for shape in [&[-1, 16][..], &[0, -1], &[0, 16]] {
-        let built = end(&|sample| drop(sample.integers("s", shape).op("Reshape", &["x", "s"], "f")));
+        let built = end(&|sample| {
+            sample.integers("s", shape).op("Reshape", &["x", "s"], "f");
+        });
         all.push(right(format!("Reshape {shape:?}"), built));
     }
     let zero = end(&|sample| {
@@ -557,7 +628,12 @@ fn layouts() -> Vec<Construct> {
         all.push(right(format!("Slice {name}"), built));
     }
     let old = node("Slice", &[("starts", ints(&[2])), ("ends", ints(&[5])), ("axes", ints(&[1]))]);
-    let old = Model { opset: 9, ..with_channels(3, |sample| drop(sample.node(old))) };
+    let old = Model {
+        opset: 9,
+        ..with_channels(3, |sample| {
+            sample.node(old);
+        })
+    };
     all.push(right("Slice by attributes", old));
     let rows = model(|sample| {
         sample.integers("starts", &[1]).integers("ends", &[5]).integers("axes", &[2]);
@@ -581,8 +657,9 @@ fn layouts() -> Vec<Construct> {
         });
         all.push(right(format!("Concat {axis}"), joined));
     }
-    let rows =
-        model(|sample| drop(sample.node(reading("Concat", &["x", "x"], &[("axis", Attribute::Int(2))]))));
+    let rows = model(|sample| {
+        sample.node(reading("Concat", &["x", "x"], &[("axis", Attribute::Int(2))]));
+    });
     all.push(refused("Concat of rows", rows, "supported is channels"));
     all
 }
@@ -591,16 +668,27 @@ fn layouts() -> Vec<Construct> {
 fn borders() -> Vec<Construct> {
     let mut all = Vec::new();
     let pads = &[0, 0, 1, 0, 0, 0, 2, 1];
-    all.push(right("Pad", model(|sample| drop(sample.integers("p", pads).op("Pad", &["x", "p"], "y")))));
+    all.push(right(
+        "Pad",
+        model(|sample| {
+            sample.integers("p", pads).op("Pad", &["x", "p"], "y");
+        }),
+    ));
     let old =
         node("Pad", &[("pads", ints(pads)), ("mode", text("constant")), ("value", Attribute::Float(0.0))]);
-    all.push(right("Pad by attributes", of_opset(10, |sample| drop(sample.node(old)))));
+    all.push(right(
+        "Pad by attributes",
+        of_opset(10, |sample| {
+            sample.node(old);
+        }),
+    ));
     let axes = of_opset(18, |sample| {
         sample.integers("p", &[1, 2]).integers("axes", &[-1]).op("Pad", &["x", "p", "", "axes"], "y");
     });
     all.push(right("Pad of axes", axes));
-    let value =
-        model(|sample| drop(sample.integers("p", pads).scalar("v", 1.5).op("Pad", &["x", "p", "v"], "y")));
+    let value = model(|sample| {
+        sample.integers("p", pads).scalar("v", 1.5).op("Pad", &["x", "p", "v"], "y");
+    });
     all.push(refused("Pad with a value", value, "pads with 1.5"));
     for mode in ["reflect", "edge", "wrap"] {
         let built = model(|sample| {
@@ -608,11 +696,12 @@ fn borders() -> Vec<Construct> {
         });
         all.push(refused(format!("Pad {mode}"), built, "supported is `constant`"));
     }
-    let cut =
-        model(|sample| drop(sample.integers("p", &[0, 0, -1, 0, 0, 0, 0, 0]).op("Pad", &["x", "p"], "y")));
+    let cut = model(|sample| {
+        sample.integers("p", &[0, 0, -1, 0, 0, 0, 0, 0]).op("Pad", &["x", "p"], "y");
+    });
     all.push(refused("Pad that cuts", cut, "pads [0, 0, -1"));
     let channels = with_channels(7, |sample| {
-        drop(sample.integers("p", &[0, 1, 0, 0, 0, 0, 0, 0]).op("Pad", &["x", "p"], "y"))
+        sample.integers("p", &[0, 1, 0, 0, 0, 0, 0, 0]).op("Pad", &["x", "p"], "y");
     });
     all.push(refused("Pad of channels", channels, "supported are rows and columns"));
 
@@ -655,27 +744,38 @@ fn borders() -> Vec<Construct> {
         "attribute `antialias` is 1",
     ));
     all.push(refused("Resize axes", resize(18, &[("axes", ints(&[2, 3]))], 2.0), "attribute `axes`"));
-    let sizes =
-        model(|sample| drop(sample.integers("s", &[1, 6, 16, 16]).op("Resize", &["x", "", "", "s"], "y")));
+    let sizes = model(|sample| {
+        sample.integers("s", &[1, 6, 16, 16]).op("Resize", &["x", "", "", "s"], "y");
+    });
     all.push(right("Resize to sizes", Model { graph: fixed_batch(sizes.graph), ..sizes }));
     let scales = Tensor::f32(&[4], vec![1.0, 1.0, 2.0, 2.0]);
-    let old = |sample: &mut Sample| drop(sample.constant("s", scales.clone()).op("Resize", &["x", "s"], "y"));
+    let old = |sample: &mut Sample| {
+        sample.constant("s", scales.clone()).op("Resize", &["x", "s"], "y");
+    };
     all.push(right("Resize of opset 10", of_opset(10, old)));
-    let older =
-        |sample: &mut Sample| drop(sample.constant("s", scales.clone()).op("Upsample", &["x", "s"], "y"));
+    let older = |sample: &mut Sample| {
+        sample.constant("s", scales.clone()).op("Upsample", &["x", "s"], "y");
+    };
     all.push(right("Upsample of opset 9", of_opset(9, older)));
     let oldest = node(
         "Upsample",
         &[("scales", Attribute::Floats(vec![1.0, 1.0, 2.0, 2.0])), ("mode", text("nearest"))],
     );
-    all.push(right("Upsample of opset 7", of_opset(7, |sample| drop(sample.node(oldest)))));
+    all.push(right(
+        "Upsample of opset 7",
+        of_opset(7, |sample| {
+            sample.node(oldest);
+        }),
+    ));
     let linear = node(
         "Upsample",
         &[("scales", Attribute::Floats(vec![1.0, 1.0, 2.0, 2.0])), ("mode", text("linear"))],
     );
     all.push(refused(
         "Upsample linear",
-        of_opset(7, |sample| drop(sample.node(linear))),
+        of_opset(7, |sample| {
+            sample.node(linear);
+        }),
         "attribute `mode` is `linear`",
     ));
     all
@@ -759,7 +859,9 @@ fn inputs() -> Vec<Construct> {
         ),
         refused(
             "uint8, read at once",
-            typed(data_type::UINT8, false, |sample| drop(sample.op("Relu", &["image"], "v"))),
+            typed(data_type::UINT8, false, |sample| {
+                sample.op("Relu", &["image"], "v");
+            }),
             "holds uint8 values",
         ),
         refused(
@@ -799,13 +901,17 @@ fn inputs() -> Vec<Construct> {
     all.extend([
         pixels(
             "a factor of 1/255",
-            float(&|sample| drop(sample.scalar("s", 1.0 / 255.0).op("Mul", &["image", "s"], "v"))),
+            float(&|sample| {
+                sample.scalar("s", 1.0 / 255.0).op("Mul", &["image", "s"], "v");
+            }),
             0.0,
             1.0,
         ),
         pixels(
             "a divisor of 255",
-            float(&|sample| drop(sample.scalar("s", 255.0).op("Div", &["image", "s"], "v"))),
+            float(&|sample| {
+                sample.scalar("s", 255.0).op("Div", &["image", "s"], "v");
+            }),
             0.0,
             1.0,
         ),
@@ -899,13 +1005,19 @@ fn ends() -> Vec<Construct> {
     for (op, axis) in [("Softmax", 1), ("Softmax", -1), ("LogSoftmax", 1)] {
         all.push(right(
             format!("{op} {axis}"),
-            ended(4, &[-1, 4], |sample| drop(sample.node(end(op, axis, "logits")))),
+            ended(4, &[-1, 4], |sample| {
+                sample.node(end(op, axis, "logits"));
+            }),
         ));
     }
-    let old = ended(4, &[-1, 4], |sample| drop(sample.op("Softmax", &["z"], "logits")));
+    let old = ended(4, &[-1, 4], |sample| {
+        sample.op("Softmax", &["z"], "logits");
+    });
     all.push(right("Softmax of opset 11", Model { opset: 11, ..old.clone() }));
     all.push(right("Softmax of opset 13", old));
-    let batch = ended(4, &[-1, 4], |sample| drop(sample.node(end("Softmax", 0, "logits"))));
+    let batch = ended(4, &[-1, 4], |sample| {
+        sample.node(end("Softmax", 0, "logits"));
+    });
     all.push(refused("Softmax of the batch", batch, "attribute `axis` is 0"));
     for (name, behind) in [
         ("Identity", Node::new("Identity", &["s"], &["logits"])),
@@ -923,15 +1035,25 @@ fn ends() -> Vec<Construct> {
     all.push(refused("Softmax inside", inside, "stands before the network's end"));
     all.push(right(
         "Sigmoid of one",
-        ended(1, &[-1, 1], |sample| drop(sample.op("Sigmoid", &["z"], "logits"))),
+        ended(1, &[-1, 1], |sample| {
+            sample.op("Sigmoid", &["z"], "logits");
+        }),
     ));
-    all.push(right("one logit", ended(1, &[-1, 1], |sample| drop(sample.op("Identity", &["z"], "logits")))));
+    all.push(right(
+        "one logit",
+        ended(1, &[-1, 1], |sample| {
+            sample.op("Identity", &["z"], "logits");
+        }),
+    ));
     all.push(right(
         "Sigmoid of several",
-        ended(4, &[-1, 4], |sample| drop(sample.op("Sigmoid", &["z"], "logits"))),
+        ended(4, &[-1, 4], |sample| {
+            sample.op("Sigmoid", &["z"], "logits");
+        }),
     ));
-    let one =
-        ended(1, &[-1, 1], |sample| drop(sample.op("Tanh", &["z"], "t").op("Sigmoid", &["t"], "logits")));
+    let one = ended(1, &[-1, 1], |sample| {
+        sample.op("Tanh", &["z"], "t").op("Sigmoid", &["t"], "logits");
+    });
     all.push(right("Sigmoid of one Tanh", one));
     let mut wide = Sample::new(&[3, 8, 8], 4);
     wide.conv("image", "x", [4, 3, 3, 3], &[]).op("GlobalAveragePool", &["x"], "logits");
@@ -944,7 +1066,9 @@ fn ends() -> Vec<Construct> {
         sample.op("Identity", &["z"], "logits").op("Einsum", &["r"], "n").op("Loop", &["n"], "m");
     });
     all.push(right("operators that nothing needs", unneeded));
-    let mut two = ended(4, &[-1, 4], |sample| drop(sample.op("Identity", &["z"], "logits")));
+    let mut two = ended(4, &[-1, 4], |sample| {
+        sample.op("Identity", &["z"], "logits");
+    });
     two.graph.outputs.push(ValueInfo::float("z", &[-1, 4]));
     all.push(refused("two outputs", two, "2 outputs"));
     all
@@ -998,10 +1122,14 @@ fn strangers() -> Vec<Construct> {
         "TopK",
         "Where",
     ] {
-        let built = model(|sample| drop(sample.op(op, &["x"], "y")));
+        let built = model(|sample| {
+            sample.op(op, &["x"], "y");
+        });
         all.push(refused(op, built, "Goldcrest has no such operator"));
     }
-    let foreign = model(|sample| drop(sample.node(reading("Relu", &["x"], &[]).in_domain("com.example"))));
+    let foreign = model(|sample| {
+        sample.node(reading("Relu", &["x"], &[]).in_domain("com.example"));
+    });
     all.push(refused("another domain's Relu", foreign, "com.example.Relu"));
     for (op, name) in [
         ("Relu", "negative_slope"),
@@ -1015,11 +1143,15 @@ fn strangers() -> Vec<Construct> {
         let built = Node { inputs: inputs.iter().map(|&input| input.into()).collect(), ..built };
         all.push(refused(
             format!("{op} with {name}"),
-            model(|sample| drop(sample.node(built))),
+            model(|sample| {
+                sample.node(built);
+            }),
             "is not supported",
         ));
     }
-    let bool = model(|sample| drop(sample.node(node("Cast", &[("to", Attribute::Int(9))]))));
+    let bool = model(|sample| {
+        sample.node(node("Cast", &[("to", Attribute::Int(9))]));
+    });
     all.push(refused("Cast to bool", bool, "casts an activation to bool"));
     all.push(right(
         "Cast to float16",
@@ -1060,7 +1192,7 @@ fn constants() -> Vec<Construct> {
         "Softplus",
     ] {
         all.push(folded(op, &|sample| {
-            drop(sample.floats("a", &[CHANNELS, 1, 1], 0.2, 2.5).op(op, &["a"], "c"))
+            sample.floats("a", &[CHANNELS, 1, 1], 0.2, 2.5).op(op, &["a"], "c");
         }));
     }
     for op in ["Add", "Sub", "Mul", "Div", "Pow", "Min", "Max"] {
@@ -1116,7 +1248,7 @@ fn constants() -> Vec<Construct> {
     let unknown = model(|sample| {
         sample.floats("a", &[CHANNELS, 1, 1], 0.0, 1.0).op("Einsum", &["a"], "c").op("Add", &["x", "c"], "y");
     });
-    all.push(refused("constants by Einsum", unknown, "Goldcrest has no such operator"));
+    all.push(refused("constants by Einsum", unknown, "cannot be computed from its constants"));
     all
 }
 
@@ -1134,7 +1266,9 @@ fn quantized() -> Vec<Construct> {
             build(sample);
         })
     }
-    let plain = |sample: &mut Sample| drop(sample.op("Identity", &["q"], "y"));
+    let plain = |sample: &mut Sample| {
+        sample.op("Identity", &["q"], "y");
+    };
     vec![
         right("rounded to int8", rounded(Data::I8(vec![3]), 0.01, &[], plain)),
         right("rounded to uint8", rounded(Data::U8(vec![120]), 0.01, &[], plain)),
@@ -1299,13 +1433,13 @@ fn fault(construct: &Construct) -> Result<(), String> {
     if theirs.iter().all(|value| value.abs() < 1e-3) {
         return Err(format!("the file's values say nothing: {theirs:?}"));
     }
-    if let Some((a, b)) = shown.iter().zip(&theirs).find(|(a, b)| !((*a - *b).abs() <= tolerance * most)) {
+    let off = |(a, b): &(&f32, &f32)| (*a - *b).abs() > tolerance * most || a.is_nan();
+    if let Some((a, b)) = shown.iter().zip(&theirs).find(off) {
         return Err(format!("{a} imported, {b} in the file"));
     }
 
     let classifier = load(&model).map_err(|error| format!("eval: {error}"))?;
     let evaluated = logits(&*classifier, &images, &|_| {}).map_err(|error| format!("eval: {error}"))?;
-    let off = |(a, b): &(&f32, &f32)| (*a - *b).abs() > tolerance * most || a.is_nan();
     if evaluated.len() != ours.len() {
         return Err(format!("eval has {} values, the import {}", evaluated.len(), ours.len()));
     }

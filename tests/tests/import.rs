@@ -230,7 +230,8 @@ fn everything_unsupported_is_named_at_once() {
         .node(Node::new("Transpose", &["conv"], &["turned"]).with("perm", ints(&[0, 1, 3, 2])))
         .conv("turned", "other", [4, 4, 3, 3], &[])
         .op("Softmax", &["conv"], "soft")
-        .head("attended", 4, 4);
+        .node(Node::new("Concat", &["attended", "other", "soft"], &["all"]).with("axis", Attribute::Int(1)))
+        .head("all", 12, 4);
     let error = float_model(&sample.model).unwrap_err().to_string();
     let lines: Vec<&str> = error.lines().collect();
     assert_eq!(lines[0], "4 of the model's nodes cannot be imported:");

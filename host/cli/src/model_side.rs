@@ -221,7 +221,11 @@ pub fn complete(
     let own = classes(&model).map(|classes| info::read(&model.metadata, input.channels, classes));
     let own = own.transpose().with_context(|| place.clone())?;
     // What the graph tells; a file that says it, or the flags, come first where the graph leaves a choice.
-    let told = pixels(&model).with_context(|| place.clone())?;
+    let told = match model.metadata.contains_key(int8::QUANTIZATION) {
+        // The int8 values are the quantizer's, not pixels.
+        true => None,
+        false => pixels(&model).with_context(|| place.clone())?,
+    };
     if let Some([mean, std]) = values {
         let (mean, std) = (spread("--mean", mean)?, spread("--std", std)?);
         if std.iter().chain(&mean).any(|value| !value.is_finite()) || std.iter().any(|&std| std <= 0.0) {

@@ -115,7 +115,8 @@ impl Inliner<'_> {
             };
             let mut inner = node.clone();
             inner.inputs.iter_mut().chain(&mut inner.outputs).for_each(|name| *name = named(name));
-            inner.name = format!("{prefix}/{}", node.name);
+            // Names of nodes must differ, and those of values do.
+            inner.name = inner.outputs.first().cloned().unwrap_or_default();
             for (own, outer) in passed {
                 match call.attributes.get(outer).or_else(|| function.defaults.get(outer)) {
                     Some(value) => drop(inner.attributes.insert(own.clone(), value.clone())),

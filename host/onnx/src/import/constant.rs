@@ -12,6 +12,9 @@ use crate::{Attribute, Data};
 /// make the importer allocate more than a few times its own size.
 pub const LIMIT: usize = 1 << 12;
 
+/// Maximum number of dimensions that are looked at to find how many elements a node makes.
+const LIST: usize = 16;
+
 /// The tensor that a node holds.
 pub fn given(node: &Node) -> Option<&Tensor> {
     match (&*node.op, node.attributes.values().next()) {
@@ -35,11 +38,19 @@ fn most_elements(node: &Node, inputs: &[Option<Constant<'_>>]) -> usize {
     let sizes = inputs.iter().flatten().map(|tensor| tensor.data.len());
     match &*node.op {
         "Constant" => node.attributes.values().map(attribute_elements).sum(),
-        // Broadcast to a shape, or counted out.
-        "Expand" | "Where" | "Tile" | "Range" => sizes.max().unwrap_or(0).max(LIMIT),
-        op if entry(COMPARED, op).is_some() || entry(LOGICAL, op).is_some() => {
-            sizes.max().unwrap_or(0).max(LIMIT)
+        // As often as the second input says.
+        "Expand" | "Tile" => {
+            let own = inputs.first().and_then(Option::as_ref).map_or(0, |input| input.data.len());
+            let times = inputs.get(1).and_then(Option::as_ref).and_then(|times| integers(times));
+            let times = times.into_iter().flatten().take(LIST);
+            times
+                .fold(own, |all, times| all.saturating_mul(times.clamp(1, LIMIT as i64) as usize))
+                .min(own.max(LIMIT))
         }
+        "Range" => match inputs {
+            [Some(start), Some(limit), Some(delta)] => counted([start, limit, delta]).unwrap_or(0).min(LIMIT),
+            _ => 0,
+        },
         "ConstantOfShape" => {
             let shape = inputs.iter().flatten().filter_map(|tensor| tensor.as_i64()).flatten();
             shape
@@ -61,6 +72,10 @@ fn most_elements(node: &Node, inputs: &[Option<Constant<'_>>]) -> usize {
             sizes.next().unwrap_or(0).saturating_mul(each)
         }
         op => match fold_of(op) {
+            _ if op == "Where" || entry(COMPARED, op).is_some() || entry(LOGICAL, op).is_some() => {
+                let largest = sizes.clone().max().unwrap_or(0).max(LIMIT);
+                sizes.fold(1usize, usize::saturating_mul).min(largest)
+            }
             Some(Fold::Arithmetic(..)) => {
                 let largest = sizes.clone().max().unwrap_or(0).max(LIMIT);
                 sizes.fold(1usize, usize::saturating_mul).min(largest)
@@ -198,20 +213,25 @@ fn tile(input: &Tensor, repeats: &Tensor) -> Result<Tensor, Problem> {
     Ok(pick(input, &shape, (0..count).map(place)))
 }
 
+/// How many numbers there are from a start to a limit.
+fn counted([start, limit, delta]: [&Tensor; 3]) -> Option<usize> {
+    let long = |tensor: &Tensor| integers(tensor).and_then(|mut list| list.next());
+    let (start, limit, delta) = (long(start)?, long(limit)?, long(delta).filter(|&delta| delta != 0)?);
+    let span = ((i128::from(limit) - i128::from(start)) * i128::from(delta.signum())).max(0).unsigned_abs();
+    usize::try_from(span.div_ceil(delta.unsigned_abs().into())).ok()
+}
+
 /// Numbers at equal distances.
 fn range([start, limit, delta]: [&Tensor; 3]) -> Result<Tensor, Problem> {
-    let long = |tensor: &Tensor| integers(tensor).and_then(|mut list| list.next());
-    match (long(start), long(limit), long(delta)) {
-        (Some(start), Some(limit), Some(delta)) if delta != 0 => {
-            let count = ((i128::from(limit) - i128::from(start)) * i128::from(delta.signum())).max(0);
-            let count = count.unsigned_abs().div_ceil(delta.unsigned_abs().into());
-            if count > LIMIT as u128 {
-                return unsupported(format!("counts to more than {LIMIT} elements"));
-            }
+    let first = |tensor: &Tensor| integers(tensor).and_then(|mut list| list.next()).unwrap_or(0);
+    match counted([start, limit, delta]) {
+        Some(count) if count <= LIMIT => {
+            let (start, delta) = (first(start), first(delta));
             let values = (0..count as i64).map(|index| start.wrapping_add(index.wrapping_mul(delta)));
             Ok(Tensor::i64s(&values.collect::<Vec<_>>()))
         }
-        _ => unsupported("its start, limit and delta must be integers"),
+        Some(_) => unsupported(format!("counts to more than {LIMIT} elements")),
+        None => unsupported("its start, limit and delta must be integers, the last not 0"),
     }
 }
 

@@ -106,9 +106,7 @@ pub fn global(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem
 
 /// A mean over rows, columns or both, wherever the layout has them.
 pub fn reduce_mean(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
-    let Some(reduced) = reduced(importer, node)? else {
-        return Ok(Value::Activation(importer.activation(node, 0)?));
-    };
+    let reduced = reduced(importer, node)?;
     let op = FloatAveragePool { window: reduced.window, count_include_pad: true };
     let output = importer.push(node, "", FloatOp::AveragePool(op), &[reduced.input])?;
     Ok(Value::Activation(reduced.view.of(output)))
@@ -116,9 +114,7 @@ pub fn reduce_mean(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Pr
 
 /// A sum over rows, columns or both: so many times the mean.
 pub fn reduce_sum(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
-    let Some(reduced) = reduced(importer, node)? else {
-        return Ok(Value::Activation(importer.activation(node, 0)?));
-    };
+    let reduced = reduced(importer, node)?;
     let [rows, columns] = reduced.window.kernel;
     let op = FloatAveragePool { window: reduced.window, count_include_pad: true };
     let mean = importer.push(node, "/mean", FloatOp::AveragePool(op), &[reduced.input])?;
@@ -139,14 +135,15 @@ pub struct Reduced {
     pub view: View,
 }
 
-/// What a reduction is over: rows, columns or both; nothing where it leaves its input as it is.
-pub fn reduced(importer: &Importer<'_>, node: &Node) -> Result<Option<Reduced>, Problem> {
+/// What a reduction is over: rows, columns or both.
+pub fn reduced(importer: &Importer<'_>, node: &Node) -> Result<Reduced, Problem> {
     let view = importer.activation(node, 0)?;
     let axes = importer.integers(node, 1, "axes")?.filter(|axes| !axes.is_empty());
     let Some(axes) = axes else {
         return match node.int("noop_with_empty_axes").unwrap_or(0) {
             0 => unsupported("reduces over all dimensions; supported are rows and columns"),
-            _ => Ok(None),
+            // ONNX Runtime fails on it.
+            _ => unsupported("reduces nothing (noop_with_empty_axes); leave it out"),
         };
     };
     let Some(reduced) = axes.iter().map(|&axis| view.dimension(axis)).collect::<Option<Vec<usize>>>() else {
@@ -167,7 +164,7 @@ pub fn reduced(importer: &Importer<'_>, node: &Node) -> Result<Option<Reduced>, 
             .map(|index| if kept(&index) { view.axes[index].clone() } else { vec![] })
             .collect(),
     };
-    Ok(Some(Reduced { input: view.tensor, window: Window::new(kernel, [1, 1]), view: view.with(axes) }))
+    Ok(Reduced { input: view.tensor, window: Window::new(kernel, [1, 1]), view: view.with(axes) })
 }
 
 fn push_global(importer: &mut Importer<'_>, node: &Node, input: TensorId) -> Result<TensorId, Problem> {

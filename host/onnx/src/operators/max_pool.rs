@@ -31,9 +31,7 @@ pub fn global(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem
 
 /// A maximum over rows, columns or both.
 pub fn reduce(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
-    let Some(reduced) = average_pool::reduced(importer, node)? else {
-        return Ok(Value::Activation(importer.activation(node, 0)?));
-    };
+    let reduced = average_pool::reduced(importer, node)?;
     let op = FloatOp::MaxPool(MaxPool { window: reduced.window });
     let output = importer.push(node, "", op, &[reduced.input])?;
     Ok(Value::Activation(reduced.view.of(output)))
