@@ -1,5 +1,5 @@
-//! The engine in C: its header, the libraries of all cores, programs of C in emulators and on this machine, and
-//! projects as they are exported. And the engine as WebAssembly.
+//! The engine in C: its header, the libraries of all cores, programs of C in emulators and on this machine,
+//! and projects as they are exported. And the engine as WebAssembly.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -227,7 +227,8 @@ fn answers(core: &'static Core, settings: &[&str]) -> Vec<String> {
     out.lines().map(|line| line.trim_end().to_string()).collect()
 }
 
-/// The linked program has one `memcpy`, newlib's, nothing of Rust's library, and only the kernels of its model.
+/// The linked program has one `memcpy`, newlib's, nothing of Rust's library, and only the kernels of its
+/// model.
 fn program_takes_memory_from_its_own_library(folder: &Path) {
     let map = fs::read_to_string(folder.join("model.elf.map")).unwrap();
     let linked = map.split("Linker script and memory map").nth(1).unwrap();
@@ -297,7 +298,8 @@ fn answers_of_a_program_are_part_of_the_proof() {
         .iter()
         .map(|vector| format!("{{{}}}", joined(&vector["pixels"])));
     let program = format!(
-        "#include <stdio.h>\n#include \"net.h\"\nstatic const uint8_t pictures[20][NET_INPUT_BYTES] = {{{}}};\n\
+        "#include <stdio.h>\n#include \"net.h\"\n\
+         static const uint8_t pictures[20][NET_INPUT_BYTES] = {{{}}};\n\
          static gc_engine engine;\nstatic uint32_t arena[NET_ARENA_WORDS];\n\
          int main(void) {{\n  if (gc_open(&engine, &net_model, arena, sizeof arena)) return 1;\n\
          for (int i = 0; i < 20; i++) {{\n    if (gc_load(&engine, pictures[i], NET_INPUT_BYTES)) return 1;\n\

@@ -31,7 +31,8 @@ pub enum KeyError {
     },
     /// Others may read it.
     #[error(
-        "{} has mode {mode:04o}, so others may read the key; run: chmod 600 {}", path.display(), path.display()
+        "{} has mode {mode:04o}, so others may read the key; run: chmod 600 \
+         {}", path.display(), path.display()
     )]
     Open {
         /// The file.

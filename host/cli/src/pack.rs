@@ -36,8 +36,8 @@ pub struct Args {
     /// Order the weights for this board's kernels; without it, for every core
     #[arg(long, value_name = "BOARD")]
     pub board: Option<String>,
-    /// Pictures of noise to store with the logits that they must give, for the self-test of a board or of your
-    /// own firmware; a board takes no image without them over the line
+    /// Pictures of noise to store with the logits that they must give, for the self-test of a board or of
+    /// your own firmware; a board takes no image without them over the line
     #[arg(long, value_name = "PICTURES", default_value_t = 2)]
     pub golden: u16,
     #[command(flatten)]
@@ -100,7 +100,8 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     match fit {
         Some((name, fit)) if fit != Fit::Fits => {
             say!(
-                "error: {} does not fit {name}: {fit}; --optimize ram or flash, or a budget, makes it smaller",
+                "error: {} does not fit {name}: {fit}; --optimize ram or flash, or a budget, makes it \
+                 smaller",
                 args.out.display()
             );
             Ok(ExitCode::from(1))

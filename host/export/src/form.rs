@@ -42,8 +42,10 @@ const C: Form = Form {
     header: "goldcrest",
     library: |core| format!("goldcrest-{}", core.name),
     entry: Some(["int main(void)", " 1", " 0"]),
-    how: "`make` builds `{{ name }}.elf` with {{ core.gcc }}gcc, `make run` runs it{{ run_where }}. {% if core.fpu %}\
-          `make FLOAT=soft`, `softfp` or `hard` for the convention of your program. {% endif %}In your own build: \
+    how: "`make` builds `{{ name }}.elf` with {{ core.gcc }}gcc, `make run` runs it{{ run_where }}. {% if \
+         core.fpu %}\
+          `make FLOAT=soft`, `softfp` or `hard` for the convention of your program. {% endif %}In your own \
+          build: \
           compile {{ name }}.c, link `goldcrest/lib{{ library }}.a`, pass `-Wl,--gc-sections`.",
 };
 
@@ -79,8 +81,10 @@ pub const FORMS: &[Form] = &[
         header: "",
         library: |_| String::new(),
         entry: None,
-        how: "`cargo run --release` builds it and runs it{{ run_where }}. {% if machine %}The compiler's target: \
-              `rustup target add {{ core.target }}`. {% endif %}The folder `goldcrest-engine` holds the engine; in \
+        how: "`cargo run --release` builds it and runs it{{ run_where }}. {% if machine %}The compiler's \
+             target: \
+              `rustup target add {{ core.target }}`. {% endif %}The folder `goldcrest-engine` holds the \
+              engine; in \
               your own firmware, depend on it by path.",
     },
     C,
@@ -93,8 +97,10 @@ pub const FORMS: &[Form] = &[
             ("CMakeLists.txt", include_str!("../templates/cmake/CMakeLists.txt")),
             ("README.md", README),
         ],
-        how: "`add_subdirectory` of this folder, and `target_link_libraries(YOUR_TARGET PRIVATE {{ name }})`. Alone, \
-              `cmake -B build && cmake --build build` builds the example `{{ name }}-example`{% if machine %}, which \
+        how: "`add_subdirectory` of this folder, and `target_link_libraries(YOUR_TARGET PRIVATE {{ name \
+             }})`. Alone, \
+              `cmake -B build && cmake --build build` builds the example `{{ name }}-example`{% if machine \
+              %}, which \
               needs a tool chain file and a start for your part{% endif %}.",
         ..C
     },
@@ -112,7 +118,8 @@ pub const FORMS: &[Form] = &[
             ("sample.yaml", include_str!("../templates/zephyr/sample.yaml")),
             ("README.md", README),
         ],
-        how: "`west build -b {{ core.boards.zephyr }}` in a Zephyr workspace, or `-b` with your board of the same \
+        how: "`west build -b {{ core.boards.zephyr }}` in a Zephyr workspace, or `-b` with your board of \
+             the same \
               core.",
         ..C
     },
@@ -132,7 +139,8 @@ pub const FORMS: &[Form] = &[
         libraries: |_| vec!["components/MODEL".into()],
         header: "components/MODEL",
         entry: Some(["void app_main(void);\nvoid app_main(void)", "", ""]),
-        how: "`idf.py build flash monitor`. In your own project: copy `components/{{ name }}`, and add it to the \
+        how: "`idf.py build flash monitor`. In your own project: copy `components/{{ name }}`, and add it \
+             to the \
               `REQUIRES` of the component that uses it.",
         ..C
     },
@@ -150,9 +158,9 @@ pub const FORMS: &[Form] = &[
         header: "src",
         library: |_| "goldcrest".into(),
         entry: None,
-        how: "Copy this folder into the `libraries` of your sketchbook, or pack it as a .zip and add that in the IDE. \
+        how: "Copy this folder into the `libraries` of your sketchbook, or pack it as a .zip and add that \
+             in the IDE. \
               Then open File > Examples > {{ name }}.",
-        ..C
     },
     Form {
         name: "platformio",
@@ -175,7 +183,8 @@ pub const FORMS: &[Form] = &[
     },
 ];
 
-/// Arduino looks in a folder of the core; where a core's compiler is told a floating-point unit, in one below it.
+/// Arduino looks in a folder of the core; where a core's compiler is told a floating-point unit, in one below
+/// it.
 fn arduino_folders(core: &Core) -> Vec<String> {
     let folder = format!("src/{}", core.boards.arduino.unwrap_or_default());
     let conventions =

@@ -100,8 +100,8 @@ pub fn kernel_symbol(kernel: &str) -> String {
 }
 
 impl Core {
-    /// Whether its library has a name of the interface: all of them, but of kernels only those that the core has
-    /// instructions for. A model for another core then does not link.
+    /// Whether its library has a name of the interface: all of them, but of kernels only those that the core
+    /// has instructions for. A model for another core then does not link.
     fn has(&self, name: &[u8]) -> bool {
         match str::from_utf8(name) {
             Ok(name) if name.starts_with(KERNEL_PREFIX) => kernels::ALL
@@ -116,7 +116,8 @@ impl Core {
 /// Builds the library of a core, `small` for little code rather than speed. Quick when nothing changed.
 ///
 /// # Errors
-/// When cargo, its target or the sources are missing, the build fails, or the compiler's archive cannot be read.
+/// When cargo, its target or the sources are missing, the build fails, or the compiler's archive cannot be
+/// read.
 pub fn build(core: &'static Core, small: bool) -> Result<Library, LibraryError> {
     let root = sources::root()?;
     let target_folder = cargo::target_folder(&root);

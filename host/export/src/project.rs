@@ -57,7 +57,8 @@ pub enum ProjectError {
         error: io::Error,
     },
     /// The folder has other things in it.
-    #[error("{} is not empty; give a new folder, or --overwrite to write over what an export made", .0.display())]
+    #[error("{} is not empty; give a new folder, or --overwrite to write over what an export \
+         made", .0.display())]
     NotEmpty(PathBuf),
     /// A template or a manifest of ours is wrong.
     #[error("{0}; please report it")]
@@ -215,8 +216,8 @@ fn engine(files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<(), ProjectError> {
     Ok(())
 }
 
-/// The engine's manifest with what it inherits from the workspace written out; without what only its own tests
-/// need.
+/// The engine's manifest with what it inherits from the workspace written out; without what only its own
+/// tests need.
 fn manifest(own: &str, workspace: &str) -> Result<String, ProjectError> {
     let wrong = |problem: &dyn std::fmt::Display| ProjectError::Template(format!("Cargo.toml: {problem}"));
     let mut own: toml::Table = own.parse().map_err(|error| wrong(&error))?;

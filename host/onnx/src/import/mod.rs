@@ -112,8 +112,8 @@ pub fn given_model(model: &Model) -> Result<(FloatGraph, ModelInfo, Given), Impo
 /// normalization from its metadata; without a normalization there, the one that its graph tells ([`pixels`]).
 ///
 /// # Errors
-/// When the metadata is malformed or does not fit, or when the input takes bytes that stand for other values than the
-/// metadata says.
+/// When the metadata is malformed or does not fit, or when the input takes bytes that stand for other values
+/// than the metadata says.
 pub fn model_info(model: &Model, channels: usize, classes: usize) -> Result<ModelInfo, ImportError> {
     let mut info = info::read(&model.metadata, channels, classes)?;
     let Some(pixels) = pixels(model)? else { return Ok(info) };

@@ -28,7 +28,8 @@ pub enum AnswersError {
     Read(#[from] io::Error),
     /// A line begins as an answer and goes on as none.
     #[error(
-        "line {line}, {text:?}: {problem}; an answer is `logits INDEX: L0 L1 ...`, each logit from -128 to 127"
+        "line {line}, {text:?}: {problem}; an answer is `logits INDEX: L0 L1 ...`, each logit from -128 to \
+         127"
     )]
     Line {
         /// Its number, from 1.
@@ -60,8 +61,8 @@ pub enum AnswersError {
 }
 
 impl Answers {
-    /// Reads what a program prints: `logits INDEX: L0 L1 ...`, one line per image. Other lines are left out, as are
-    /// those before the mark in a line, where a logger puts a time.
+    /// Reads what a program prints: `logits INDEX: L0 L1 ...`, one line per image. Other lines are left out,
+    /// as are those before the mark in a line, where a logger puts a time.
     ///
     /// # Errors
     /// When an answer cannot be read, is given twice, or there is none.

@@ -171,7 +171,8 @@ impl RecipeOptions {
         let differs = now.0 > 0.0 && now != before && **recipe != Self::default();
         differs.then(|| {
             format!(
-                "the model was trained with --validate {} --split-seed {}, so some of the images now set aside \
+                "the model was trained with --validate {} --split-seed {}, so some of the images now set \
+                 aside \
                  were trained on, if the data are the same, and the validation accuracy is too high",
                 before.0, before.1
             )
