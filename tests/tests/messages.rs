@@ -467,3 +467,41 @@ fn packing_says_where_a_model_does_not_fit() {
     let packed = goldcrest_json(&["pack", text(&int8), "--board", "mps2-an386", "--out", text(&image)], 0);
     assert_eq!(packed["fits"], true);
 }
+
+/// The lines of a text that are commands, without what is said about them.
+fn commands(text: &str) -> impl Iterator<Item = Vec<String>> {
+    let lines = text.lines().map(str::trim).filter(|line| line.starts_with("goldcrest "));
+    lines.map(|line| {
+        let line = line.split(" #").next().unwrap_or(line);
+        line.split_whitespace().map(|word| word.trim_matches('"').to_owned()).collect()
+    })
+}
+
+#[test]
+fn documented_commands_are_ones() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let pages = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = pages.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let others = ["README.md", "models/README.md", "SECURITY.md"].map(|name| root.join(name));
+    let mut texts: Vec<(String, String)> = pages
+        .chain(others)
+        .map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap()))
+        .collect();
+    for subcommand in goldcrest::command().get_subcommands() {
+        let helps = [subcommand.get_after_help(), subcommand.get_after_long_help()];
+        for help in helps.into_iter().flatten() {
+            texts.push((format!("{} --help", subcommand.get_name()), help.to_string()));
+        }
+    }
+    let mut count = 0;
+    for (place, text) in &texts {
+        for words in commands(text) {
+            let parsed = goldcrest::command().try_get_matches_from(&words);
+            if let Err(error) = parsed {
+                panic!("{place}: {}: {error}", words.join(" "));
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 60, "{count} commands in {} texts", texts.len());
+}

@@ -180,6 +180,11 @@ pub(crate) fn plain(text: &str) -> std::borrow::Cow<'_, str> {
     }
 }
 
+/// The command line as clap describes it.
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Parses the command line. A mistake in it ends the process with exit code 2, with `--json` as an object.
 pub fn parse() -> Cli {
     Cli::try_parse().unwrap_or_else(|error| {
