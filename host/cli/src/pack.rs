@@ -63,7 +63,8 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     match fit {
         Some((name, fit)) if fit != Fit::Fits => {
             say!(
-                "error: {} does not fit {name}: {fit}; --optimize ram or flash, or a budget, makes it smaller",
+                "error: {} does not fit {name}: {fit}; --optimize ram or flash, or a budget, makes it \
+                 smaller",
                 args.out.display()
             );
             Ok(ExitCode::from(1))

@@ -23,8 +23,8 @@ impl fmt::Display for Misfit {
             3 => write!(f, "; pass --channels rgb"),
             channels => write!(
                 f,
-                "; pictures have 1 channel (gray) or 3 (colour), and nothing makes {channels} of them: export a model \
-                 of 1 or 3"
+                "; pictures have 1 channel (gray) or 3 (colour), and nothing makes {channels} of them: \
+                 export a model of 1 or 3"
             ),
         }
     }

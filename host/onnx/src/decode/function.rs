@@ -1,6 +1,6 @@
-//! Functions that a model brings with it: operators made of others, as exporters write what ONNX has no operator
-//! for. Each node that calls one is replaced by the function's nodes, so that nothing behind the reader knows of
-//! them.
+//! Functions that a model brings with it: operators made of others, as exporters write what ONNX has no
+//! operator for. Each node that calls one is replaced by the function's nodes, so that nothing behind the
+//! reader knows of them.
 
 use std::collections::HashMap;
 use std::mem::size_of;
@@ -58,8 +58,8 @@ impl Function {
     }
 }
 
-/// Replaces the calls of functions in a graph by what they stand for. `length` is that of the file: what would
-/// become many times as large is refused.
+/// Replaces the calls of functions in a graph by what they stand for. `length` is that of the file: what
+/// would become many times as large is refused.
 pub fn inline(graph: &mut Graph, functions: &[Function], length: usize) -> Result<(), OnnxError> {
     if functions.is_empty() {
         return Ok(());

@@ -1,4 +1,5 @@
-//! What stands behind the logits: operators that the host does, or that change nothing, up to the model's output.
+//! What stands behind the logits: operators that the host does, or that change nothing, up to the model's
+//! output.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -22,8 +23,8 @@ const SHOWN: [&str; 10] = [
 /// The end of a model.
 #[derive(Debug)]
 pub struct Tail<'a> {
-    /// The model's output and the values behind it, as far as one follows from the next, the nearest to the logits
-    /// last.
+    /// The model's output and the values behind it, as far as one follows from the next, the nearest to
+    /// the logits last.
     pub values: Vec<&'a str>,
     /// The function that makes probabilities of the logits, where one stands there.
     pub end: Option<&'a Node>,
@@ -52,8 +53,8 @@ impl<'a> Tail<'a> {
     }
 }
 
-/// The value that holds a model's logits: what its last Softmax reads (of one output, its last Sigmoid), else its
-/// output. `None` without one output.
+/// The value that holds a model's logits: what its last Softmax reads (of one output, its last Sigmoid),
+/// else its output. `None` without one output.
 pub fn logits(model: &Model) -> Option<&str> {
     let [output] = &*model.graph.outputs else { return None };
     let tail = Tail::of(&model.graph.nodes, &output.name);
@@ -61,8 +62,8 @@ pub fn logits(model: &Model) -> Option<&str> {
     end.map_or(Some(&output.name), |end| end.inputs.first().map(String::as_str))
 }
 
-/// Values of a model's output for one image, where its shape says how many: `[batch, values]`, or with further
-/// dimensions of 1.
+/// Values of a model's output for one image, where its shape says how many: `[batch, values]`, or with
+/// further dimensions of 1.
 pub fn values(model: &Model) -> Option<usize> {
     let shape = model.graph.outputs.first()?.shape.as_deref()?;
     let behind = if shape.len() > 1 { &shape[1..] } else { shape };
@@ -83,8 +84,8 @@ pub fn classes(model: &Model) -> Option<usize> {
     values(model).map(|values| values.max(2))
 }
 
-/// Logits for classes: one value `z` per image, whose sigmoid is the probability of the second of two classes,
-/// becomes `[0, z]`, whose softmax is the same.
+/// Logits for classes: one value `z` per image, whose sigmoid is the probability of the second of two
+/// classes, becomes `[0, z]`, whose softmax is the same.
 pub fn of_two_classes(values: &[f32]) -> Vec<f32> {
     values.iter().flat_map(|&value| [0.0, value]).collect()
 }

@@ -50,8 +50,9 @@ pub fn per_channel(importer: &Importer<'_>, view: &View, constant: &Tensor) -> R
     }
 }
 
-/// The values of a constant that stands for one factor or offset per channel of a view, or, where the channels were
-/// flattened with rows and columns, per element of that dimension. Spends the memory of a scale and a shift.
+/// The values of a constant that stands for one factor or offset per channel of a view, or, where the
+/// channels were flattened with rows and columns, per element of that dimension. Spends the memory of a
+/// scale and a shift.
 pub fn spread(
     importer: &Importer<'_>,
     node: &Node,
@@ -87,8 +88,8 @@ pub fn flattened(importer: &Importer<'_>, view: &View) -> Option<usize> {
     (whole && size == shape.len()).then_some(size)
 }
 
-/// `scale * x + shift`, per channel or per element of a flattened dimension. The latter waits for the operator behind
-/// it: a fully connected layer takes it into its weights.
+/// `scale * x + shift`, per channel or per element of a flattened dimension. The latter waits for the
+/// operator behind it: a fully connected layer takes it into its weights.
 pub fn apply(
     importer: &mut Importer<'_>,
     node: &Node,
@@ -112,8 +113,8 @@ pub fn apply(
     Ok(Value::Scaled(view.clone(), Factors { scale, shift }))
 }
 
-/// `scale * x + shift` for every element of a flattened dimension, as a convolution over all of the image that
-/// makes one channel of each element.
+/// `scale * x + shift` for every element of a flattened dimension, as a convolution over all of the image
+/// that makes one channel of each element.
 pub fn flat(
     importer: &mut Importer<'_>,
     name: &str,
@@ -126,8 +127,8 @@ pub fn flat(
     let channels_first = [Axis::Channel, Axis::Row, Axis::Column];
     if !last.iter().eq(channels_first.iter().filter(|axis| last.contains(axis))) {
         return unsupported(format!(
-            "scales each element of {}, flattened with its channels last; supported are channels first, or a fully \
-             connected layer right behind it",
+            "scales each element of {}, flattened with its channels last; supported are channels first, or \
+             a fully connected layer right behind it",
             importer.describe(view)
         ));
     }

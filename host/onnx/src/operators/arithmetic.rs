@@ -37,8 +37,8 @@ pub fn div(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     }
 }
 
-/// An activation with the other sign. It vanishes in the convolution that writes the activation, where nothing else
-/// reads it.
+/// An activation with the other sign. It vanishes in the convolution that writes the activation, where
+/// nothing else reads it.
 pub fn negated(
     importer: &mut Importer<'_>,
     node: &Node,
@@ -75,8 +75,8 @@ pub const MOD: Fold = Fold::Arithmetic(
 pub enum Operands {
     /// Two activations.
     Activations(View, View),
-    /// An activation, at this input, and a constant for each of its channels, or for each element of a flattened
-    /// dimension.
+    /// An activation, at this input, and a constant for each of its channels, or for each element of a
+    /// flattened dimension.
     Constant { view: View, values: Vec<f32>, index: usize },
 }
 
