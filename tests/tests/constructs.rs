@@ -52,8 +52,8 @@ fn refused(name: impl Into<String>, model: Model, says: &'static str) -> Constru
 /// Channels of `x`, which constructs read, and of `y`, which they write unless they say otherwise.
 const CHANNELS: usize = 6;
 
-/// A convolution writes `x`, 6 channels of 8x8; the construct reads it and writes `y` of some channels; the
-/// end of a classifier reads that.
+/// A convolution writes `x`, 6 channels of 8x8; the construct reads it and writes `y` of some channels;
+/// the end of a classifier reads that.
 fn with_channels(channels: usize, build: impl FnOnce(&mut Sample)) -> Model {
     let mut sample = Sample::new(&[3, 8, 8], 4);
     sample.conv("image", "x", [CHANNELS, 3, 3, 3], &[("pads", &[1, 1, 1, 1])]);

@@ -270,8 +270,8 @@ fn field(tag: u32, content: &[u8]) -> Vec<u8> {
     [bytes, content.to_vec()].concat()
 }
 
-/// The content of a message's first field of this number, whose other fields are messages, texts and small
-/// integers.
+/// The content of a message's first field of this number, whose other fields are messages, texts and
+/// small integers.
 fn content(message: &[u8], wanted: u32) -> Vec<u8> {
     let mut rest = message;
     let varint = |rest: &mut &[u8]| {

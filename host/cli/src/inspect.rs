@@ -27,9 +27,8 @@ use super::table::Table;
   goldcrest inspect resnet.onnx
   goldcrest inspect model.int8.onnx --json
 
-Nothing is written. The sizes of a float model are those of an int8 model made of it, but for a few percent \
-that
-depend on its data. Exit code 1 if the model cannot be imported.")]
+Nothing is written. The sizes of a float model are those of an int8 model made of it, but for a few
+percent that depend on its data. Exit code 1 if the model cannot be imported.")]
 pub struct Args {
     /// ONNX model, float or int8
     pub model: PathBuf,
@@ -106,8 +105,8 @@ impl Report {
                 format!("`{}`, {}, {layout}, {element}, {batch}", input.name, input.shape),
                 json!({
                     "name": input.name, "height": input.shape.height, "width": input.shape.width,
-                    "channels": input.shape.channels, "channels_last": input.channels_last,
-                    "element": element,
+                    "channels": input.shape.channels, "channels_last": input.channels_last, "element":
+                    element,
                     "batch": input.batch,
                 }),
             );
@@ -226,8 +225,8 @@ impl Report {
     }
 }
 
-/// An int8 model of a graph whose activations all reach equally far: what it takes of a board hardly depends
-/// on them.
+/// An int8 model of a graph whose activations all reach equally far: what it takes of a board hardly
+/// depends on them.
 fn synthetic(graph: &FloatGraph, info: &ModelInfo) -> Option<QuantizedModel> {
     let mut statistics = Statistics::new(graph);
     for (tensor, seen) in graph.tensors.iter().zip(&mut statistics.tensors) {

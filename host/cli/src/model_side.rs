@@ -245,8 +245,7 @@ pub fn complete(
             let Normalization { mean, std } = &told.normalization;
             return Err(Usage(format!(
                 "{place}: {}, whose bytes stand for mean {mean:?} and std {std:?}; the flags say mean {:?} \
-                 and std \
-                 {:?}; leave the flags out",
+                 and std {:?}; leave the flags out",
                 told.reason, stated.mean, stated.std
             ))
             .into());
@@ -256,9 +255,8 @@ pub fn complete(
         let Normalization { mean, std } = &told.normalization;
         if !told.certain {
             say!(
-                "{place}: {}, so its pixels are taken with mean {mean:?} and std {std:?}; if that is wrong, \
-                 state it \
-                 with --mean and --std, or --normalization",
+                "{place}: {}, so its pixels are taken with mean {mean:?} and std {std:?}; if that is \
+                 wrong, state it with --mean and --std, or --normalization",
                 told.reason
             );
             assumed

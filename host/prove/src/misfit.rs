@@ -24,8 +24,7 @@ impl fmt::Display for Misfit {
             channels => write!(
                 f,
                 "; pictures have 1 channel (gray) or 3 (colour), and nothing makes {channels} of them: \
-                 export a model \
-                 of 1 or 3"
+                 export a model of 1 or 3"
             ),
         }
     }

@@ -90,8 +90,8 @@ fn ranges(
             _ if seen.min > seen.max => "was not seen in calibration; give calibration images",
             _ => {
                 let mut range = Range::of(seen, options.range);
-                // A layer that is 0 on every image (a Relu that never fires) needs a grid that its operator
-                // can reach: that of what stands before its bounds, else of what it reads.
+                // A layer that is 0 on every image (a Relu that never fires) needs a grid that its
+                // operator can reach: that of what stands before its bounds, else of what it reads.
                 if range.high - range.low <= DEAD * reach(statistics, step) {
                     range.high = reach(statistics, step);
                 }

@@ -1,5 +1,6 @@
 //! Elements of tensors that stand in a file beside the model, as exporters write them for all but the
-//! smallest networks. The model names that file; a name that leads anywhere but beside the model is refused.
+//! smallest networks. The model names that file; a name that leads anywhere but beside the model is
+//! refused.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -9,8 +10,8 @@ use super::{integer_text, text};
 use crate::proto::{entry, tensor as field};
 use crate::wire::{Content, Fields};
 
-/// How often a file may be read in all: tensors may share their elements, but not to become many times the
-/// file.
+/// How often a file may be read in all: tensors may share their elements, but not to become many times
+/// the file.
 const READINGS: u64 = 2;
 
 /// The files beside a model.
@@ -68,9 +69,8 @@ impl<'a> External<'a> {
         let length = length.unwrap_or(size.saturating_sub(offset));
         if offset.checked_add(length).is_none_or(|end| end > size) {
             return Err(format!(
-                "its data are bytes {offset} to {} of `{location}`, which has {size}; the file is cut short \
-                 or \
-                 another model's",
+                "its data are bytes {offset} to {} of `{location}`, which has {size}; the file is cut \
+                 short or another model's",
                 offset.saturating_add(length)
             ));
         }

@@ -22,8 +22,8 @@ use super::wire::{Content, Fields};
 use super::{Attribute, Attributes, Dimension, Graph, Model, Node, OnnxError, ValueInfo};
 
 impl Model {
-    /// Decodes a model from protobuf bytes. Doubles and half floats are read as floats, wherever they stand,
-    /// and the functions that it brings with it are written out.
+    /// Decodes a model from protobuf bytes. Doubles and half floats are read as floats, wherever they
+    /// stand, and the functions that it brings with it are written out.
     ///
     /// # Errors
     /// When the bytes are no ONNX model, or one that would take far more memory than it has bytes.

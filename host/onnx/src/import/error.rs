@@ -20,22 +20,19 @@ pub enum ImportError {
     /// The elements of the input are no pixels.
     #[error(
         "the elements of the input `{name}` are {found}; supported are float, float16, double, uint8 \
-         (pixels) and \
-         int8 (pixels less 128)"
+         (pixels) and int8 (pixels less 128)"
     )]
     Element { name: String, found: String },
     /// The pixels of an integer input are used in ways that do not go together.
     #[error(
-        "the input `{name}` holds {found} values, and what they stand for is not told by one Cast to float, \
-         or by \
-         one scale and zero point; export the model with a float input"
+        "the input `{name}` holds {found} values, and what they stand for is not told by one Cast to \
+         float, or by one scale and zero point; export the model with a float input"
     )]
     Pixels { name: String, found: &'static str },
     /// The file states a normalization that an integer input contradicts.
     #[error(
         "the input takes bytes that stand for mean {found_mean:?} and std {found_std:?}, but the model is \
-         said to \
-         take mean {mean:?} and std {std:?}; leave the normalization out"
+         said to take mean {mean:?} and std {std:?}; leave the normalization out"
     )]
     Contradiction { found_mean: Vec<f32>, found_std: Vec<f32>, mean: Vec<f32>, std: Vec<f32> },
     /// The outputs are not one vector of logits.

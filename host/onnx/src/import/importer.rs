@@ -15,7 +15,7 @@ use super::layout::{Axis, View};
 use super::qoperator::Expanded;
 use super::{
     CHANNELS, Element, ImportError, Node, Problem, RANK, RULES, Tail, Tensor, UnsupportedNode, constant,
-    image_input, pixels, quantized, unsupported,
+    image_input, quantized, told, unsupported,
 };
 use crate::operators::{affine, check_attributes};
 use crate::size::{floats, most_at_once};
@@ -123,7 +123,9 @@ impl<'a> Importer<'a> {
             return Err(ImportError::Output(problem));
         };
         // What integers stand for must be known before anything reads them.
-        pixels(model)?;
+        if input.element != Element::Float {
+            told(model, &expanded.nodes)?;
+        }
         let (shape, batch) = (input.shape, input.batch.unwrap_or(1));
         let image = &*model.graph.inputs[0].name;
         let quantized = if input.element == Element::Float { HashSet::new() } else { HashSet::from([image]) };
@@ -304,8 +306,8 @@ impl<'a> Importer<'a> {
         self.activation(node, 0).is_ok_and(|view| view.tensor == self.graph.input)
     }
 
-    /// Whether the node stands between the function that ends the network, which was left to the host, and
-    /// the output, and would only change probabilities.
+    /// Whether the node stands between the function that ends the network, which was left to the host,
+    /// and the output, and would only change probabilities.
     fn is_behind_the_end(&self, node: &Node) -> bool {
         let quantizes = ["QuantizeLinear", "DequantizeLinear"].contains(&&*node.op);
         self.ended && quantizes && self.is_in_tail(node)

@@ -116,7 +116,8 @@ impl View {
     }
 
     /// Where a dimension holds channels in another order, that order: for each place, the channel. The
-    /// dimension then holds the members of a group behind each other, group by group, the other way round.
+    /// dimension then holds the members of a group behind each other, group by group, the other way
+    /// round.
     pub fn shuffled(&self, shape: Shape) -> Option<(usize, Vec<usize>)> {
         let shuffles = |axes: &Vec<Axis>| matches!(**axes, [Axis::Member(_), Axis::Group(_)]);
         let dimension = self.axes.iter().position(shuffles)?;

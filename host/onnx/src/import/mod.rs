@@ -33,6 +33,7 @@ pub use self::image::{Element, ImageInput, image_input};
 pub(crate) use self::importer::{Factors, Importer, Value};
 pub(crate) use self::known::Weights;
 pub(crate) use self::layout::{Axis, View};
+use self::pixels::told;
 pub use self::pixels::{Pixels, pixels};
 pub use self::qoperator::is_quantized;
 pub(crate) use self::qoperator::{Form, Operands};
@@ -112,8 +113,8 @@ pub fn given_model(model: &Model) -> Result<(FloatGraph, ModelInfo, Given), Impo
 /// normalization from its metadata; without a normalization there, the one that its graph tells ([`pixels`]).
 ///
 /// # Errors
-/// When the metadata is malformed or does not fit, or when the input takes bytes that stand for other values
-/// than the metadata says.
+/// When the metadata is malformed or does not fit, or when the input takes bytes that stand for other
+/// values than the metadata says.
 pub fn model_info(model: &Model, channels: usize, classes: usize) -> Result<ModelInfo, ImportError> {
     let mut info = info::read(&model.metadata, channels, classes)?;
     let Some(pixels) = pixels(model)? else { return Ok(info) };

@@ -1,6 +1,6 @@
-//! How the pixels of a picture become the values that a model's graph begins with, as far as the graph says:
-//! by the type of its input, by the grid of a QuantizeLinear or DequantizeLinear at the input, or by the
-//! constants that it scales its input with.
+//! How the pixels of a picture become the values that a model's graph begins with, as far as the graph
+//! says: by the type of its input, by the grid of a QuantizeLinear or DequantizeLinear at the input, or
+//! by the constants that it scales its input with.
 
 use goldcrest_quantize::graph::Normalization;
 
@@ -38,20 +38,27 @@ impl Pixels {
     }
 }
 
-/// What a model's graph tells of its pixels; nothing where it takes floats and does not scale them in a known
-/// way.
+/// What a model's graph tells of its pixels; nothing where it takes floats and does not scale them in a
+/// known way.
 ///
 /// # Errors
 /// When the input is not one image, or integers that are used in ways that do not go together.
 pub fn pixels(model: &Model) -> Result<Option<Pixels>, ImportError> {
+    told(model, &qoperator::expand(model)?.nodes)
+}
+
+/// Maximum number of channels of what may be a picture.
+const CHANNELS: usize = 64;
+
+/// What a model of these nodes tells of its pixels.
+pub fn told(model: &Model, nodes: &[Node]) -> Result<Option<Pixels>, ImportError> {
     let input = image_input(model)?;
-    let expanded = qoperator::expand(model)?;
     let outputs: Vec<&str> = model.graph.outputs.iter().map(|output| &*output.name).collect();
-    let needed = needed(&expanded.nodes, &outputs);
-    let nodes: Vec<&Node> =
-        expanded.nodes.iter().zip(needed).filter(|(_, needed)| *needed).map(|(node, _)| node).collect();
+    let needed = needed(nodes, &outputs);
+    let nodes = nodes.iter().zip(needed).filter(|(_, needed)| *needed).map(|(node, _)| node).collect();
     let graph = Graph { model, nodes };
     match input.element {
+        Element::Float if input.shape.channels > CHANNELS => Ok(None),
         Element::Float => Ok(graph.scaled(&input)),
         Element::Uint8 => graph.bytes(&input, "uint8", 0.0).map(Some),
         Element::Int8 => graph.bytes(&input, "int8", 128.0).map(Some),
@@ -80,8 +87,8 @@ impl<'a> Graph<'a> {
         })
     }
 
-    /// The grid of a quantizing or dequantizing node: the integer that stands for 0, from 0 to 255, and the
-    /// scale.
+    /// The grid of a quantizing or dequantizing node: the integer that stands for 0, from 0 to 255, and
+    /// the scale.
     fn grid(&self, node: &Node) -> Option<(f32, f32)> {
         let &[scale] = self.constant(node.inputs.get(1)?)?.as_f32()? else { return None };
         let zero = match node.inputs.get(2).filter(|name| !name.is_empty()) {
@@ -98,6 +105,9 @@ impl<'a> Graph<'a> {
     /// An input of integers; `zero` is what they lack of a pixel.
     fn bytes(&self, input: &ImageInput, found: &'static str, lacks: f32) -> Result<Pixels, ImportError> {
         let unknown = || ImportError::Pixels { name: input.name.clone(), found };
+        if input.shape.channels > CHANNELS {
+            return Err(unknown());
+        }
         let (mut values, mut told) = (vec![&*input.name], None);
         let mut index = 0;
         while let Some(&value) = values.get(index) {
@@ -166,8 +176,8 @@ impl<'a> Graph<'a> {
         }
         let most = |values: &[f32]| values.iter().fold(0.0f32, |most, value| most.max(value.abs()));
         let (factor, offset) = (most(&scale), most(&shift));
-        // Networks see values of a few units: what is divided by 50 and more before, or freed of a mean of
-        // dozens, was a pixel from 0 to 255.
+        // Networks see values of a few units: what is divided by 50 and more before, or freed of a mean
+        // of dozens, was a pixel from 0 to 255.
         let shrunk = factor < 0.02 && (0.1..=20.0).contains(&(255.0 * factor));
         let centred = factor <= 2.0 && offset >= 20.0 * factor && offset <= 255.0 * factor;
         let reason = match () {

@@ -40,10 +40,8 @@ fn note(importer: &mut Importer<'_>, view: View, grid: Quantization) -> Result<V
 }
 
 /// Bounds an activation by its grid where that computes something: some tools write a Relu as the end of a
-/// grid at
-/// 0. Behind a convolution or an addition, bounds cost nothing; elsewhere they are kept where values below 0
-///    are
-/// cut off.
+/// grid at 0. Behind a convolution or an addition, bounds cost nothing; elsewhere they are kept where values
+/// below 0 are cut off.
 fn saturate(
     importer: &mut Importer<'_>,
     node: &Node,

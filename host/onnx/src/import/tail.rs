@@ -23,8 +23,8 @@ const SHOWN: [&str; 10] = [
 /// The end of a model.
 #[derive(Debug)]
 pub struct Tail<'a> {
-    /// The model's output and the values behind it, as far as one follows from the next, the nearest to the
-    /// logits last.
+    /// The model's output and the values behind it, as far as one follows from the next, the nearest to
+    /// the logits last.
     pub values: Vec<&'a str>,
     /// The function that makes probabilities of the logits, where one stands there.
     pub end: Option<&'a Node>,
@@ -53,8 +53,8 @@ impl<'a> Tail<'a> {
     }
 }
 
-/// The value that holds a model's logits: what its last Softmax reads (of one output, its last Sigmoid), else
-/// its output. `None` without one output.
+/// The value that holds a model's logits: what its last Softmax reads (of one output, its last Sigmoid),
+/// else its output. `None` without one output.
 pub fn logits(model: &Model) -> Option<&str> {
     let [output] = &*model.graph.outputs else { return None };
     let tail = Tail::of(&model.graph.nodes, &output.name);

@@ -51,8 +51,8 @@ pub fn per_channel(importer: &Importer<'_>, view: &View, constant: &Tensor) -> R
 }
 
 /// The values of a constant that stands for one factor or offset per channel of a view, or, where the
-/// channels were flattened with rows and columns, per element of that dimension. Spends the memory of a scale
-/// and a shift.
+/// channels were flattened with rows and columns, per element of that dimension. Spends the memory of a
+/// scale and a shift.
 pub fn spread(
     importer: &Importer<'_>,
     node: &Node,
@@ -128,8 +128,7 @@ pub fn flat(
     if !last.iter().eq(channels_first.iter().filter(|axis| last.contains(axis))) {
         return unsupported(format!(
             "scales each element of {}, flattened with its channels last; supported are channels first, or \
-             a fully \
-             connected layer right behind it",
+             a fully connected layer right behind it",
             importer.describe(view)
         ));
     }

@@ -1,5 +1,5 @@
-//! Which attributes the rules read. What stands in a node and not here is an error: an attribute that nobody
-//! reads would change what the file computes and not what we compute.
+//! Which attributes the rules read. What stands in a node and not here is an error: an attribute that
+//! nobody reads would change what the file computes and not what we compute.
 
 use super::{Problem, unsupported};
 use crate::{Attribute, Node};

@@ -1,5 +1,6 @@
-//! Two activations of which one is repeated to the shape of the other: a value per channel, or per position.
-//! The device knows products with a value per channel; everything else is made of operators that it has.
+//! Two activations of which one is repeated to the shape of the other: a value per channel, or per
+//! position. The device knows products with a value per channel; everything else is made of operators
+//! that it has.
 
 use goldcrest_engine::shape::{Shape, Window};
 use goldcrest_quantize::graph::{FloatConv, FloatOp, TensorId};

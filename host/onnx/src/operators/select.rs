@@ -1,5 +1,5 @@
-//! Some channels of an activation, in any order: `Split`, `Slice` and `Gather` along channels, and channel
-//! shuffles. Each is a 1x1 convolution whose weights are 0 and 1.
+//! Some channels of an activation, in any order: `Split`, `Slice` and `Gather` along channels, and
+//! channel shuffles. Each is a 1x1 convolution whose weights are 0 and 1.
 
 use goldcrest_engine::shape::Window;
 use goldcrest_quantize::graph::{FloatConv, TensorId};

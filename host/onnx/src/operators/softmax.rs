@@ -1,5 +1,5 @@
-//! The function that makes probabilities of the logits is left to the host: the int8 network ends with the
-//! logits, and the order of the classes is the same.
+//! The function that makes probabilities of the logits is left to the host: the int8 network ends with
+//! the logits, and the order of the classes is the same.
 
 use super::{Importer, Problem, Value, unsupported};
 use crate::Node;
