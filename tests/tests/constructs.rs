@@ -232,6 +232,17 @@ fn activations() -> Vec<Construct> {
         });
         all.push(right(format!("PRelu {shape:?}"), prelu));
     }
+    let dead = model(|sample| {
+        sample.conv("x", "d", [CHANNELS, CHANNELS, 3, 3], &[("pads", &[1, 1, 1, 1])]);
+        sample.constant("d.bias", Tensor::f32(&[CHANNELS], vec![-100.0; CHANNELS]));
+        sample.op("Relu", &["d"], "r").op("Add", &["x", "r"], "y");
+    });
+    all.push(right("Relu that never fires", dead));
+    let dropping = model(|sample| {
+        sample.scalar("ratio", 0.5).constant("training", Tensor::new(&[], Data::Bool(vec![true])));
+        sample.op("Dropout", &["x", "ratio", "training"], "y");
+    });
+    all.push(right("Dropout in training", dropping));
     let gelu = model(|sample| {
         sample.scalar("root", std::f32::consts::SQRT_2).scalar("one", 1.0).scalar("half", 0.5);
         sample.op("Div", &["x", "root"], "a").op("Erf", &["a"], "b").op("Add", &["b", "one"], "c");
@@ -658,6 +669,18 @@ fn layouts() -> Vec<Construct> {
         });
         all.push(right(format!("Concat {axis}"), joined));
     }
+    // The smaller half counts as much as the other.
+    let uneven = model(|sample| {
+        sample.op("Relu", &["x"], "r").scalar("s", 0.001).op("Mul", &["r", "s"], "t");
+        sample.node(Node::new("Concat", &["r", "t"], &["j"]).with("axis", Attribute::Int(1)));
+        sample.conv("j", "y", [CHANNELS, 12, 1, 1], &[]);
+        let weights = sample.model.graph.initializers.get_mut("y.weight").expect("weights");
+        if let Data::F32(weights) = &mut weights.data {
+            let small = weights.chunks_exact_mut(CHANNELS).skip(1).step_by(2);
+            small.flatten().for_each(|weight| *weight *= 1000.0);
+        }
+    });
+    all.push(right("Concat of a thousandth", uneven));
     let rows = model(|sample| {
         sample.node(reading("Concat", &["x", "x"], &[("axis", Attribute::Int(2))]));
     });
@@ -1335,6 +1358,9 @@ fn of_file(model: &Model, normalization: &Normalization, images: &Split) -> Resu
     let mut model = model.clone();
     // What no runtime knows and nothing needs.
     model.graph.nodes.retain(|node| !["Einsum", "Loop"].contains(&&*node.op));
+    // Nothing is dropped in inference.
+    let dropout = |node: &&mut Node| node.op == "Dropout";
+    model.graph.nodes.iter_mut().filter(dropout).for_each(|node| node.inputs.truncate(1));
     let outputs = model.graph.outputs.clone();
     let failed = |error: &dyn std::fmt::Display| format!("in ONNX Runtime: {error}");
     let runtime = OnnxRuntime::load(&model, sizes, outputs, GraphOptimizationLevel::Disable)

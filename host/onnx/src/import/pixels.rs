@@ -23,7 +23,8 @@ pub struct Pixels {
 impl Pixels {
     /// The same for every channel: `input = (pixel - zero) * scale`.
     fn new(channels: usize, zero: f32, scale: f32, reason: String, certain: bool) -> Self {
-        let (mean, std) = (zero / 255.0, 1.0 / (255.0 * scale));
+        // No zero with a sign.
+        let (mean, std) = (zero / 255.0 + 0.0, 1.0 / (255.0 * scale));
         let normalization = Normalization { mean: vec![mean; channels], std: vec![std; channels] };
         Self { normalization, reason, certain }
     }
@@ -192,7 +193,7 @@ impl<'a> Graph<'a> {
     /// An input of floats that are rounded to a grid first, where that is one that pixels are scaled to.
     fn by_grid(&self, node: &Node, channels: usize) -> Option<Pixels> {
         let (zero, scale) = self.grid(node)?;
-        let (low, high) = (-zero * scale, (255.0 - zero) * scale);
+        let (low, high) = (0.0 - zero * scale, (255.0 - zero) * scale);
         // A calibrated grid ends a little before or behind the values that it covers.
         let near =
             |ends: [f32; 2]| (low - ends[0]).abs().max((high - ends[1]).abs()) <= 0.02 * (ends[1] - ends[0]);
