@@ -1,12 +1,12 @@
-//! The engine in C: its header, the libraries of all cores, programs of C in emulators and on this machine, and
-//! projects as they are exported. And the engine as WebAssembly.
+//! The engine in C: its header, the libraries of all cores, programs of C in emulators and on this machine,
+//! and projects as they are exported. And the engine as WebAssembly.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use goldcrest_board::cargo;
 use goldcrest_board::payload::Payload;
@@ -26,7 +26,7 @@ const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 fn library(core: &'static Core) -> Library {
     static BUILT: LazyLock<Mutex<BTreeMap<&str, Library>>> = LazyLock::new(Mutex::default);
     // One build at a time: they would wait for each other anyway.
-    let mut built = BUILT.lock().unwrap();
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.entry(core.name).or_insert_with(|| {
         library::build(core, false).unwrap_or_else(|error| panic!("{}: {error}", core.name))
     });
@@ -47,8 +47,13 @@ fn lenet5(family: Family) -> Payload {
 /// A project of LeNet-5 in a temporary folder.
 fn exported(form: &str, core: &'static Core) -> TempDir {
     let payload = lenet5(core.family);
-    let export =
-        Export { name: "model".into(), title: "LeNet-5 | test".into(), payload: &payload, core, small: false };
+    let export = Export {
+        name: "model".into(),
+        title: "LeNet-5 | test".into(),
+        payload: &payload,
+        core,
+        small: false,
+    };
     let project = Project::with_library(form::find(form).unwrap(), &export, || Ok(library(core))).unwrap();
     let folder = tempfile::tempdir().unwrap();
     project.write(folder.path(), false).unwrap();
@@ -107,7 +112,11 @@ fn the_header_is_current_and_compiles_in_c_and_in_cpp() {
     if kept != header && std::env::var_os("UPDATE_HEADER").is_some() {
         fs::write(&path, &header).unwrap();
     } else {
-        assert!(kept == header, "{} is not what the sources say; run this test with UPDATE_HEADER=1", path.display());
+        assert!(
+            kept == header,
+            "{} is not what the sources say; run this test with UPDATE_HEADER=1",
+            path.display()
+        );
     }
     // Every kernel of the engine has a name in C.
     for kernel in kernels::ALL {
@@ -125,8 +134,19 @@ fn the_header_is_current_and_compiles_in_c_and_in_cpp() {
 /// What a library may ask of a program: memory, and arithmetic that the compiler's library has.
 const ASKED: [&str; 5] = ["memcpy", "memmove", "memset", "memcmp", "bcmp"];
 const ARITHMETIC: [&str; 13] = [
-    "__aeabi_idiv", "__aeabi_idivmod", "__aeabi_ldivmod", "__aeabi_llsl", "__aeabi_llsr", "__aeabi_lasr", "__aeabi_lmul",
-    "__aeabi_uidiv", "__aeabi_uidivmod", "__aeabi_uldivmod", "__udivdi3", "__divdi3", "__umoddi3",
+    "__aeabi_idiv",
+    "__aeabi_idivmod",
+    "__aeabi_ldivmod",
+    "__aeabi_llsl",
+    "__aeabi_llsr",
+    "__aeabi_lasr",
+    "__aeabi_lmul",
+    "__aeabi_uidiv",
+    "__aeabi_uidivmod",
+    "__aeabi_uldivmod",
+    "__udivdi3",
+    "__divdi3",
+    "__umoddi3",
 ];
 
 #[test]
@@ -150,7 +170,8 @@ fn libraries_show_the_header_s_names_and_hold_what_they_reach() {
                 (false, false) => false,
             };
         }
-        let declared = |name: &&String| library.header.contains(&format!("{name}(")) || name.starts_with("gc_kernel_");
+        let declared =
+            |name: &&String| library.header.contains(&format!("{name}(")) || name.starts_with("gc_kernel_");
         assert_eq!(shown.iter().filter(declared).count(), shown.len(), "{}: {shown:?}", core.name);
         for kernel in kernels::ALL {
             let symbol = library::kernel_symbol(kernel.name());
@@ -163,7 +184,15 @@ fn libraries_show_the_header_s_names_and_hold_what_they_reach() {
         }
         for section in object.sections() {
             let name = section.name().unwrap();
-            let is_left = [".ARM.attributes", ".riscv.attributes", ".eh_frame", ".debug", ".ARM.exidx", ".data", ".bss"];
+            let is_left = [
+                ".ARM.attributes",
+                ".riscv.attributes",
+                ".eh_frame",
+                ".debug",
+                ".ARM.exidx",
+                ".data",
+                ".bss",
+            ];
             let is_data = name.starts_with(".data.rel.ro");
             assert!(is_data || !is_left.iter().any(|left| name.starts_with(left)), "{}: {name}", core.name);
         }
@@ -198,7 +227,8 @@ fn answers(core: &'static Core, settings: &[&str]) -> Vec<String> {
     out.lines().map(|line| line.trim_end().to_string()).collect()
 }
 
-/// The linked program has one `memcpy`, newlib's, nothing of Rust's library, and only the kernels of its model.
+/// The linked program has one `memcpy`, newlib's, nothing of Rust's library, and only the kernels of its
+/// model.
 fn program_takes_memory_from_its_own_library(folder: &Path) {
     let map = fs::read_to_string(folder.join("model.elf.map")).unwrap();
     let linked = map.split("Linker script and memory map").nth(1).unwrap();
@@ -262,14 +292,20 @@ fn answers_of_a_program_are_part_of_the_proof() {
         serde_json::from_slice(&fs::read(project.join("vectors.json")).unwrap()).unwrap();
     let best = goldcrest_engine::answer::largest(&numbers(&vectors["vectors"][0]["logits"]));
     assert_eq!(first.trim_end(), vectors["labels"][best].as_str().unwrap());
-    let rows = vectors["vectors"].as_array().unwrap().iter().map(|vector| format!("{{{}}}", joined(&vector["pixels"])));
+    let rows = vectors["vectors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|vector| format!("{{{}}}", joined(&vector["pixels"])));
     let program = format!(
-        "#include <stdio.h>\n#include \"net.h\"\nstatic const uint8_t pictures[20][NET_INPUT_BYTES] = {{{}}};\n\
+        "#include <stdio.h>\n#include \"net.h\"\nstatic const uint8_t pictures[20][NET_INPUT_BYTES] = \
+         {{{}}};\n\
          static gc_engine engine;\nstatic uint32_t arena[NET_ARENA_WORDS];\n\
          int main(void) {{\n  if (gc_open(&engine, &net_model, arena, sizeof arena)) return 1;\n\
          for (int i = 0; i < 20; i++) {{\n    if (gc_load(&engine, pictures[i], NET_INPUT_BYTES)) return 1;\n\
          gc_run(&engine);\n    printf(\"logits %d:\", i);\n\
-         for (int c = 0; c < NET_CLASSES; c++) printf(\" %d\", gc_logits(&engine)[c]);\n    printf(\"\\n\");\n  }}\n\
+         for (int c = 0; c < NET_CLASSES; c++) printf(\" %d\", gc_logits(&engine)[c]);\n    \
+         printf(\"\\n\");\n  }}\n\
          return 0;\n}}\n",
         rows.collect::<Vec<_>>().join(",")
     );
@@ -290,7 +326,10 @@ fn answers_of_a_program_are_part_of_the_proof() {
         (output.status.code(), report)
     };
     let (code, report) = verify(&answers);
-    assert_eq!((code, &report["answers"]["mismatches"], &report["answers"]["values"]), (Some(0), &0.into(), &200.into()));
+    assert_eq!(
+        (code, &report["answers"]["mismatches"], &report["answers"]["values"]),
+        (Some(0), &0.into(), &200.into())
+    );
     assert_eq!(report["mismatches"], 0);
     assert!(report["references"].as_array().unwrap().contains(&"onnxruntime".into()), "{report}");
     // One logit off, one image without an answer, and no answer at all.
@@ -327,10 +366,17 @@ fn what_is_wrong_is_a_status_and_no_fault() {
     let payload = lenet5(Family::Portable);
     let bytes = payload.image.bytes();
     // The first logit of the first golden vector, by the offset in the header.
-    let golden = u32::from_le_bytes(*bytes[goldcrest_engine::packer::header_field::GOLDEN..].first_chunk().unwrap());
+    let golden =
+        u32::from_le_bytes(*bytes[goldcrest_engine::packer::header_field::GOLDEN..].first_chunk().unwrap());
     let program = folder.path().join("wrong");
     run(Command::new("gcc")
-        .args(["-std=c99", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-sanitize=alignment"])
+        .args([
+            "-std=c99",
+            "-g",
+            "-fsanitize=address,undefined",
+            "-fno-sanitize-recover=all",
+            "-fno-sanitize=alignment",
+        ])
         .args(STRICT)
         .args([format!("-DCOPY_WORDS={}", bytes.len().div_ceil(4))])
         .args([format!("-DCHANGED_LOGIT={}", golden as usize + 3072)])
@@ -358,7 +404,14 @@ fn two_libraries_of_rust_and_ours_are_one_program() {
         fs::write(&path, source).unwrap();
         run(Command::new("rustc")
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
-            .args(["--edition=2024", "--crate-type=staticlib", "-Copt-level=1", "--crate-name", name, "--out-dir"])
+            .args([
+                "--edition=2024",
+                "--crate-type=staticlib",
+                "-Copt-level=1",
+                "--crate-name",
+                name,
+                "--out-dir",
+            ])
             .arg(folder.path())
             .arg(path));
     }
@@ -367,7 +420,15 @@ fn two_libraries_of_rust_and_ours_are_one_program() {
         .args(["-std=c99", "-Igoldcrest", "-I."])
         .current_dir(folder.path())
         .arg(sources("two.c"))
-        .args(["model.c", "libfirst.a", "libsecond.a", "goldcrest/libgoldcrest-x86-64.a", "-lpthread", "-ldl", "-lm"])
+        .args([
+            "model.c",
+            "libfirst.a",
+            "libsecond.a",
+            "goldcrest/libgoldcrest-x86-64.a",
+            "-lpthread",
+            "-ldl",
+            "-lm",
+        ])
         .arg("-o")
         .arg(&program));
     assert_eq!(run(&mut Command::new(program)), "5 3 done\n");
@@ -392,7 +453,11 @@ fn every_form_is_whole_for_every_core_that_it_takes() {
         for core in CORES {
             let payload = lenet5(core.family);
             let export = Export {
-                name: "model".into(), title: "LeNet-5".into(), payload: &payload, core, small: false
+                name: "model".into(),
+                title: "LeNet-5".into(),
+                payload: &payload,
+                core,
+                small: false,
             };
             let Ok(project) = Project::with_library(form, &export, || Ok(library(core))) else { continue };
             made += 1;
@@ -422,14 +487,20 @@ fn exported_sources_compile_without_a_warning() {
         let taken = ["cortex-m4", "rv32imc"].into_iter().find(|core_name| {
             let payload = lenet5(core(core_name).family);
             let export = Export {
-                name: "model".into(), title: String::new(), payload: &payload, core: core(core_name), small: false
+                name: "model".into(),
+                title: String::new(),
+                payload: &payload,
+                core: core(core_name),
+                small: false,
             };
             Project::with_library(form::find(name).unwrap(), &export, || Ok(library(core(core_name)))).is_ok()
         });
         let folder = exported(name, core(taken.unwrap()));
         let header = files(folder.path()).into_iter().find(|path| path.ends_with("goldcrest.h")).unwrap();
         let model = files(folder.path()).into_iter().find(|path| path.ends_with("model.h")).unwrap();
-        for source in files(folder.path()).iter().filter(|path| path.extension().is_some_and(|kind| kind == "c")) {
+        for source in
+            files(folder.path()).iter().filter(|path| path.extension().is_some_and(|kind| kind == "c"))
+        {
             if source.ends_with("board/start.c") {
                 continue;
             }
@@ -486,7 +557,16 @@ fn the_module_of_webassembly_answers_as_the_host_does_in_node() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut command = cargo::command(root, &[]);
     command
-        .args(["rustc", "--package", "goldcrest-web", "--lib", "--crate-type", "cdylib", "--profile", "library"])
+        .args([
+            "rustc",
+            "--package",
+            "goldcrest-web",
+            "--lib",
+            "--crate-type",
+            "cdylib",
+            "--profile",
+            "library",
+        ])
         .args(["--target", "wasm32-unknown-unknown", "--message-format=json-render-diagnostics"]);
     let built = output(&mut command);
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
@@ -501,13 +581,17 @@ fn the_module_of_webassembly_answers_as_the_host_does_in_node() {
         let script = format!(
             "import {{ readFileSync }} from 'node:fs';\n\
              import {{ Engine, GoldcrestError }} from {:?};\n\
-             const [wasm, image, pictures] = [{:?}, 'model.gci', 'pictures'].map((path) => readFileSync(path));\n\
+             const [wasm, image, pictures] = [{:?}, 'model.gci', 'pictures'].map((path) => \
+             readFileSync(path));\n\
              const engine = await Engine.load(wasm, image);\n\
              if (engine.selftest() !== {PICTURES}) throw new Error('self-test');\n\
              for (let index = 0; index < {PICTURES}; index++) {{\n\
-             const {{ best, label, logits, probabilities }} = engine.run(pictures.subarray(index * 3072, (index + 1) * 3072));\n\
-             if (label !== engine.labels[best] || logits[best] !== Math.max(...logits)) throw new Error(label);\n\
-             if (Math.abs(probabilities.reduce((a, b) => a + b) - 1) > 1e-9) throw new Error('probabilities');\n\
+             const {{ best, label, logits, probabilities }} = engine.run(pictures.subarray(index * 3072, \
+             (index + 1) * 3072));\n\
+             if (label !== engine.labels[best] || logits[best] !== Math.max(...logits)) throw new \
+             Error(label);\n\
+             if (Math.abs(probabilities.reduce((a, b) => a + b) - 1) > 1e-9) throw new \
+             Error('probabilities');\n\
              console.log(`logits ${{index}}: ${{[...logits].join(' ')}}`);\n}}\n\
              for (const wrong of [new Uint8Array(3), image.subarray(0, 999)])\n\
              await Engine.load(wasm, wrong).then(() => {{ throw new Error('opened'); }}, (error) => {{\n\

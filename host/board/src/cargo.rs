@@ -43,9 +43,8 @@ pub fn lock_file(path: &Path) -> io::Result<File> {
 pub fn artifact(messages: &[u8], target: &str, ending: &str) -> Option<PathBuf> {
     let messages = messages.split(|&byte| byte == b'\n');
     let artifacts = messages.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
-    let of_target = artifacts.filter(|message| {
-        message["reason"] == "compiler-artifact" && message["target"]["name"] == target
-    });
+    let of_target = artifacts
+        .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == target);
     let files = of_target.flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default());
     let paths = files.filter_map(|file| file.as_str().map(PathBuf::from));
     paths.filter(|path| path.to_string_lossy().ends_with(ending)).last()

@@ -17,7 +17,8 @@ use super::model_side::ModelSide;
 use super::packing::{PackingArgs, Prefer};
 use super::{Output, Usage};
 
-/// Write a small project that builds as it is: the model, the engine for a core, a program that classifies a picture
+/// Write a small project that builds as it is: the model, the engine for a core, a program that classifies a
+/// picture
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   goldcrest export model.int8.onnx --as c --core cortex-m4 --out signs
@@ -43,8 +44,8 @@ pub struct Args {
     /// The model's name in the program [default: the file's]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Golden vectors for the self-test: pictures with the logits they must give, the first of the test set with
-    /// --data, else noise
+    /// Golden vectors for the self-test: pictures with the logits they must give, the first of the test set
+    /// with --data, else noise
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub golden: usize,
     #[command(flatten)]
@@ -62,9 +63,12 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let side = ModelSide::of_board_model(&file);
     let golden = match &args.data {
         Some(_) if file.is_image() => {
-            let problem = "is a device image, which has its golden vectors; leave --data out, or give the int8 ONNX \
-                           file";
-            return Err(Usage(format!("{} {problem}", place())).into());
+            return Err(Usage(format!(
+                "{} is a device image, which has its golden vectors; leave --data out, or give the int8 ONNX \
+                 file",
+                place()
+            ))
+            .into());
         }
         Some(data) => {
             let images = data.open_pictures_for(&side)?.test;
@@ -99,8 +103,8 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let files: Vec<_> = project.files.keys().map(|path| path.display().to_string()).collect();
     let json = json!({
         "form": form.name, "core": core.name, "name": export.name, "out": args.out.display().to_string(),
-        "image_bytes": image.bytes().len(), "arena_bytes": image.arena_bytes(), "code_bytes": project.code_bytes,
-        "golden": image.golden().count(), "files": files,
+        "image_bytes": image.bytes().len(), "arena_bytes": image.arena_bytes(),
+        "code_bytes": project.code_bytes, "golden": image.golden().count(), "files": files,
     });
     output.print(&json, || {
         let code = project.code_bytes.map_or(String::new(), |bytes| format!(" + engine {bytes} bytes"));
@@ -119,7 +123,9 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
 /// A missing part, a wrong core or a folder in use is wrong usage; everything else is a failed run.
 fn usage(error: ProjectError) -> anyhow::Error {
     match error {
-        ProjectError::Library(LibraryError::NoCargo(_) | LibraryError::NoTarget { .. } | LibraryError::Sources(_))
+        ProjectError::Library(
+            LibraryError::NoCargo(_) | LibraryError::NoTarget { .. } | LibraryError::Sources(_),
+        )
         | ProjectError::Sources(_)
         | ProjectError::Core { .. }
         | ProjectError::NotEmpty(_) => Usage(error.to_string()).into(),

@@ -50,8 +50,8 @@ pub struct Args {
     /// How many of the images ONNX Runtime computes too
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub onnxruntime: usize,
-    /// Compare what another program answers, say your own firmware: on standard input, a line `logits INDEX: L0
-    /// L1 ...` for each of the images, counted from 0; other lines are left out
+    /// Compare what another program answers, say your own firmware: on standard input, a line `logits INDEX:
+    /// L0 L1 ...` for each of the images, counted from 0; other lines are left out
     #[arg(long)]
     pub stdin: bool,
 }

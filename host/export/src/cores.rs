@@ -9,8 +9,8 @@ pub struct Core {
     pub name: &'static str,
     /// What people call it.
     pub title: &'static str,
-    /// Rust's target triple. On Arm the one without floating point in its interface: neither the engine nor its
-    /// interface has any, so the library fits callers of all three conventions.
+    /// Rust's target triple. On Arm the one without floating point in its interface: neither the engine nor
+    /// its interface has any, so the library fits callers of all three conventions.
     pub target: &'static str,
     /// Compiler flags beyond the target's own.
     pub rustflags: &'static [&'static str],
@@ -225,13 +225,7 @@ pub const CORES: &[Core] = &[
         },
         ..RISCV
     },
-    Core {
-        name: "x86-64",
-        title: "Linux on x86-64",
-        target: "x86_64-unknown-linux-gnu",
-        gcc: "",
-        ..BARE
-    },
+    Core { name: "x86-64", title: "Linux on x86-64", target: "x86_64-unknown-linux-gnu", gcc: "", ..BARE },
     Core {
         name: "aarch64",
         title: "Linux on 64-bit Arm",

@@ -42,9 +42,10 @@ const C: Form = Form {
     header: "goldcrest",
     library: |core| format!("goldcrest-{}", core.name),
     entry: Some(["int main(void)", " 1", " 0"]),
-    how: "`make` builds `{{ name }}.elf` with {{ core.gcc }}gcc, `make run` runs it{{ run_where }}. {% if core.fpu %}\
-          `make FLOAT=soft`, `softfp` or `hard` for the convention of your program. {% endif %}In your own build: \
-          compile {{ name }}.c, link `goldcrest/lib{{ library }}.a`, pass `-Wl,--gc-sections`.",
+    how: "`make` builds `{{ name }}.elf` with {{ core.gcc }}gcc, `make run` runs it{{ run_where }}. {% if \
+          core.fpu %}`make FLOAT=soft`, `softfp` or `hard` for the convention of your program. {% endif %}In \
+          your own build: compile {{ name }}.c, link `goldcrest/lib{{ library }}.a`, pass \
+          `-Wl,--gc-sections`.",
 };
 
 /// The start of a program without an operating system, added to [`C`] for Arm.
@@ -65,9 +66,9 @@ pub const FORMS: &[Form] = &[
     Form {
         name: "rust",
         takes: |core| match core.machine {
-            Some(machine) if machine.program != "qemu-system-arm" => {
-                Err("a start for it is not part of the export; name the engine's folder in your own Cargo.toml")
-            }
+            Some(machine) if machine.program != "qemu-system-arm" => Err(
+                "a start for it is not part of the export; name the engine's folder in your own Cargo.toml",
+            ),
             _ => Ok(()),
         },
         templates: &[
@@ -79,9 +80,9 @@ pub const FORMS: &[Form] = &[
         header: "",
         library: |_| String::new(),
         entry: None,
-        how: "`cargo run --release` builds it and runs it{{ run_where }}. {% if machine %}The compiler's target: \
-              `rustup target add {{ core.target }}`. {% endif %}The folder `goldcrest-engine` holds the engine; in \
-              your own firmware, depend on it by path.",
+        how: "`cargo run --release` builds it and runs it{{ run_where }}. {% if machine %}The compiler's \
+              target: `rustup target add {{ core.target }}`. {% endif %}The folder `goldcrest-engine` holds \
+              the engine; in your own firmware, depend on it by path.",
     },
     C,
     Form {
@@ -93,14 +94,16 @@ pub const FORMS: &[Form] = &[
             ("CMakeLists.txt", include_str!("../templates/cmake/CMakeLists.txt")),
             ("README.md", README),
         ],
-        how: "`add_subdirectory` of this folder, and `target_link_libraries(YOUR_TARGET PRIVATE {{ name }})`. Alone, \
-              `cmake -B build && cmake --build build` builds the example `{{ name }}-example`{% if machine %}, which \
-              needs a tool chain file and a start for your part{% endif %}.",
+        how: "`add_subdirectory` of this folder, and `target_link_libraries(YOUR_TARGET PRIVATE {{ name \
+              }})`. Alone, `cmake -B build && cmake --build build` builds the example `{{ name }}-example`{% \
+              if machine %}, which needs a tool chain file and a start for your part{% endif %}.",
         ..C
     },
     Form {
         name: "zephyr",
-        takes: |core| core.boards.zephyr.map(|_| ()).ok_or("Zephyr has no emulated board with it that we know"),
+        takes: |core| {
+            core.boards.zephyr.map(|_| ()).ok_or("Zephyr has no emulated board with it that we know")
+        },
         templates: &[
             ("src/MODEL.h", MODEL_H),
             ("src/MODEL.c", MODEL_C),
@@ -110,8 +113,8 @@ pub const FORMS: &[Form] = &[
             ("sample.yaml", include_str!("../templates/zephyr/sample.yaml")),
             ("README.md", README),
         ],
-        how: "`west build -b {{ core.boards.zephyr }}` in a Zephyr workspace, or `-b` with your board of the same \
-              core.",
+        how: "`west build -b {{ core.boards.zephyr }}` in a Zephyr workspace, or `-b` with your board of the \
+              same core.",
         ..C
     },
     Form {
@@ -130,8 +133,8 @@ pub const FORMS: &[Form] = &[
         libraries: |_| vec!["components/MODEL".into()],
         header: "components/MODEL",
         entry: Some(["void app_main(void);\nvoid app_main(void)", "", ""]),
-        how: "`idf.py build flash monitor`. In your own project: copy `components/{{ name }}`, and add it to the \
-              `REQUIRES` of the component that uses it.",
+        how: "`idf.py build flash monitor`. In your own project: copy `components/{{ name }}`, and add it to \
+              the `REQUIRES` of the component that uses it.",
         ..C
     },
     Form {
@@ -148,13 +151,15 @@ pub const FORMS: &[Form] = &[
         header: "src",
         library: |_| "goldcrest".into(),
         entry: None,
-        how: "Copy this folder into the `libraries` of your sketchbook, or pack it as a .zip and add that in the IDE. \
-              Then open File > Examples > {{ name }}.",
-    ..C
+        how: "Copy this folder into the `libraries` of your sketchbook, or pack it as a .zip and add that in \
+              the IDE. Then open File > Examples > {{ name }}.",
+        ..C
     },
     Form {
         name: "platformio",
-        takes: |core| core.boards.platformio.map(|_| ()).ok_or("PlatformIO has no Arduino board with it that we know"),
+        takes: |core| {
+            core.boards.platformio.map(|_| ()).ok_or("PlatformIO has no Arduino board with it that we know")
+        },
         templates: &[
             ("lib/MODEL/src/MODEL.h", MODEL_H),
             ("lib/MODEL/src/MODEL.c", MODEL_C),
@@ -171,10 +176,12 @@ pub const FORMS: &[Form] = &[
     },
 ];
 
-/// Arduino looks in a folder of the core; where a core's compiler is told a floating-point unit, in one below it.
+/// Arduino looks in a folder of the core; where a core's compiler is told a floating-point unit, in one below
+/// it.
 fn arduino_folders(core: &Core) -> Vec<String> {
     let folder = format!("src/{}", core.boards.arduino.unwrap_or_default());
-    let conventions = core.fpu.map(|fpu| ["soft", "softfp", "hard"].map(|float| format!("{folder}/{fpu}-{float}")));
+    let conventions =
+        core.fpu.map(|fpu| ["soft", "softfp", "hard"].map(|float| format!("{folder}/{fpu}-{float}")));
     std::iter::once(folder.clone()).chain(conventions.into_iter().flatten()).collect()
 }
 

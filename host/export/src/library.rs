@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::{fs, str};
 
 use ar_archive_writer::{ArchiveKind, DEFAULT_OBJECT_READER, NewArchiveMember, write_archive_to_stream};
-use goldcrest_board::sources::{self, SourcesError};
 use goldcrest_board::cargo;
+use goldcrest_board::sources::{self, SourcesError};
 use goldcrest_engine::AlignedBytes;
 use goldcrest_engine::kernels;
 use object::read::archive::ArchiveFile;
@@ -52,7 +52,9 @@ pub enum LibraryError {
     #[error(transparent)]
     Sources(#[from] SourcesError),
     /// No cargo.
-    #[error("cargo could not be started ({0}); the library is built with it: install Rust from https://rustup.rs")]
+    #[error(
+        "cargo could not be started ({0}); the library is built with it: install Rust from https://rustup.rs"
+    )]
     NoCargo(io::Error),
     /// The compiler's target is not installed.
     #[error("the compiler has no target {target}, which {core} needs; run: rustup target add {target}")]
@@ -98,8 +100,8 @@ pub fn kernel_symbol(kernel: &str) -> String {
 }
 
 impl Core {
-    /// Whether its library has a name of the interface: all of them, but of kernels only those that the core has
-    /// instructions for. A model for another core then does not link.
+    /// Whether its library has a name of the interface: all of them, but of kernels only those that the core
+    /// has instructions for. A model for another core then does not link.
     fn has(&self, name: &[u8]) -> bool {
         match str::from_utf8(name) {
             Ok(name) if name.starts_with(KERNEL_PREFIX) => kernels::ALL
@@ -114,7 +116,8 @@ impl Core {
 /// Builds the library of a core, `small` for little code rather than speed. Quick when nothing changed.
 ///
 /// # Errors
-/// When cargo, its target or the sources are missing, the build fails, or the compiler's archive cannot be read.
+/// When cargo, its target or the sources are missing, the build fails, or the compiler's archive cannot be
+/// read.
 pub fn build(core: &'static Core, small: bool) -> Result<Library, LibraryError> {
     let root = sources::root()?;
     let target_folder = cargo::target_folder(&root);
@@ -160,7 +163,10 @@ fn archive(core: &Core, bytes: &[u8]) -> Result<(Vec<u8>, AlignedBytes), String>
         }
     }
     let [object] = objects[..] else {
-        return Err(format!("{} objects of the interface, where link-time optimization makes one", objects.len()));
+        return Err(format!(
+            "{} objects of the interface, where link-time optimization makes one",
+            objects.len()
+        ));
     };
     // The reader of objects wants them aligned, as members of an archive need not be.
     let object = AlignedBytes::from(object);

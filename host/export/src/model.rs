@@ -1,5 +1,6 @@
 //! What templates say of a model.
 
+use goldcrest_engine::kernels::constant;
 use goldcrest_engine::{Engine, Image};
 use serde_json::{Value, json};
 
@@ -35,7 +36,10 @@ pub(crate) fn context(export: &Export<'_>) -> Value {
     let run = match (&emulator, core.gcc) {
         (Some(emulator), _) => format!("{emulator} {name}.elf"),
         (None, "aarch64-linux-gnu-") => {
-            format!("$(if $(filter aarch64,$(shell uname -m)),,qemu-aarch64 -L /usr/aarch64-linux-gnu) ./{name}.elf")
+            format!(
+                "$(if $(filter aarch64,$(shell uname -m)),,qemu-aarch64 -L /usr/aarch64-linux-gnu) \
+                 ./{name}.elf"
+            )
         }
         _ => format!("./{name}.elf"),
     };
@@ -69,7 +73,7 @@ pub(crate) fn context(export: &Export<'_>) -> Value {
         "labels": labels,
         "kernels": kernels.iter().map(|kernel| kernel_symbol(kernel)).collect::<Vec<_>>(),
         "kernel_names": kernels,
-        "rust_kernels": kernels.iter().map(|kernel| kernel.to_uppercase().replace('-', "_")).collect::<Vec<_>>(),
+        "rust_kernels": kernels.iter().map(|kernel| constant(kernel)).collect::<Vec<_>>(),
         "layers": layers.collect::<Vec<_>>(),
         "macs": macs.map_or_else(|| "Unknown".to_string(), |macs| macs.to_string()),
         "picture": bytes(&picture.pixels),
@@ -113,8 +117,8 @@ pub(crate) fn label(image: &Image<'_>, class: usize) -> String {
     }
 }
 
-/// What stands between the quotes of a string of C: octal for what is not ASCII, and for `?`, which trigraphs begin
-/// with. A digit behind an octal escape of three does not belong to it.
+/// What stands between the quotes of a string of C: octal for what is not ASCII, and for `?`, which trigraphs
+/// begin with. A digit behind an octal escape of three does not belong to it.
 fn c_string(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
@@ -124,9 +128,12 @@ fn c_string(text: &str) -> String {
         .collect()
 }
 
-/// A name as a regular expression in double quotes of YAML; every other character stands for itself or for any.
+/// A name as a regular expression in double quotes of YAML; every other character stands for itself or for
+/// any.
 fn regex_of(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_ascii_alphanumeric() || letter == ' ' { letter } else { '.' }).collect()
+    text.chars()
+        .map(|letter| if letter.is_ascii_alphanumeric() || letter == ' ' { letter } else { '.' })
+        .collect()
 }
 
 /// Bytes as words, little-endian, zeros at the end, in lines of C.

@@ -1,5 +1,5 @@
-//! Makes a library's one object fit for anybody's program: only its public names are visible, and nothing is in
-//! it that they do not reach.
+//! Makes a library's one object fit for anybody's program: only its public names are visible, and nothing is
+//! in it that they do not reach.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,10 @@ use object::elf;
 /// What a linker must see in an object for Linux, lest it makes the stack executable.
 const KEPT: &[u8] = b".note.GNU-stack";
 
-/// Leaves in a relocatable ELF file the sections that symbols reach whose names `is_public`, and makes all other
-/// names local. Debugging information, tables of unwinding and build attributes go: the last name a
-/// floating-point convention, which code without floating point does not have, and extensions that older linkers
-/// do not know.
+/// Leaves in a relocatable ELF file the sections that symbols reach whose names `is_public`, and makes all
+/// other names local. Debugging information, tables of unwinding and build attributes go: the last name a
+/// floating-point convention, which code without floating point does not have, and extensions that older
+/// linkers do not know.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -79,7 +79,8 @@ pub fn needed(file: &[u8], is_named: impl Fn(&[u8]) -> bool) -> Result<u64, obje
     Ok(sections.map(|section| section.sh_size).sum())
 }
 
-/// The numbers of the sections that some sections lead to, themselves included, and of the symbols on the way.
+/// The numbers of the sections that some sections lead to, themselves included, and of the symbols on the
+/// way.
 fn reached(builder: &Builder<'_>, mut left: Vec<SectionId>) -> (BTreeSet<usize>, BTreeSet<usize>) {
     let mut references: BTreeMap<usize, &[Relocation]> = BTreeMap::new();
     for section in &builder.sections {

@@ -57,7 +57,8 @@ pub enum ProjectError {
         error: io::Error,
     },
     /// The folder has other things in it.
-    #[error("{} is not empty; give a new folder, or --overwrite to write over what an export made", .0.display())]
+    #[error("{} is not empty; give a new folder, or --overwrite to write over what an export \
+         made", .0.display())]
     NotEmpty(PathBuf),
     /// A template or a manifest of ours is wrong.
     #[error("{0}; please report it")]
@@ -107,8 +108,11 @@ impl Project {
         build: impl FnOnce() -> Result<Library, LibraryError>,
     ) -> Result<Self, ProjectError> {
         let core = export.core;
-        (form.takes)(core)
-            .map_err(|problem| ProjectError::Core { form: form.name, core: core.name, problem })?;
+        (form.takes)(core).map_err(|problem| ProjectError::Core {
+            form: form.name,
+            core: core.name,
+            problem,
+        })?;
         let library = match (form.libraries)(core).is_empty() {
             true => None,
             false => Some(build()?),
@@ -198,7 +202,8 @@ fn engine(files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<(), ProjectError> {
     let mut folders = vec![PathBuf::from("src")];
     while let Some(inside) = folders.pop() {
         let path = folder.join(&inside);
-        let entries = fs::read_dir(&path).map_err(|error| ProjectError::File { path: path.clone(), error })?;
+        let entries =
+            fs::read_dir(&path).map_err(|error| ProjectError::File { path: path.clone(), error })?;
         for entry in entries {
             let entry = entry.map_err(|error| ProjectError::File { path: path.clone(), error })?;
             let name = inside.join(entry.file_name());
@@ -211,8 +216,8 @@ fn engine(files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<(), ProjectError> {
     Ok(())
 }
 
-/// The engine's manifest with what it inherits from the workspace written out; without what only its own tests
-/// need.
+/// The engine's manifest with what it inherits from the workspace written out; without what only its own
+/// tests need.
 fn manifest(own: &str, workspace: &str) -> Result<String, ProjectError> {
     let wrong = |problem: &dyn std::fmt::Display| ProjectError::Template(format!("Cargo.toml: {problem}"));
     let mut own: toml::Table = own.parse().map_err(|error| wrong(&error))?;
@@ -237,9 +242,13 @@ mod tests {
 
     #[test]
     fn names_are_names_of_c() {
-        for (text, name) in
-            [("My signs!", "my_signs"), ("resnet8", "resnet8"), ("8bit", "model_8bit"), ("é", "model"), ("", "model")]
-        {
+        for (text, name) in [
+            ("My signs!", "my_signs"),
+            ("resnet8", "resnet8"),
+            ("8bit", "model_8bit"),
+            ("é", "model"),
+            ("", "model"),
+        ] {
             assert_eq!(name_of(text), name);
         }
     }

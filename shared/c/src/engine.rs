@@ -1,7 +1,7 @@
 //! The engine behind an opaque handle.
 //!
-//! The caller of each function promises what the header says once for all: a pointer that is not null leads to what
-//! its name says, an engine is one that was open or is all zeros, and nobody else uses it meanwhile.
+//! The caller of each function promises what the header says once for all: a pointer that is not null leads
+//! to what its name says, an engine is one that was open or is all zeros, and nobody else uses it meanwhile.
 #![allow(unsafe_code)]
 #![allow(clippy::missing_safety_doc, reason = "said above, and in the header, for all")]
 
@@ -13,8 +13,8 @@ use goldcrest_engine::Engine;
 use crate::gc_model;
 use crate::gc_status::{self, GC_ARENA, GC_CLOSED, GC_INPUT, GC_MISALIGNED, GC_NULL, GC_OK};
 
-/// A model in an arena. Static memory, or the stack of a caller that outlives its use; no need to initialize it
-/// before gc_open, nor to close it. What is in it is the library's business.
+/// A model in an arena. Static memory, or the stack of a caller that outlives its use; no need to initialize
+/// it before gc_open, nor to close it. What is in it is the library's business.
 #[repr(C)]
 #[derive(Debug)]
 pub struct gc_engine {
@@ -34,12 +34,14 @@ const _: () = {
 /// The engine of an open handle.
 ///
 /// # Safety
-/// The handle is null, or leads to one that is open or whose first word says that it is not; nobody else uses it.
+/// The handle is null, or leads to one that is open or whose first word says that it is not; nobody else uses
+/// it.
 unsafe fn engine<'e>(handle: *mut gc_engine) -> Option<&'e mut Engine<'static>> {
     if handle.is_null() || !handle.is_aligned() {
         return None;
     }
-    // SAFETY: the handle is one; its second word is where `gc_open` put the engine, if its first word says so.
+    // SAFETY: the handle is one; its second word is where `gc_open` put the engine, if its first word says
+    // so.
     unsafe {
         let words = handle.cast::<usize>();
         (words.read() == OPEN).then(|| &mut *words.add(1).cast())
@@ -55,9 +57,9 @@ unsafe fn look<'e>(handle: *const gc_engine) -> Option<&'e Engine<'static>> {
     unsafe { engine(handle.cast_mut()).map(|engine| &*engine) }
 }
 
-/// Checks a model, once for all its runs, and puts it into an arena: at least as many bytes as the model needs,
-/// at a multiple of 4 (an array of uint32_t). Whatever is wrong with image or arena is found here; the engine is
-/// then closed, and calls with it do nothing.
+/// Checks a model, once for all its runs, and puts it into an arena: at least as many bytes as the model
+/// needs, at a multiple of 4 (an array of uint32_t). Whatever is wrong with image or arena is found here; the
+/// engine is then closed, and calls with it do nothing.
 ///
 /// Model, device image and arena must stay while the engine is used. To open another model, or the same anew,
 /// needs no closing.
@@ -137,8 +139,8 @@ pub unsafe extern "C" fn gc_load(engine: *mut gc_engine, pixels: *const u8, byte
     }
 }
 
-/// Runs the next layer: 1 while layers are left, 0 when the logits are there or the engine is not open. Between
-/// two calls the program may do what it likes, but write to the arena.
+/// Runs the next layer: 1 while layers are left, 0 when the logits are there or the engine is not open.
+/// Between two calls the program may do what it likes, but write to the arena.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_step(engine: *mut gc_engine) -> i32 {
     // SAFETY: as the caller promises.
@@ -180,8 +182,9 @@ pub unsafe extern "C" fn gc_best(engine: *const gc_engine) -> i32 {
     best.map_or(-1, |(class, _)| class as i32)
 }
 
-/// Copies the name of a class, UTF-8, into a buffer of `size` bytes, cut where it does not fit, and ends it with
-/// a zero. Returns the bytes of the whole name without the zero, as snprintf does; 0 for a class without a name.
+/// Copies the name of a class, UTF-8, into a buffer of `size` bytes, cut where it does not fit, and ends it
+/// with a zero. Returns the bytes of the whole name without the zero, as snprintf does; 0 for a class without
+/// a name.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_label(
     engine: *const gc_engine,

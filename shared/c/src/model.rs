@@ -9,8 +9,8 @@ use goldcrest_engine::kernels::Kernel;
 
 use crate::gc_status::{self, GC_MISALIGNED, GC_NULL};
 
-/// A model: a device image, in flash, and the kernels that it needs. `goldcrest export` writes one as constants.
-/// The device image stays where it is, and must stay as it is while an engine has it open.
+/// A model: a device image, in flash, and the kernels that it needs. `goldcrest export` writes one as
+/// constants. The device image stays where it is, and must stay as it is while an engine has it open.
 #[repr(C)]
 #[derive(Debug)]
 pub struct gc_model {

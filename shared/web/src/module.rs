@@ -1,5 +1,5 @@
-//! What the module exports. JavaScript puts the device image and the arena into the module's memory, behind what
-//! the module has of it; there is one engine per instance.
+//! What the module exports. JavaScript puts the device image and the arena into the module's memory, behind
+//! what the module has of it; there is one engine per instance.
 #![allow(unsafe_code)]
 
 use core::cell::UnsafeCell;

@@ -27,7 +27,10 @@ pub enum AnswersError {
     #[error("the answers cannot be read: {0}")]
     Read(#[from] io::Error),
     /// A line begins as an answer and goes on as none.
-    #[error("line {line}, {text:?}: {problem}; an answer is `logits INDEX: L0 L1 ...`, each logit from -128 to 127")]
+    #[error(
+        "line {line}, {text:?}: {problem}; an answer is `logits INDEX: L0 L1 ...`, each logit from -128 to \
+         127"
+    )]
     Line {
         /// Its number, from 1.
         line: usize,
@@ -43,7 +46,9 @@ pub enum AnswersError {
         lines: usize,
     },
     /// An answer to an image that is not there.
-    #[error("the program answers to image {found}, but there are {images}, counted from 0; give the same --count")]
+    #[error(
+        "the program answers to image {found}, but there are {images}, counted from 0; give the same --count"
+    )]
     Image {
         /// The number of the image.
         found: usize,
@@ -56,8 +61,8 @@ pub enum AnswersError {
 }
 
 impl Answers {
-    /// Reads what a program prints: `logits INDEX: L0 L1 ...`, one line per image. Other lines are left out, as are
-    /// those before the mark in a line, where a logger puts a time.
+    /// Reads what a program prints: `logits INDEX: L0 L1 ...`, one line per image. Other lines are left out,
+    /// as are those before the mark in a line, where a logger puts a time.
     ///
     /// # Errors
     /// When an answer cannot be read, is given twice, or there is none.
@@ -78,7 +83,8 @@ impl Answers {
             let (index, values) = answer.split_once(':').ok_or_else(|| wrong("no colon"))?;
             let index = index.trim().parse().map_err(|_| wrong("no number of an image"))?;
             let values = values.split([' ', ',', '\t', '\r']).filter(|value| !value.is_empty());
-            let logits = values.map(|value| value.parse().map_err(|_| wrong(&format!("{value:?} is no logit"))));
+            let logits =
+                values.map(|value| value.parse().map_err(|_| wrong(&format!("{value:?} is no logit"))));
             if answers.logits.insert(index, logits.collect::<Result<_, _>>()?).is_some() {
                 return Err(wrong("a second answer to the same image"));
             }
