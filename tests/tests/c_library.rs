@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use goldcrest_board::cargo;
 use goldcrest_board::payload::Payload;
@@ -26,7 +26,7 @@ const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 fn library(core: &'static Core) -> Library {
     static BUILT: LazyLock<Mutex<BTreeMap<&str, Library>>> = LazyLock::new(Mutex::default);
     // One build at a time: they would wait for each other anyway.
-    let mut built = BUILT.lock().unwrap();
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.entry(core.name).or_insert_with(|| {
         library::build(core, false).unwrap_or_else(|error| panic!("{}: {error}", core.name))
     });
@@ -298,13 +298,13 @@ fn answers_of_a_program_are_part_of_the_proof() {
         .iter()
         .map(|vector| format!("{{{}}}", joined(&vector["pixels"])));
     let program = format!(
-        "#include <stdio.h>\n#include \"net.h\"\n\
-         static const uint8_t pictures[20][NET_INPUT_BYTES] = {{{}}};\n\
+        "#include <stdio.h>\n#include \"net.h\"\nstatic const uint8_t pictures[20][NET_INPUT_BYTES] = \
+         {{{}}};\n\
          static gc_engine engine;\nstatic uint32_t arena[NET_ARENA_WORDS];\n\
          int main(void) {{\n  if (gc_open(&engine, &net_model, arena, sizeof arena)) return 1;\n\
          for (int i = 0; i < 20; i++) {{\n    if (gc_load(&engine, pictures[i], NET_INPUT_BYTES)) return 1;\n\
          gc_run(&engine);\n    printf(\"logits %d:\", i);\n\
-         for (int c = 0; c < NET_CLASSES; c++) printf(\" %d\", gc_logits(&engine)[c]);\n\n\
+         for (int c = 0; c < NET_CLASSES; c++) printf(\" %d\", gc_logits(&engine)[c]);\n    \
          printf(\"\\n\");\n  }}\n\
          return 0;\n}}\n",
         rows.collect::<Vec<_>>().join(",")
@@ -581,17 +581,17 @@ fn the_module_of_webassembly_answers_as_the_host_does_in_node() {
         let script = format!(
             "import {{ readFileSync }} from 'node:fs';\n\
              import {{ Engine, GoldcrestError }} from {:?};\n\
-             const paths = [{:?}, 'model.gci', 'pictures'];\n\
-             const [wasm, image, pictures] = paths.map((path) => readFileSync(path));\n\
+             const [wasm, image, pictures] = [{:?}, 'model.gci', 'pictures'].map((path) => \
+             readFileSync(path));\n\
              const engine = await Engine.load(wasm, image);\n\
              if (engine.selftest() !== {PICTURES}) throw new Error('self-test');\n\
              for (let index = 0; index < {PICTURES}; index++) {{\n\
-             const picture = pictures.subarray(index * 3072, (index + 1) * 3072);\n\
-             const {{ best, label, logits, probabilities }} = engine.run(picture);\n\
-             const isBest = logits[best] === Math.max(...logits);\n\
-             if (label !== engine.labels[best] || !isBest) throw new Error(label);\n\
-             const sum = probabilities.reduce((a, b) => a + b);\n\
-             if (Math.abs(sum - 1) > 1e-9) throw new Error('probabilities');\n\
+             const {{ best, label, logits, probabilities }} = engine.run(pictures.subarray(index * 3072, \
+             (index + 1) * 3072));\n\
+             if (label !== engine.labels[best] || logits[best] !== Math.max(...logits)) throw new \
+             Error(label);\n\
+             if (Math.abs(probabilities.reduce((a, b) => a + b) - 1) > 1e-9) throw new \
+             Error('probabilities');\n\
              console.log(`logits ${{index}}: ${{[...logits].join(' ')}}`);\n}}\n\
              for (const wrong of [new Uint8Array(3), image.subarray(0, 999)])\n\
              await Engine.load(wasm, wrong).then(() => {{ throw new Error('opened'); }}, (error) => {{\n\

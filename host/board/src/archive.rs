@@ -55,6 +55,7 @@ fn add(tar: &mut tar::Builder<impl Write>, checkout: &Path, name: &str) -> io::R
     tar.append_data(&mut header, name, &*bytes)
 }
 
+/// The members of the archive's workspace.
 const MEMBERS: &str =
     r#"members = ["firmware", "shared/c", "shared/engine", "shared/link", "shared/quantize"]"#;
 

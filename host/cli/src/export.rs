@@ -63,10 +63,12 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let side = ModelSide::of_board_model(&file);
     let golden = match &args.data {
         Some(_) if file.is_image() => {
-            let problem = "is a device image, which has its golden vectors; leave --data out, or give the \
-                 int8 ONNX \
-                           file";
-            return Err(Usage(format!("{} {problem}", place())).into());
+            return Err(Usage(format!(
+                "{} is a device image, which has its golden vectors; leave --data out, or give the int8 ONNX \
+                 file",
+                place()
+            ))
+            .into());
         }
         Some(data) => {
             let images = data.open_pictures_for(&side)?.test;
@@ -102,8 +104,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let json = json!({
         "form": form.name, "core": core.name, "name": export.name, "out": args.out.display().to_string(),
         "image_bytes": image.bytes().len(), "arena_bytes": image.arena_bytes(),
-        "code_bytes": project.code_bytes,
-        "golden": image.golden().count(), "files": files,
+        "code_bytes": project.code_bytes, "golden": image.golden().count(), "files": files,
     });
     output.print(&json, || {
         let code = project.code_bytes.map_or(String::new(), |bytes| format!(" + engine {bytes} bytes"));

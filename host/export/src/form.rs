@@ -43,10 +43,9 @@ const C: Form = Form {
     library: |core| format!("goldcrest-{}", core.name),
     entry: Some(["int main(void)", " 1", " 0"]),
     how: "`make` builds `{{ name }}.elf` with {{ core.gcc }}gcc, `make run` runs it{{ run_where }}. {% if \
-         core.fpu %}\
-          `make FLOAT=soft`, `softfp` or `hard` for the convention of your program. {% endif %}In your own \
-          build: \
-          compile {{ name }}.c, link `goldcrest/lib{{ library }}.a`, pass `-Wl,--gc-sections`.",
+          core.fpu %}`make FLOAT=soft`, `softfp` or `hard` for the convention of your program. {% endif %}In \
+          your own build: compile {{ name }}.c, link `goldcrest/lib{{ library }}.a`, pass \
+          `-Wl,--gc-sections`.",
 };
 
 /// The start of a program without an operating system, added to [`C`] for Arm.
@@ -82,10 +81,8 @@ pub const FORMS: &[Form] = &[
         library: |_| String::new(),
         entry: None,
         how: "`cargo run --release` builds it and runs it{{ run_where }}. {% if machine %}The compiler's \
-             target: \
-              `rustup target add {{ core.target }}`. {% endif %}The folder `goldcrest-engine` holds the \
-              engine; in \
-              your own firmware, depend on it by path.",
+              target: `rustup target add {{ core.target }}`. {% endif %}The folder `goldcrest-engine` holds \
+              the engine; in your own firmware, depend on it by path.",
     },
     C,
     Form {
@@ -98,10 +95,8 @@ pub const FORMS: &[Form] = &[
             ("README.md", README),
         ],
         how: "`add_subdirectory` of this folder, and `target_link_libraries(YOUR_TARGET PRIVATE {{ name \
-             }})`. Alone, \
-              `cmake -B build && cmake --build build` builds the example `{{ name }}-example`{% if machine \
-              %}, which \
-              needs a tool chain file and a start for your part{% endif %}.",
+              }})`. Alone, `cmake -B build && cmake --build build` builds the example `{{ name }}-example`{% \
+              if machine %}, which needs a tool chain file and a start for your part{% endif %}.",
         ..C
     },
     Form {
@@ -118,9 +113,8 @@ pub const FORMS: &[Form] = &[
             ("sample.yaml", include_str!("../templates/zephyr/sample.yaml")),
             ("README.md", README),
         ],
-        how: "`west build -b {{ core.boards.zephyr }}` in a Zephyr workspace, or `-b` with your board of \
-             the same \
-              core.",
+        how: "`west build -b {{ core.boards.zephyr }}` in a Zephyr workspace, or `-b` with your board of the \
+              same core.",
         ..C
     },
     Form {
@@ -139,9 +133,8 @@ pub const FORMS: &[Form] = &[
         libraries: |_| vec!["components/MODEL".into()],
         header: "components/MODEL",
         entry: Some(["void app_main(void);\nvoid app_main(void)", "", ""]),
-        how: "`idf.py build flash monitor`. In your own project: copy `components/{{ name }}`, and add it \
-             to the \
-              `REQUIRES` of the component that uses it.",
+        how: "`idf.py build flash monitor`. In your own project: copy `components/{{ name }}`, and add it to \
+              the `REQUIRES` of the component that uses it.",
         ..C
     },
     Form {
@@ -158,9 +151,9 @@ pub const FORMS: &[Form] = &[
         header: "src",
         library: |_| "goldcrest".into(),
         entry: None,
-        how: "Copy this folder into the `libraries` of your sketchbook, or pack it as a .zip and add that \
-             in the IDE. \
-              Then open File > Examples > {{ name }}.",
+        how: "Copy this folder into the `libraries` of your sketchbook, or pack it as a .zip and add that in \
+              the IDE. Then open File > Examples > {{ name }}.",
+        ..C
     },
     Form {
         name: "platformio",

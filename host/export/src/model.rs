@@ -1,5 +1,6 @@
 //! What templates say of a model.
 
+use goldcrest_engine::kernels::constant;
 use goldcrest_engine::{Engine, Image};
 use serde_json::{Value, json};
 
@@ -46,7 +47,6 @@ pub(crate) fn context(export: &Export<'_>) -> Value {
         "qemu-system-arm" => "newlib",
         _ => "picolibc",
     });
-    let constants: Vec<_> = kernels.iter().map(|kernel| kernel.to_uppercase().replace('-', "_")).collect();
     json!({
         "name": name,
         "NAME": name.to_uppercase(),
@@ -73,7 +73,7 @@ pub(crate) fn context(export: &Export<'_>) -> Value {
         "labels": labels,
         "kernels": kernels.iter().map(|kernel| kernel_symbol(kernel)).collect::<Vec<_>>(),
         "kernel_names": kernels,
-        "rust_kernels": constants,
+        "rust_kernels": kernels.iter().map(|kernel| constant(kernel)).collect::<Vec<_>>(),
         "layers": layers.collect::<Vec<_>>(),
         "macs": macs.map_or_else(|| "Unknown".to_string(), |macs| macs.to_string()),
         "picture": bytes(&picture.pixels),

@@ -80,20 +80,18 @@ const TEXTS: [&CStr; 15] = [
     c"done",
     c"a pointer is null",
     c"engine, device image or arena: its address is not aligned; use what goldcrest export writes, and \
-         uint32_t \
-      for the arena",
+      uint32_t for the arena",
     c"the device image is truncated; is all of it in flash?",
     c"not a device image; make one with goldcrest export or goldcrest pack",
     c"the device image has another format version than this library; export the model and the library \
-         together",
+      together",
     c"the checksum of the device image is wrong: it is damaged",
     c"the device image is for another core; link the library of its core, or export the model for this one",
     c"the device image needs a kernel that the model's list does not name; use the list that goldcrest \
-         export \
-      writes",
+      export writes",
     c"the device image contradicts itself; export the model again",
     c"the arena is smaller than the model needs; see the constant ARENA_BYTES of the model, or \
-         gc_arena_bytes",
+      gc_arena_bytes",
     c"the input has another length than the model takes; see gc_input_bytes",
     c"the engine is not open; call gc_open and look at what it returns",
     c"the device image holds no golden vectors; export it with --golden",

@@ -30,7 +30,7 @@ fn main() {
     println!("{}", classify(&mut vec![0; MODEL.arena_words()]));
 }
 {% endif %}
-fn classify(arena: &mut [u32]) -> &'static str {
+fn classify(arena: &mut [u32]) -> &str {
     let mut engine = MODEL.engine(arena).expect("a device image as it was exported");
     {%- if golden %}
     engine.selftest().expect("the logits of the golden vectors");
