@@ -1,7 +1,7 @@
 //! 200 pictures of odd sizes and colour forms become the same input on every path, byte for byte: the data
 //! set that training, calibration and `eval` read, training's loader, single pictures as `classify` and
-//! `infer` read them, the code with which a board makes inputs of pictures in its flash, and an emulated board
-//! that is sent the pictures as they are.
+//! `infer` read them, the code with which a board makes inputs of pictures in its flash, and an emulated
+//! board that is sent the pictures as they are.
 
 use std::io::Cursor;
 use std::time::{Duration, Instant};

@@ -5,14 +5,14 @@
 //! ```
 //!
 //! The record is written last, into the slot's last bytes. It says that the device image in front of it
-//! passed its self-test here, counts the updates, and keeps the version of the model. At every start the slot with the higher count runs,
-//! if record and device image are whole; so power may fail at any moment: until the record is whole the old
-//! model is the current one, from then on the new one, and the slot in use is never written. A device image
-//! that a programmer put into the first slot has no record; it runs while no slot has one, and its version is
-//! that of the manifest behind it.
+//! passed its self-test here, counts the updates, and keeps the version of the model. At every start the slot
+//! with the higher count runs, if record and device image are whole; so power may fail at any moment: until
+//! the record is whole the old model is the current one, from then on the new one, and the slot in use is
+//! never written. A device image that a programmer put into the first slot has no record; it runs while no
+//! slot has one, and its version is that of the manifest behind it.
 //!
-//! A firmware with a key takes an update only after a [`Manifest`] that the key signed, for this board and for
-//! a later version of the model than the one in use. Until then nothing is erased.
+//! A firmware with a key takes an update only after a [`Manifest`] that the key signed, for this board and
+//! for a later version of the model than the one in use. Until then nothing is erased.
 
 use embedded_storage::nor_flash::NorFlash;
 use goldcrest_engine::kernels::Family;

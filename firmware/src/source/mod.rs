@@ -18,8 +18,8 @@ pub trait ImageSource {
     /// Why there is no picture.
     type Error;
 
-    /// Puts the next picture into a model's input of shape `to`, as the model's preprocessing says: u8 pixels,
-    /// HWC. What `input` holds after an error is not a picture.
+    /// Puts the next picture into a model's input of shape `to`, as the model's preprocessing says: u8
+    /// pixels, HWC. What `input` holds after an error is not a picture.
     ///
     /// # Errors
     /// The source's own, and inputs that it cannot fill.

@@ -151,9 +151,9 @@ impl<T: Transport> Client<T> {
             .map(|(answer, ())| answer)
     }
 
-    /// Sends a picture of any size as it is (gray or RGB, u8, HWC), has the board make the model's input of it,
-    /// by the preprocessing in the device image, and classify that: the answer, and the [`CRC`] of the input
-    /// (u8, HWC) that the board made.
+    /// Sends a picture of any size as it is (gray or RGB, u8, HWC), has the board make the model's input of
+    /// it, by the preprocessing in the device image, and classify that: the answer, and the [`CRC`] of the
+    /// input (u8, HWC) that the board made.
     pub fn infer_picture(&mut self, shape: Shape, pixels: &[u8]) -> Result<(Classification, u32), LinkError> {
         let mut input = None;
         let content = Content::Picture(shape, pixels, &mut input);

@@ -1,5 +1,6 @@
-//! Whose models a firmware takes: the public key that it is built with. GOLDCREST_UPDATE_KEY says so once; the
-//! project's `goldcrest.toml` remembers it, so that a build that forgets the variable has the key all the same.
+//! Whose models a firmware takes: the public key that it is built with. GOLDCREST_UPDATE_KEY says so once;
+//! the project's `goldcrest.toml` remembers it, so that a build that forgets the variable has the key all the
+//! same.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,8 @@ pub const FILE: &str = "goldcrest.toml";
 pub enum UpdateKeyError {
     /// The variable holds something else.
     #[error(
-        "{VARIABLE} is not an Ed25519 public key in 64 hexadecimal digits; `goldcrest keys show FILE` prints one"
+        "{VARIABLE} is not an Ed25519 public key in 64 hexadecimal digits; `goldcrest keys show FILE` prints \
+         one"
     )]
     Variable,
     /// The file cannot be read or written.
@@ -41,8 +43,8 @@ pub enum UpdateKeyError {
     },
     /// Two keys.
     #[error(
-        "{VARIABLE} names the key {variable}, {} the key {file}; unset the variable, or change the file if the \
-         boards shall take another's models", path.display()
+        "{VARIABLE} names the key {variable}, {} the key {file}; unset the variable, or change the file if \
+         the boards shall take another's models", path.display()
     )]
     Conflict {
         /// Fingerprint of the variable's.
@@ -144,9 +146,9 @@ impl Place {
             None => String::new(),
         };
         let text = format!(
-            "{before}[update]\n# Firmware that is built in this folder takes only models signed with this key. \
-             Boards that have it keep it\n# until they are flashed anew; without this line a build takes any \
-             model.\nkey = \"{key}\"\n"
+            "{before}[update]\n# Firmware that is built in this folder takes only models signed with this \
+             key. Boards that have it\n# keep it until they are flashed anew; without this line a build takes \
+             any model.\nkey = \"{key}\"\n"
         );
         goldcrest_files::write(&self.path, text.as_bytes())
             .map_err(|error| UpdateKeyError::File { path: self.path.clone(), error })?;

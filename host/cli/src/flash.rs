@@ -130,7 +130,8 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The device image of a model, and the signed manifest behind it. The board tests itself with two pictures of noise, which reach every value.
+/// The device image of a model, and the signed manifest behind it. The board tests itself with two pictures
+/// of noise, which reach every value.
 fn payload(path: &Path, board: &Board, packing: &PackingArgs) -> anyhow::Result<(Payload, Option<Vec<u8>>)> {
     let options = packing.options(board.family);
     let file = BoardModel::read(path)?;
@@ -208,12 +209,12 @@ fn wanted<'m>(updates: &Updates, manifest: Option<&'m [u8]>) -> Result<Option<&'
     let fingerprint = key.fingerprint();
     match manifest {
         None => Err(format!(
-            "the board takes only models signed with the key {fingerprint}; make one with `goldcrest pack --sign \
-             KEY --model-version N`"
+            "the board takes only models signed with the key {fingerprint}; make one with `goldcrest pack \
+             --sign KEY --model-version N`"
         )),
         Some(manifest) if !key.signed(manifest) => Err(format!(
-            "the model is signed with another key than {fingerprint}, the board's; `goldcrest keys show` prints \
-             a key's fingerprint"
+            "the model is signed with another key than {fingerprint}, the board's; `goldcrest keys show` \
+             prints a key's fingerprint"
         )),
         Some(manifest) => Ok(Some(manifest)),
     }

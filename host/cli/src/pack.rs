@@ -35,8 +35,8 @@ pub struct Args {
     /// Order the weights for this board's kernels; without it, for every core
     #[arg(long, value_name = "BOARD")]
     pub board: Option<String>,
-    /// Pictures of noise to store with the logits that they must give, for the self-test of a board or of your
-    /// own firmware; a board takes no image without them over the line
+    /// Pictures of noise to store with the logits that they must give, for the self-test of a board or of
+    /// your own firmware; a board takes no image without them over the line
     #[arg(long, value_name = "PICTURES", default_value_t = 2)]
     pub golden: u16,
     #[command(flatten)]

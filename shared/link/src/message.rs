@@ -86,8 +86,8 @@ pub enum Request<'a> {
         #[serde(borrow, serialize_with = "as_bytes")]
         pixels: &'a [u8],
     },
-    /// Begins an update of a firmware with a key; answered by [`Response::Written`]. Only when the manifest is
-    /// signed, for this board and for a later version of the model is the slot erased that is not in use.
+    /// Begins an update of a firmware with a key; answered by [`Response::Written`]. Only when the manifest
+    /// is signed, for this board and for a later version of the model is the slot erased that is not in use.
     /// A firmware without a key looks at nothing and erases nothing.
     Begin {
         /// Names the update.

@@ -1,5 +1,5 @@
-//! A firmware with a key: whatever comes over the line, it runs whole models that were signed for it, and only
-//! a right manifest empties its spare slot.
+//! A firmware with a key: whatever comes over the line, it runs whole models that were signed for it, and
+//! only a right manifest empties its spare slot.
 
 use ed25519_dalek::{Signer, SigningKey};
 use goldcrest_engine::shape::{Shape, Window};
