@@ -259,9 +259,8 @@ fn a_board_with_a_key_takes_later_models_that_are_signed_for_it() {
     let picture = &board.pictures()[0];
     let updates = || goldcrest_json(&["infer", "--port", &port, text(picture)], 0)["updates"].clone();
     let (policy, own) = ("signed", fingerprint);
-    let expected = |version| {
-        serde_json::json!({ "policy": policy, "fingerprint": own, "model_version": version })
-    };
+    let expected =
+        |version| serde_json::json!({ "policy": policy, "fingerprint": own, "model_version": version });
     assert_eq!(updates(), expected(0));
 
     // Packed by the command, for one board, with its golden vectors.

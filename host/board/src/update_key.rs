@@ -147,8 +147,8 @@ impl Place {
         };
         let text = format!(
             "{before}[update]\n# Firmware that is built in this folder takes only models signed with this \
-             key. Boards that have it\n# keep it until they are flashed anew; without this line a build takes \
-             any model.\nkey = \"{key}\"\n"
+             key. Boards that have it\n# keep it until they are flashed anew; without this line a build \
+             takes any model.\nkey = \"{key}\"\n"
         );
         goldcrest_files::write(&self.path, text.as_bytes())
             .map_err(|error| UpdateKeyError::File { path: self.path.clone(), error })?;

@@ -15,8 +15,8 @@ use super::{Output, Usage};
   goldcrest keys show models.pem
   goldcrest pack model.int8.onnx --board nucleo-f446re --sign models.pem --model-version 1 --out model.gci
 A firmware built with the public key (GOLDCREST_UPDATE_KEY=... goldcrest flash) takes over the line only \
-models that are signed with the private one. The file is an Ed25519 key in PEM (PKCS#8), as OpenSSL reads it, \
-and its owner's alone (mode 0600).")]
+models that are signed with the private one. The file is an Ed25519 key in PEM (PKCS#8), as OpenSSL reads \
+it, and its owner's alone (mode 0600).")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
