@@ -33,8 +33,7 @@ pub struct Site<'m, S, F> {
     pub slot: &'m [u8],
     /// The slot that the next device image goes to, on boards that have a second one.
     pub spare: Option<F>,
-    /// Ed25519 public key of those who may sign the manifests of device images; none: everybody may make
-    /// them.
+    /// Ed25519 public key of those who may sign the manifests of device images; none: all are taken.
     pub key: Option<[u8; 32]>,
     /// RAM for the model's activations.
     pub arena: &'m mut [u32],

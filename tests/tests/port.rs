@@ -3,9 +3,11 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use goldcrest_board::client::{Client, Patience};
 use goldcrest_board::firmware::{self, Firmware, Recipe};
 use goldcrest_board::keys::PublicKey;
 use goldcrest_board::payload::Payload;
@@ -256,10 +258,9 @@ fn a_board_with_a_key_takes_later_models_that_are_signed_for_it() {
     let port = format!("unix:{}", text(&board.folder.path().join("serial")));
     let picture = &board.pictures()[0];
     let updates = || goldcrest_json(&["infer", "--port", &port, text(picture)], 0)["updates"].clone();
-    let expected = |version| {
-        let policy = "signed";
-        serde_json::json!({ "policy": policy, "fingerprint": fingerprint, "model_version": version })
-    };
+    let (policy, own) = ("signed", fingerprint);
+    let expected =
+        |version| serde_json::json!({ "policy": policy, "fingerprint": own, "model_version": version });
     assert_eq!(updates(), expected(0));
 
     // Packed by the command, for one board, with its golden vectors.
@@ -299,6 +300,11 @@ fn a_board_with_a_key_takes_later_models_that_are_signed_for_it() {
     assert_eq!(updates(), expected(1));
     let check = ["infer", "--port", &port, "--check", "--model", text(&back), text(picture)];
     assert_eq!(goldcrest_json(&check, 0)["mismatches"], 0);
+    // To look at a signature takes no more stack than the boards with a second slot have: 8 KiB.
+    let line = UnixStream::connect(board.folder.path().join("serial")).unwrap();
+    let stack = Client::connect(line, Patience::default()).unwrap().info().unwrap().stack_bytes;
+    println!("{stack} bytes of stack");
+    assert!((1..7 * 1024).contains(&stack), "{stack} bytes of stack");
 }
 
 #[test]

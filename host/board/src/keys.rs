@@ -30,10 +30,7 @@ pub enum KeyError {
         path: PathBuf,
     },
     /// Others may read it.
-    #[error(
-        "{} has mode {mode:04o}, so others may read the key; run: chmod 600 \
-         {}", path.display(), path.display()
-    )]
+    #[error("{} has mode {mode:04o}: others may read the key; run: chmod 600 FILE", path.display())]
     Open {
         /// The file.
         path: PathBuf,

@@ -21,8 +21,8 @@ pub const FILE: &str = "goldcrest.toml";
 pub enum UpdateKeyError {
     /// The variable holds something else.
     #[error(
-        "{VARIABLE} is not an Ed25519 public key in 64 hexadecimal digits; `goldcrest keys show FILE` \
-         prints one"
+        "{VARIABLE} is not an Ed25519 public key in 64 hexadecimal digits; `goldcrest keys show FILE` prints \
+         one"
     )]
     Variable,
     /// The file cannot be read or written.
@@ -44,8 +44,7 @@ pub enum UpdateKeyError {
     /// Two keys.
     #[error(
         "{VARIABLE} names the key {variable}, {} the key {file}; unset the variable, or change the file if \
-         the \
-         boards shall take another's models", path.display()
+         the boards shall take another's models", path.display()
     )]
     Conflict {
         /// Fingerprint of the variable's.
@@ -148,9 +147,8 @@ impl Place {
         };
         let text = format!(
             "{before}[update]\n# Firmware that is built in this folder takes only models signed with this \
-             key. \
-             Boards that have it keep it\n# until they are flashed anew; without this line a build takes any \
-             model.\nkey = \"{key}\"\n"
+             key. Boards that have it\n# keep it until they are flashed anew; without this line a build \
+             takes any model.\nkey = \"{key}\"\n"
         );
         goldcrest_files::write(&self.path, text.as_bytes())
             .map_err(|error| UpdateKeyError::File { path: self.path.clone(), error })?;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use goldcrest_board::client::{Client, LinkError, Patience};
 use goldcrest_board::table;
+use goldcrest_engine::shape::Shape;
 use goldcrest_link::frame::Sink;
 use goldcrest_link::message::{self, Info, Refusal, Request, Response, Updates};
 use goldcrest_link::values::Values;
@@ -338,6 +339,8 @@ const OPERATIONS: &[Operation] = &[
     ("profile", |client| client.profile(&[7; PIXELS]).map(drop)),
     ("self_test", |client| client.self_test().map(drop)),
     ("last_words", |client| client.last_words().map(drop)),
+    ("infer_picture", |client| client.infer_picture(Shape::new(20, 90, 3), &[7; 5400]).map(drop)),
+    ("signed update", |client| client.update(&[7; 4096], Some(&[7; 176])).map(drop)),
     ("update", |client| client.update(&[7; 4096], None).map(drop)),
 ];
 

@@ -210,13 +210,11 @@ fn wanted<'m>(updates: &Updates, manifest: Option<&'m [u8]>) -> Result<Option<&'
     match manifest {
         None => Err(format!(
             "the board takes only models signed with the key {fingerprint}; make one with `goldcrest pack \
-             --sign \
-             KEY --model-version N`"
+             --sign KEY --model-version N`"
         )),
         Some(manifest) if !key.signed(manifest) => Err(format!(
             "the model is signed with another key than {fingerprint}, the board's; `goldcrest keys show` \
-             prints \
-             a key's fingerprint"
+             prints a key's fingerprint"
         )),
         Some(manifest) => Ok(Some(manifest)),
     }

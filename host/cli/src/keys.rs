@@ -15,10 +15,8 @@ use super::{Output, Usage};
   goldcrest keys show models.pem
   goldcrest pack model.int8.onnx --board nucleo-f446re --sign models.pem --model-version 1 --out model.gci
 A firmware built with the public key (GOLDCREST_UPDATE_KEY=... goldcrest flash) takes over the line only \
-models \
-that are signed with the private one. The file is an Ed25519 key in PEM (PKCS#8), as OpenSSL reads it, and \
-its \
-owner's alone (mode 0600).")]
+models that are signed with the private one. The file is an Ed25519 key in PEM (PKCS#8), as OpenSSL reads \
+it, and its owner's alone (mode 0600).")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -56,8 +54,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     if matches!(args.action, Action::New { .. }) {
         say!(
             "{} is the private key: keep it secret, and keep a copy, since nothing replaces it. For a \
-             firmware \
-             that takes only its models: GOLDCREST_UPDATE_KEY={public} goldcrest flash ...",
+             firmware that takes only its models: GOLDCREST_UPDATE_KEY={public} goldcrest flash ...",
             file.display()
         );
     }
