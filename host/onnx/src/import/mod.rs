@@ -38,7 +38,7 @@ pub use self::pixels::{Pixels, pixels};
 pub use self::qoperator::is_quantized;
 pub(crate) use self::qoperator::{Form, Operands};
 use self::tail::{Tail, needed};
-pub use self::tail::{classes, logits, of_two_classes, values, without_unneeded};
+pub use self::tail::{classes, for_inference, logits, of_two_classes, values};
 use super::operators::{Problem, RULES, unsupported};
 use super::{Model, Node, Tensor, info};
 

@@ -90,15 +90,20 @@ pub fn of_two_classes(values: &[f32]) -> Vec<f32> {
     values.iter().flat_map(|&value| [0.0, value]).collect()
 }
 
-/// A model without the nodes that a value of it does not depend on.
-pub fn without_unneeded<'a>(model: &'a Model, value: &str) -> Cow<'a, Model> {
+/// A model as it is run for one value of it: without the nodes that the value does not depend on, and with
+/// every `Dropout` as in inference, also where the file asks for training.
+pub fn for_inference<'a>(model: &'a Model, value: &str) -> Cow<'a, Model> {
     let needed = needed(&model.graph.nodes, &[value]);
-    if needed.iter().all(|&needed| needed) {
+    let drops = |node: &Node| node.op == "Dropout" && node.domain.is_empty() && node.inputs.len() > 1;
+    if needed.iter().all(|&needed| needed) && !model.graph.nodes.iter().any(drops) {
         return Cow::Borrowed(model);
     }
     let mut model = model.clone();
     let mut needed = needed.into_iter();
     model.graph.nodes.retain(|_| needed.next().unwrap_or(true));
+    for node in model.graph.nodes.iter_mut().filter(|node| drops(node)) {
+        node.inputs.truncate(1);
+    }
     Cow::Owned(model)
 }
 

@@ -184,7 +184,7 @@ impl FloatClassifier {
         let Shape { height, width, channels } = input.shape;
         let sizes = if input.channels_last { [height, width, channels] } else { [channels, height, width] };
         // What the output does not need may be operators that ONNX Runtime does not know.
-        let model = import::without_unneeded(model, &output.name);
+        let model = import::for_inference(model, &output.name);
         let runtime = OnnxRuntime::load(&model, sizes, vec![output], GraphOptimizationLevel::All)?;
         Ok(Self { runtime, input, info, values })
     }
