@@ -2,26 +2,28 @@
 
 use goldcrest_engine::kernels::constant;
 use goldcrest_engine::{Engine, Image};
+use minijinja::context;
 use serde_json::{Value, json};
 
 use crate::library::kernel_symbol;
 use crate::project::Export;
 
 /// Everything that templates may name, but what is the form's own.
-pub(crate) fn context(export: &Export<'_>) -> Value {
+pub(crate) fn of(export: &Export<'_>) -> minijinja::Value {
     let image = export.payload.image.image();
     let (shape, core) = (image.input_shape(), export.core);
     let mut kernels: Vec<&str> = export.payload.layers.iter().map(|layer| layer.kernel).collect();
     kernels.sort_unstable();
     kernels.dedup();
     let picture = picture(&image);
-    let labels: Vec<String> = labels(&image);
     let name = &export.name;
     let layers = export.payload.layers.iter().map(|layer| {
-        json!({
-            "name": layer.name.replace('|', "/"), "kernel": layer.kernel, "output_bytes": layer.output_bytes,
-            "macs": layer.macs.map_or_else(|| "unknown".to_string(), |macs| macs.to_string()),
-        })
+        context! {
+            name => layer.name.replace('|', "/"),
+            kernel => layer.kernel,
+            output_bytes => layer.output_bytes,
+            macs => layer.macs.map_or_else(|| "unknown".to_string(), |macs| macs.to_string()),
+        }
     });
     let macs = export.payload.layers.iter().map(|layer| layer.macs).sum::<Option<u64>>();
     let emulator = core.machine.map(|machine| {
@@ -47,40 +49,48 @@ pub(crate) fn context(export: &Export<'_>) -> Value {
         "qemu-system-arm" => "newlib",
         _ => "picolibc",
     });
-    json!({
-        "name": name,
-        "NAME": name.to_uppercase(),
-        "title": export.title,
-        "version": env!("CARGO_PKG_VERSION"),
-        "core": {
-            "name": core.name, "title": core.title, "target": core.target, "rustflags": core.rustflags,
-            "gcc": core.gcc, "gcc_flags": core.gcc_flags, "fpu": core.fpu, "zephyr": core.boards.zephyr,
-            "boards": core.boards, "esp_idf": core.boards.esp_idf, "platformio": core.boards.platformio,
+    context! {
+        name,
+        NAME => name.to_uppercase(),
+        title => export.title,
+        version => env!("CARGO_PKG_VERSION"),
+        core => context! {
+            name => core.name,
+            title => core.title,
+            target => core.target,
+            rustflags => core.rustflags,
+            gcc => core.gcc,
+            gcc_flags => core.gcc_flags,
+            fpu => core.fpu,
+            boards => core.boards,
         },
-        "machine": core.machine,
-        "libc": libc,
-        "emulator": emulator,
-        "run": run,
-        "run_where": run_where,
-        "small": export.small,
-        "height": shape.height, "width": shape.width, "channels": shape.channels, "input_bytes": shape.len(),
-        "arena_bytes": image.arena_bytes(), "arena_words": image.arena_words(),
-        "engine_bytes": if core.is_bare() { 40 } else { 80 },
-        "image_bytes": image.bytes().len(),
-        "image_words": image.bytes().len().div_ceil(4),
-        "image": words(image.bytes()),
-        "golden": image.golden().count(),
-        "labels": labels,
-        "kernels": kernels.iter().map(|kernel| kernel_symbol(kernel)).collect::<Vec<_>>(),
-        "kernel_names": kernels,
-        "rust_kernels": kernels.iter().map(|kernel| constant(kernel)).collect::<Vec<_>>(),
-        "layers": layers.collect::<Vec<_>>(),
-        "macs": macs.map_or_else(|| "Unknown".to_string(), |macs| macs.to_string()),
-        "picture": bytes(&picture.pixels),
-        "picture_is": picture.what,
-        "picture_logits": picture.logits.iter().map(i8::to_string).collect::<Vec<_>>().join(", "),
-        "answer_regex": regex_of(&picture.label),
-    })
+        machine => core.machine,
+        libc,
+        emulator,
+        run,
+        run_where,
+        small => export.small,
+        height => shape.height,
+        width => shape.width,
+        channels => shape.channels,
+        input_bytes => shape.len(),
+        arena_bytes => image.arena_bytes(),
+        arena_words => image.arena_words(),
+        engine_bytes => if core.is_bare() { 40 } else { 80 },
+        image_bytes => image.bytes().len(),
+        image_words => image.bytes().len().div_ceil(4),
+        image => words(image.bytes()),
+        golden => image.golden().count(),
+        labels => labels(&image),
+        kernels => kernels.iter().map(|kernel| kernel_symbol(kernel)).collect::<Vec<_>>(),
+        rust_kernels => kernels.iter().map(|kernel| constant(kernel)).collect::<Vec<_>>(),
+        layers => layers.collect::<Vec<_>>(),
+        macs => macs.map_or_else(|| "Unknown".to_string(), |macs| macs.to_string()),
+        picture => bytes(&picture.pixels),
+        picture_is => picture.what,
+        picture_logits => picture.logits.iter().map(i8::to_string).collect::<Vec<_>>().join(", "),
+        answer_regex => regex_of(&picture.label),
+    }
 }
 
 /// A picture with what the model says of it.

@@ -6,7 +6,7 @@ use std::{fs, io};
 
 use goldcrest_board::payload::Payload;
 use goldcrest_board::sources::{self, SourcesError};
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{Environment, UndefinedBehavior, context};
 
 use crate::cores::Core;
 use crate::form::{ARM_START, Form, RUST_START};
@@ -117,16 +117,15 @@ impl Project {
             true => None,
             false => Some(build()?),
         };
-        let mut context = model::context(export);
         let library_name = (form.library)(core);
-        context["library"] = library_name.as_str().into();
-        let [entry, failed, done] = form.entry.unwrap_or_default();
-        (context["entry"], context["failed"], context["done"]) = (entry.into(), failed.into(), done.into());
         let kernels: Vec<_> = export.payload.layers.iter().map(|layer| layer.kernel).collect();
         let code_bytes = library.as_ref().map(|library| library.code_bytes(&kernels));
-        context["code_bytes"] = code_bytes.into();
+        let [entry, failed, done] = form.entry.unwrap_or_default();
+        let context = context! {
+            library => library_name, code_bytes, entry, failed, done, ..model::of(export)
+        };
         let how = render(form.how, &context)?;
-        context["how"] = how.into();
+        let context = context! { how, ..context };
 
         let start = match (form.name, core.machine) {
             ("c", Some(machine)) if machine.program == "qemu-system-arm" => ARM_START,
@@ -180,7 +179,7 @@ impl Project {
     }
 }
 
-fn render(template: &str, context: &serde_json::Value) -> Result<String, ProjectError> {
+fn render(template: &str, context: &minijinja::Value) -> Result<String, ProjectError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_keep_trailing_newline(true);
