@@ -112,8 +112,8 @@ typedef int32_t gc_status;
 #endif // __cplusplus
 
 /**
- * A model: a device image, in flash, and the kernels that it needs. `goldcrest export` writes one as constants.
- * The device image stays where it is, and must stay as it is while an engine has it open.
+ * A model: a device image, in flash, and the kernels that it needs. `goldcrest export` writes one as
+ * constants. The device image stays where it is, and must stay as it is while an engine has it open.
  */
 typedef struct gc_model {
     /**
@@ -135,8 +135,8 @@ typedef struct gc_model {
 } gc_model;
 
 /**
- * A model in an arena. Static memory, or the stack of a caller that outlives its use; no need to initialize it
- * before gc_open, nor to close it. What is in it is the library's business.
+ * A model in an arena. Static memory, or the stack of a caller that outlives its use; no need to initialize
+ * it before gc_open, nor to close it. What is in it is the library's business.
  */
 typedef struct gc_engine {
     /**
@@ -209,17 +209,14 @@ const char *gc_status_text(int32_t status);
 size_t gc_arena_bytes(const struct gc_model *model);
 
 /**
- * Checks a model, once for all its runs, and puts it into an arena: at least as many bytes as the model needs,
- * at a multiple of 4 (an array of uint32_t). Whatever is wrong with image or arena is found here; the engine is
- * then closed, and calls with it do nothing.
+ * Checks a model, once for all its runs, and puts it into an arena: at least as many bytes as the model
+ * needs, at a multiple of 4 (an array of uint32_t). Whatever is wrong with image or arena is found here; the
+ * engine is then closed, and calls with it do nothing.
  *
  * Model, device image and arena must stay while the engine is used. To open another model, or the same anew,
  * needs no closing.
  */
-gc_status gc_open(struct gc_engine *engine,
-                  const struct gc_model *model,
-                  void *arena,
-                  size_t arena_bytes);
+gc_status gc_open(struct gc_engine *engine, const struct gc_model *model, void *arena, size_t arena_bytes);
 
 /**
  * The place of the next picture: gc_input_bytes bytes, u8 pixels, row by row, channels side by side, of the
@@ -243,8 +240,8 @@ size_t gc_input_bytes(const struct gc_engine *engine);
 gc_status gc_load(struct gc_engine *engine, const uint8_t *pixels, size_t bytes);
 
 /**
- * Runs the next layer: 1 while layers are left, 0 when the logits are there or the engine is not open. Between
- * two calls the program may do what it likes, but write to the arena.
+ * Runs the next layer: 1 while layers are left, 0 when the logits are there or the engine is not open.
+ * Between two calls the program may do what it likes, but write to the arena.
  */
 int32_t gc_step(struct gc_engine *engine);
 
@@ -269,13 +266,11 @@ size_t gc_classes(const struct gc_engine *engine);
 int32_t gc_best(const struct gc_engine *engine);
 
 /**
- * Copies the name of a class, UTF-8, into a buffer of `size` bytes, cut where it does not fit, and ends it with
- * a zero. Returns the bytes of the whole name without the zero, as snprintf does; 0 for a class without a name.
+ * Copies the name of a class, UTF-8, into a buffer of `size` bytes, cut where it does not fit, and ends it
+ * with a zero. Returns the bytes of the whole name without the zero, as snprintf does; 0 for a class without
+ * a name.
  */
-size_t gc_label(const struct gc_engine *engine,
-                int32_t class_index,
-                char *buffer,
-                size_t size);
+size_t gc_label(const struct gc_engine *engine, int32_t class_index, char *buffer, size_t size);
 
 /**
  * Writes the probability of each class, softmax of the logits, in 1/32768, by integer arithmetic; at most
