@@ -2,6 +2,7 @@
 
 pub mod classify;
 mod model;
+mod picture;
 mod service;
 mod signature;
 mod transfer;
@@ -32,7 +33,7 @@ pub struct Site<'m, S, F> {
     pub slot: &'m [u8],
     /// The slot that the next device image goes to, on boards that have a second one.
     pub spare: Option<F>,
-    /// Ed25519 public key of those who may make device images; none: everybody.
+    /// Ed25519 public key of those who may sign the manifests of device images; none: all are taken.
     pub key: Option<[u8; 32]>,
     /// RAM for the model's activations.
     pub arena: &'m mut [u32],

@@ -1,17 +1,24 @@
 //! 200 pictures of odd sizes and colour forms become the same input on every path, byte for byte: the data
 //! set that training, calibration and `eval` read, training's loader, single pictures as `classify` and
-//! `infer` read them, and the code with which a board makes inputs of pictures in its flash. `port.rs` sends
-//! such pictures to an emulated board.
+//! `infer` read them, the code with which a board makes inputs of pictures in its flash, and an emulated
+//! board that is sent the pictures as they are.
 
 use std::io::Cursor;
+use std::time::{Duration, Instant};
 
+use goldcrest_board::emulator::{self, Emulator};
+use goldcrest_board::table;
 use goldcrest_data::picture::Picture;
 use goldcrest_data::random::Random;
 use goldcrest_data::{Batches, Cache, Dataset, Normalization, Options, Spec};
-use goldcrest_engine::picture::{Fit, Preprocessing, Resize};
+use goldcrest_engine::picture::{Fit, Preprocessing, Resize, Scratch};
 use goldcrest_engine::shape::Shape;
+use goldcrest_engine::{Engine, ImageBuf};
 use goldcrest_firmware::source::ImageSource;
 use goldcrest_firmware::source::stored::Stored;
+use goldcrest_link::CRC;
+use goldcrest_quantize::pack::{PackOptions, pack};
+use goldcrest_quantize::random::Builder;
 use image::{DynamicImage, ImageBuffer, ImageFormat, Rgba};
 
 const PICTURES: usize = 200;
@@ -40,19 +47,32 @@ fn noise(random: &mut Random) -> Vec<u8> {
 }
 
 /// What a board makes of a picture in its flash, which is always RGB.
-fn on_a_board(picture: &Picture, to: Shape) -> Vec<u8> {
+fn from_flash(rule: &Preprocessing, picture: &Picture, to: Shape) -> Vec<u8> {
     let shape = Shape { channels: 3, ..picture.shape };
     let pixels: Vec<u8> = match picture.shape.channels {
         1 => picture.pixels.iter().flat_map(|&value| [value; 3]).collect(),
         _ => picture.pixels.clone(),
     };
-    let (mut row, mut sums) = (vec![0; shape.width * 3], vec![0; Resize::sums(to)]);
+    let (mut row, mut sums) = (vec![0; shape.width], vec![0; Resize::sums(to)]);
     let mut file = format!("P6 {} {} 255\n", shape.width, shape.height).into_bytes();
     file.extend(pixels);
-    let mut source = Stored::new(&file, &mut row, &mut sums).expect("a source");
+    let mut source = Stored::new(&file, Scratch { row: &mut row, sums: &mut sums }).expect("a source");
     let mut input = vec![0; to.len()];
-    source.fill(to, &mut input).expect("an input");
+    source.fill(rule, to, &mut input).expect("an input");
     input
+}
+
+/// An emulated board with a small network of that input and preprocessing.
+fn board(to: Shape, rule: Preprocessing) -> (Emulator, ImageBuf) {
+    let board = table::find("mps2-an386").expect("the board");
+    let mut net = Builder::new(1, to, false);
+    let logits = net.fully_connected(net.input(), 3);
+    let mut model = net.finish(logits);
+    model.info.preprocessing = rule;
+    let options = PackOptions { family: board.family, ..PackOptions::default() };
+    let image = pack(&model, &options).expect("packed").image;
+    let emulator = Emulator::start(board, image.bytes(), emulator::Options::default());
+    (emulator.unwrap_or_else(|error| panic!("{error}")), image)
 }
 
 #[test]
@@ -65,7 +85,7 @@ fn every_path_makes_the_same_input() {
         std::fs::create_dir_all(&path).expect("a folder");
         std::fs::write(path.join(format!("{number:03}.png")), noise(&mut random)).expect("written");
     }
-    let mut compared = 0;
+    let (mut compared, mut slowest) = (0, Duration::ZERO);
     for (fit, channels) in Fit::ALL.into_iter().flat_map(|fit| [(fit, 1), (fit, 3)]) {
         let preprocessing = Preprocessing { fit, background: BACKGROUND };
         let options = Options {
@@ -76,6 +96,9 @@ fn every_path_makes_the_same_input() {
             ..Options::default()
         };
         let dataset = Dataset::open(&Spec::Path(folder.path().to_owned()), &options).expect("a data set");
+        let (mut board, image) = board(dataset.train.shape(), preprocessing);
+        let mut arena = vec![0; image.image().arena_words()];
+        let mut engine = Engine::new(&image.image(), &mut arena).expect("an arena");
         for (part, split) in [("train", &dataset.train), ("test", &dataset.test)] {
             // Unchanged pixels are pixels from 0 to 1, channel by channel.
             let plain = Normalization { mean: vec![0.0; channels], std: vec![1.0; channels] };
@@ -98,13 +121,20 @@ fn every_path_makes_the_same_input() {
                     .map(|at| (planes[at % channels * pixels + at / channels] * 255.0).round() as u8)
                     .collect();
                 assert_eq!(from_loader, input, "{} {fit} {channels}, loaded", path.display());
-                // Boards look at the middle.
-                if fit == Fit::Middle {
-                    assert_eq!(on_a_board(&picture, split.shape()), input, "{}, on a board", path.display());
-                    compared += 1;
-                }
+                let stored = from_flash(&preprocessing, &picture, split.shape());
+                assert_eq!(stored, input, "{}, from flash", path.display());
+                // The picture as it is goes over the link, and the emulated board makes the input.
+                let start = Instant::now();
+                let answer = board.client().infer_picture(picture.shape, &picture.pixels);
+                let (answer, crc) = answer.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                slowest = slowest.max(start.elapsed());
+                assert_eq!(crc, CRC.checksum(&input), "{} {fit} {channels}, on a board", path.display());
+                engine.load_pixels(&input).expect("pixels");
+                assert_eq!(answer.logits, engine.run(), "{}", path.display());
+                compared += 1;
             }
         }
     }
-    assert_eq!(compared, 2 * PICTURES);
+    println!("{compared} pictures, the slowest in {slowest:?}");
+    assert_eq!(compared, 6 * PICTURES);
 }

@@ -104,7 +104,7 @@ fn the_examples_image_is_the_packers_and_says_what_onnx_runtime_says() {
     let packing = PackOptions { family: Family::Dsp, golden, ..PackOptions::default() };
     let small = PackOptions { golden: Vec::new(), optimize: Optimize::Flash, ..packing.clone() };
     for (file, packing, options) in
-        [("lenet5.gci", &packing, "--golden 2"), ("lenet5-small.gci", &small, "--optimize flash")]
+        [("lenet5.gci", &packing, ""), ("lenet5-small.gci", &small, "--optimize flash --golden 0")]
     {
         assert!(
             pack(&model, packing).unwrap().image.bytes() == std::fs::read(folder().join(file)).unwrap(),
@@ -173,7 +173,8 @@ fn other_tasks_run_between_layers() {
     assert_eq!(answers(&said), expected("lenet5", &lenet5()));
     let [late, runs, longest] = ["late", "runs", "longest"].map(|name| numbers(&said, name)[0]);
     eprintln!("every millisecond, {runs} times: at most {late} us late; longest layer {longest} us");
-    assert!(late <= longest, "{late} us late; the longest layer takes {longest}");
+    // And what the executor takes to change tasks.
+    assert!(late <= longest + 100, "{late} us late; the longest layer takes {longest}");
     // 20 inferences of 28 ms, none of its milliseconds lost.
     assert!(runs >= 20 * 28, "{runs} runs");
 }

@@ -381,3 +381,34 @@ fn wrong_usage_is_named_before_anything_is_written() {
     assert!(message.contains("cargo install probe-rs-tools --locked"), "{message}");
     assert!(!message.contains("building the firmware"), "it is looked for first: {message}");
 }
+
+#[test]
+fn a_key_once_built_in_is_built_in_again() {
+    let desk = Desk::new();
+    let project = desk.path("project");
+    fs::create_dir(&project).unwrap();
+    let key = desk.path("key.pem");
+    let made = Command::new(binary()).args(["keys", "new", text(&key), "--json"]).output().unwrap();
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    let flash = |variable: &str| {
+        let output = Command::new(binary())
+            .args(["flash", "--board", BOARD, "--dry-run", "--json"])
+            .current_dir(&project)
+            .env("GOLDCREST_UPDATE_KEY", variable)
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, first) = flash(made["public_key"].as_str().unwrap());
+    let report: Value = serde_json::from_str(&first).unwrap();
+    assert_eq!((code, &report["update_key"]), (Some(0), &made["fingerprint"]), "{first}");
+    let file = fs::read_to_string(project.join("goldcrest.toml")).unwrap();
+    assert!(file.contains(made["public_key"].as_str().unwrap()), "{file}");
+    // Without the variable it is the same firmware.
+    let (code, again) = flash("");
+    let again: Value = serde_json::from_str(&again).unwrap();
+    assert_eq!((code, &again["update_key"], &again["elf"]), (Some(0), &made["fingerprint"], &report["elf"]));
+    // Another key is an error before anything is built.
+    let (code, other) = flash("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+    assert!(code == Some(2) && other.contains("goldcrest.toml"), "{other}");
+}

@@ -10,11 +10,14 @@ use std::time::Duration;
 
 use embedded_io::{ErrorType, Read, Write};
 use goldcrest_board::client::{Client, Patience, Transport};
+use goldcrest_engine::picture::{Preprocessing, Resize, Scratch};
+use goldcrest_engine::shape::Shape;
 use goldcrest_engine::{AlignedBytes, Engine, Image, kernels};
 use goldcrest_firmware::app::update::NoSlot;
 use goldcrest_firmware::app::{App, Site, Stack, Stopped};
 use goldcrest_firmware::clock::Stopwatch;
 use goldcrest_firmware::led::NoLed;
+use goldcrest_link::CRC;
 use goldcrest_quantize::pack::{PackOptions, pack};
 use goldcrest_quantize::random::{self, Random};
 
@@ -183,6 +186,8 @@ impl Transport for &mut Bench {
 struct Tally {
     answers: usize,
     errors: usize,
+    /// Of pictures of other sizes.
+    pictures: usize,
 }
 
 /// A slot with a packed LeNet-5.
@@ -223,6 +228,22 @@ fn torture(rate: i64, resets: i64, requests: u64, patience: Patience) -> Tally {
                     }
                     Err(error) => assert!(rate > 0, "{error}"),
                 }
+                // A picture of another size, of which the board makes the input.
+                let shape = Shape::new(20 + seed as usize % 30, 70, 1 + 2 * (seed as usize / 50 % 2));
+                let picture = Random::new(seed).pixels(shape.len());
+                let to = image.input_shape();
+                let (mut sums, mut row) = (vec![0; Resize::sums(to)], vec![0; Preprocessing::row(shape, to)]);
+                let (mut input, scratch) = (vec![0; to.len()], Scratch { sums: &mut sums, row: &mut row });
+                image.preprocessing().prepare(shape, &picture, to, scratch, &mut input).unwrap();
+                engine.load_pixels(&input).unwrap();
+                match client.infer_picture(shape, &picture) {
+                    Ok((answer, crc)) => {
+                        assert_eq!(crc, CRC.checksum(&input), "another input");
+                        assert_eq!(answer.logits, engine.run(), "a wrong answer");
+                        tally.pictures += 1;
+                    }
+                    Err(error) => assert!(rate > 0, "{error}"),
+                }
                 if let Ok(outcome) = client.self_test() {
                     assert_eq!(outcome, (1, 0));
                 }
@@ -246,7 +267,7 @@ fn patience(attempts: u32) -> Patience {
 #[test]
 fn a_clean_line_needs_one_attempt() {
     let tally = torture(0, 0, 60, patience(1));
-    assert_eq!((tally.answers, tally.errors), (60, 0));
+    assert_eq!((tally.answers, tally.errors, tally.pictures), (60, 0, 2));
 }
 
 #[test]
@@ -280,5 +301,6 @@ fn noise_and_resets_give_right_answers_or_errors() {
         eprintln!("{:.1} % of bytes damaged: {tally:?}", rate as f64 / 100.0);
         assert!(tally.answers >= least, "{rate} in 10,000: {tally:?}");
         assert_eq!((tally.answers + tally.errors) as u64, requests);
+        assert!(tally.pictures as u64 * 50 >= requests, "{tally:?}");
     }
 }

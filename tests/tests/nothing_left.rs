@@ -2,6 +2,7 @@
 //! behind.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -32,6 +33,47 @@ fn marked(mark: &str) -> Vec<(String, String)> {
 
 fn names(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).collect()
+}
+
+/// Waits for what a variable marks to be as expected.
+fn wait_for(mark: &str, patience: Duration, expected: impl Fn(&[(String, String)]) -> bool) {
+    let start = Instant::now();
+    loop {
+        let found = marked(mark);
+        if expected(&found) {
+            break;
+        }
+        assert!(start.elapsed() < patience, "{found:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_run_that_is_ended_while_it_builds_the_firmware_ends_the_build() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, cargo) = (folder.path().join("model.onnx"), folder.path().join("cargo"));
+    int8::write(&random::lenet5(1)).write(&model).unwrap();
+    // A build that takes longer than the test may.
+    fs::write(&cargo, "#!/bin/sh\nexec sleep 60\n").unwrap();
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    let mark = format!("GOLDCREST_TEST_RUN={}-build", std::process::id());
+    let (name, value) = mark.split_once('=').unwrap();
+    for signal in SIGNALS {
+        let mut child = Command::new(binary())
+            .args(["emulate", "--board", BOARD, "--model", text(&model), "--data", "glyphs:100,100"])
+            .arg("--by-position")
+            .env("CARGO", &cargo)
+            .env(name, value)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_for(&mark, 20 * PATIENCE, |found| found.iter().any(|(_, command)| command == "sleep"));
+        // SAFETY: kill takes any number; the child is not waited for before, so the number is its own.
+        assert_eq!(unsafe { libc::kill(child.id() as libc::pid_t, signal) }, 0);
+        child.wait().unwrap();
+        wait_for(&mark, PATIENCE, <[_]>::is_empty);
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn the_program_of_inference_has_no_panic_in_it() {
         );
     }
     for name in CORES {
-        let recipe = Recipe { program: Program::Inference, kernels: None, small: false };
+        let recipe = Recipe { program: Program::Inference, ..Recipe::default() };
         let firmware =
             firmware::build_as(table::find(name).unwrap(), &recipe).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(panic_paths(&firmware.elf).unwrap(), Vec::<String>::new(), "{name}");

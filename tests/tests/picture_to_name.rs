@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::OnceLock;
 
+use goldcrest_board::emulator::{self, Emulator};
+use goldcrest_board::table;
+use goldcrest_data::picture::Picture;
 use goldcrest_data::random::Random;
-use goldcrest_onnx::Model;
+use goldcrest_onnx::{Model, int8};
+use goldcrest_quantize::pack::{PackOptions, pack};
 use goldcrest_tests::{goldcrest, goldcrest_fails, goldcrest_json, text};
 use image::{DynamicImage, Rgb, RgbImage, Rgba, RgbaImage};
 use serde_json::Value;
@@ -123,6 +127,22 @@ fn a_clue_at_the_edge_is_seen_by_every_command() {
         0,
     );
     assert_eq!((&report["accuracy"], &report["mismatches"]), (&1.0.into(), &0.into()), "{report}");
+    // Nor does a board that is sent the pictures as they are.
+    let board = table::find("mps2-an386").expect("the board");
+    let model = int8::read(&Model::read(&int8).expect("int8")).expect("a model");
+    let options = PackOptions { family: board.family, ..PackOptions::default() };
+    let image = pack(&model, &options).expect("packed").image;
+    let mut emulator = Emulator::start(board, image.bytes(), emulator::Options::default())
+        .unwrap_or_else(|error| panic!("{error}"));
+    for (index, class) in ["left", "right"].into_iter().enumerate() {
+        for number in 0..TESTS {
+            let path = data.join("test").join(class).join(format!("{number:04}.png"));
+            let picture = Picture::open(&path, [255; 3]).expect("a picture");
+            let answer = emulator.client().infer_picture(picture.shape, &picture.pixels);
+            let (answer, _) = answer.unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(answer.class, index, "{}", path.display());
+        }
+    }
     for class in ["left", "right"] {
         let picture = data.join("test").join(class).join("0007.png");
         for model in [&float, &int8] {
@@ -293,7 +313,7 @@ fn a_data_set_is_looked_at_before_training() {
     spoils(&torn, "in more than one class");
     let broken = root.join("train/b/broken.png");
     fs::write(&broken, "<html>404</html>").expect("written");
-    spoils(&broken, "broken pictures");
+    spoils(&broken, "broken picture");
     let deep = image::ImageBuffer::from_fn(16, 16, |x, y| image::Luma([(x * 16 + y) as u16]));
     let deep = put("train/b/deep.png", DynamicImage::ImageLuma16(deep));
     spoils(&deep, "16 bits");

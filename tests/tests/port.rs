@@ -3,16 +3,20 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use goldcrest_board::firmware::{self, Firmware};
+use goldcrest_board::client::{Client, Patience};
+use goldcrest_board::firmware::{self, Firmware, Recipe};
+use goldcrest_board::keys::PublicKey;
 use goldcrest_board::payload::Payload;
 use goldcrest_board::table;
 use goldcrest_data::picture::Picture;
-use goldcrest_engine::picture::Preprocessing;
+use goldcrest_engine::picture::{Fit, Preprocessing};
 use goldcrest_engine::shape::Shape;
 use goldcrest_engine::{Engine, ImageBuf};
+use goldcrest_onnx::int8;
 use goldcrest_quantize::pack::PackOptions;
 use goldcrest_quantize::random::{self, Random};
 use goldcrest_tests::{binary, goldcrest, goldcrest_fails, goldcrest_json, text};
@@ -47,7 +51,13 @@ fn lenet5(seed: u64) -> Vec<u8> {
 impl Board {
     /// `serial` is QEMU's name of what the serial line is connected to; `{}` in it is the board's own folder.
     fn start(serial: &str) -> Self {
-        let firmware = firmware::build(table::find(BOARD).unwrap()).unwrap_or_else(|error| panic!("{error}"));
+        Self::with(serial, &Recipe::default())
+    }
+
+    /// The same with another firmware.
+    fn with(serial: &str, recipe: &Recipe) -> Self {
+        let firmware = firmware::build_as(table::find(BOARD).unwrap(), recipe);
+        let firmware = firmware.unwrap_or_else(|error| panic!("{error}"));
         let folder = tempfile::tempdir().unwrap();
         let model = folder.path().join("model.gci");
         std::fs::write(&model, lenet5(1)).unwrap();
@@ -232,9 +242,95 @@ fn a_new_model_goes_over_the_line_and_runs() {
 }
 
 #[test]
+fn a_board_with_a_key_takes_later_models_that_are_signed_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (ours, theirs) = (path("ours.pem"), path("theirs.pem"));
+    let made = [&ours, &theirs].map(|file| goldcrest_json(&["keys", "new", text(file)], 0));
+    let shown = goldcrest_json(&["keys", "show", text(&ours)], 0);
+    assert_eq!(shown, made[0]);
+    assert_ne!(shown["fingerprint"], made[1]["fingerprint"]);
+    goldcrest_fails(&["keys", "new", text(&ours)], "is there already");
+    let fingerprint = shown["fingerprint"].as_str().unwrap();
+
+    let update_key = PublicKey::from_hex(shown["public_key"].as_str().unwrap());
+    let board = Board::with("unix:{}/serial,server=on,wait=off", &Recipe { update_key, ..Recipe::default() });
+    let port = format!("unix:{}", text(&board.folder.path().join("serial")));
+    let picture = &board.pictures()[0];
+    let updates = || goldcrest_json(&["infer", "--port", &port, text(picture)], 0)["updates"].clone();
+    let (policy, own) = ("signed", fingerprint);
+    let expected =
+        |version| serde_json::json!({ "policy": policy, "fingerprint": own, "model_version": version });
+    assert_eq!(updates(), expected(0));
+
+    // Packed by the command, for one board, with its golden vectors.
+    let pack = |seed: u64, board: &str, more: &[&str]| {
+        let (onnx, image) = (path("model.onnx"), path(&format!("{seed}.gci")));
+        int8::write(&random::lenet5(seed)).write(&onnx).unwrap();
+        let arguments = ["pack", text(&onnx), "--board", board, "--out", text(&image)];
+        goldcrest_json(&[&arguments[..], more].concat(), 0);
+        image
+    };
+    let sign =
+        |seed: u64, version: &str| pack(seed, BOARD, &["--sign", text(&ours), "--model-version", version]);
+    let flash = |image: &Path| {
+        let image = text(image).to_owned();
+        ["flash", "--board", BOARD, "--model", &image, "--model-only", "--port", &port].map(str::to_owned)
+    };
+    let done = |image: &Path| {
+        goldcrest_json(&flash(image).iter().map(String::as_str).collect::<Vec<_>>(), 0)["written"] == true
+    };
+    let fails = |image: &Path, says: &str| {
+        goldcrest_fails(&flash(image).iter().map(String::as_str).collect::<Vec<_>>(), says)
+    };
+    let plain = fails(&pack(2, BOARD, &[]), "goldcrest pack --sign");
+    assert!(plain.contains(fingerprint), "{plain}");
+    fails(&pack(2, BOARD, &["--sign", text(&theirs), "--model-version", "2"]), fingerprint);
+    let second = sign(2, "2");
+    assert!(done(&second));
+    assert_eq!(updates(), expected(2));
+    assert!(!done(&second), "a model that runs already is not written again");
+    fails(&sign(3, "2"), "version 2");
+    fails(&sign(3, "1"), "--replaces 2");
+    fails(&pack(3, "nucleo-f446re", &["--sign", text(&ours), "--model-version", "3"]), "another board");
+    assert_eq!(updates(), expected(2));
+    // A step back that is signed as one; and the board runs what was packed.
+    let back = pack(3, BOARD, &["--sign", text(&ours), "--model-version", "1", "--replaces", "2"]);
+    assert!(done(&back));
+    assert_eq!(updates(), expected(1));
+    let check = ["infer", "--port", &port, "--check", "--model", text(&back), text(picture)];
+    assert_eq!(goldcrest_json(&check, 0)["mismatches"], 0);
+    // To look at a signature takes no more stack than the boards with a second slot have: 8 KiB.
+    let line = UnixStream::connect(board.folder.path().join("serial")).unwrap();
+    let stack = Client::connect(line, Patience::default()).unwrap().info().unwrap().stack_bytes;
+    println!("{stack} bytes of stack");
+    assert!((1..7 * 1024).contains(&stack), "{stack} bytes of stack");
+}
+
+#[test]
 fn sockets_are_ports_too() {
     let board = Board::start("unix:{}/serial,server=on,wait=off");
-    classify(&board, &format!("unix:{}", text(&board.folder.path().join("serial"))), &board.noise());
+    let port = format!("unix:{}", text(&board.folder.path().join("serial")));
+    classify(&board, &port, &board.noise());
+    let pictures = board.pictures();
+    let paths: Vec<&str> = pictures.iter().map(|path| text(path)).collect();
+    let resized = [&["infer", "--port", &port, "--board-resizes"], &paths[..]].concat();
+    let report = goldcrest_json(&resized, 0);
+    assert_eq!(report["inputs_differing"], serde_json::json!([]), "{report}");
+    for (image, picture) in report["images"].as_array().unwrap().iter().zip(&pictures) {
+        assert_eq!(image["logits"], serde_json::json!(expected(&board.model, picture)), "{report}");
+    }
+    // A model file of the same network that sees the middle makes other inputs than the board.
+    let middle = board.folder.path().join("middle.gci");
+    let mut network = random::lenet5(1);
+    network.info.preprocessing.fit = Fit::Middle;
+    let packed = Payload::pack(&network, &PackOptions::default()).unwrap();
+    std::fs::write(&middle, packed.image.bytes()).unwrap();
+    let report = goldcrest_json(&[&resized[..], &["--model", text(&middle), "--insist"]].concat(), 1);
+    assert_eq!(report["inputs_differing"], serde_json::json!(paths), "{report}");
+    let against = [&resized[..], &["--fit", "middle"]].concat();
+    let message = goldcrest_fails(&against, "fit whole");
+    assert!(message.contains(&port) && message.contains("--fit middle"), "{message}");
     drop(board);
 
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -1,5 +1,5 @@
 //! The program that classifies stored pictures, built and run as docs/boards.md says, against the host: its
-//! classes and logits are those of the pictures' middle.
+//! classes and logits are those of what the model in the slot sees of the pictures.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -16,7 +16,7 @@ use goldcrest_engine::shape::Shape;
 use goldcrest_quantize::pack::PackOptions;
 use goldcrest_quantize::random::{self, Random};
 
-/// Pictures wider and higher than the model's input, of which the middle counts, and one that is smaller.
+/// Pictures wider and higher than the model's input, and one that is smaller.
 const SHAPES: [Shape; 3] = [Shape::new(40, 90, 3), Shape::new(77, 50, 3), Shape::new(20, 24, 3)];
 
 /// The folder that cargo builds into, found from the running test in `release/deps`.
@@ -82,36 +82,51 @@ fn stored_pictures_are_classified_as_on_the_host() {
     let (file, model) = (folder.path().join("pictures.ppm"), folder.path().join("model.gci"));
     let board = table::find(table::DEFAULT).unwrap();
     let options = PackOptions { family: board.family, ..PackOptions::default() };
-    let payload = Payload::pack(&random::lenet5(1), &options).unwrap();
-    let image = payload.image.image();
-    let mut arena = vec![0; image.arena_words()];
-    let mut engine = Engine::new(&image, &mut arena).unwrap();
-    let (mut ppm, mut expected) = (Vec::new(), Vec::new());
+    let mut ppm = Vec::new();
+    let mut pictures = Vec::new();
     for (seed, shape) in (0..).zip(SHAPES) {
         let pixels = Random::new(seed).pixels(shape.len());
         ppm.extend(format!("P6\n{} {}\n255\n", shape.width, shape.height).bytes());
         ppm.extend(&pixels);
-        let rule = Preprocessing { fit: Fit::Middle, ..Preprocessing::default() };
-        let input = Picture { shape, pixels }.fit(image.input_shape(), &rule).unwrap();
-        engine.load_pixels(&input).unwrap();
-        let logits = engine.run();
-        let largest = logits.iter().max().unwrap();
-        let class = logits.iter().position(|logit| logit == largest).unwrap();
-        expected.push(format!("class {class}, logits {logits:?}"));
+        pictures.push(Picture { shape, pixels });
     }
-    assert!(expected[0] != expected[1] && expected[1] != expected[2], "{expected:?}");
     fs::write(&file, ppm).unwrap();
     let firmware = build(&file);
 
-    fs::write(&model, payload.image.bytes()).unwrap();
-    // After the last picture comes the first.
-    let lines = logged(&firmware, &model, 1 + 2 * SHAPES.len());
-    assert_eq!(lines.len(), 1 + 2 * SHAPES.len(), "{lines:?}");
-    assert!(lines[0].contains(&format!("{}: arena", board.name)), "{lines:?}");
-    for (number, line) in lines[1..].iter().enumerate() {
-        let expected = format!("picture {number}: {}", expected[number % SHAPES.len()]);
-        assert!(line.ends_with(&expected), "{line:?}, not {expected:?}");
+    let mut seen = Vec::new();
+    for fit in Fit::ALL {
+        let mut network = random::lenet5(1);
+        network.info.preprocessing = Preprocessing { fit, background: [250, 0, 9] };
+        let payload = Payload::pack(&network, &options).unwrap();
+        let image = payload.image.image();
+        let mut arena = vec![0; image.arena_words()];
+        let mut engine = Engine::new(&image, &mut arena).unwrap();
+        let expected: Vec<String> = pictures
+            .iter()
+            .map(|picture| {
+                let input = picture.fit(image.input_shape(), &network.info.preprocessing).unwrap();
+                engine.load_pixels(&input).unwrap();
+                let logits = engine.run();
+                let largest = logits.iter().max().unwrap();
+                let class = logits.iter().position(|logit| logit == largest).unwrap();
+                format!("class {class}, logits {logits:?}")
+            })
+            .collect();
+        fs::write(&model, payload.image.bytes()).unwrap();
+        // After the last picture comes the first.
+        let lines = logged(&firmware, &model, 1 + 2 * SHAPES.len());
+        assert_eq!(lines.len(), 1 + 2 * SHAPES.len(), "{lines:?}");
+        assert!(lines[0].contains(&format!("{}: arena", board.name)), "{lines:?}");
+        for (number, line) in lines[1..].iter().enumerate() {
+            let expected = format!("picture {number}: {}", expected[number % SHAPES.len()]);
+            assert!(line.ends_with(&expected), "{fit}: {line:?}, not {expected:?}");
+        }
+        seen.extend(expected);
     }
+    let all = seen.len();
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), all, "a picture's parts give logits of their own");
 
     fs::write(&model, [0xff; 256]).unwrap();
     let lines = logged(&firmware, &model, 10).join("\n");

@@ -172,11 +172,11 @@ fn a_new_model_arrives_over_a_noisy_line() {
     let client = emulator.client();
     let mut wrong = new.bytes().to_vec();
     wrong[5000] ^= 1;
-    let message = client.update(&wrong, &[]).unwrap_err().to_string();
+    let message = client.update(&wrong, None).unwrap_err().to_string();
     assert!(message.contains("the old one still does"), "{message}");
     assert_eq!(client.infer(&[7; 768]).unwrap().logits.len(), 10);
     let image = new.image();
-    assert_eq!(client.update(new.bytes(), &[]).unwrap().crc, image.crc());
+    assert_eq!(client.update(new.bytes(), None).unwrap().crc, image.crc());
     let mut arena = vec![0; image.arena_words()];
     let mut engine = Engine::new(&image, &mut arena).unwrap();
     let pixels = Random::new(5).pixels(3072);

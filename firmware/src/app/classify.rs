@@ -36,7 +36,8 @@ impl<'m> Classifier<'m> {
 
 /// Puts a source's next picture into a network's input.
 pub(super) fn load<S: ImageSource>(engine: &mut Engine, source: &mut S) -> Result<(), S::Error> {
-    source.fill(engine.image().input_shape(), engine.input_u8())?;
+    let (rule, to) = (engine.image().preprocessing(), engine.image().input_shape());
+    source.fill(&rule, to, engine.input_u8())?;
     engine.prepare();
     Ok(())
 }

@@ -26,7 +26,7 @@ pub fn check<'m>(slot: &'m [u8], arena: &[u32]) -> Result<Image<'m>, ModelFault>
 
 /// What the host wants to know of a device image.
 pub fn describe(image: &Image) -> ModelInfo {
-    let shape = image.input_shape();
+    let (shape, rule) = (image.input_shape(), image.preprocessing());
     ModelInfo {
         crc: image.crc(),
         image_bytes: image.bytes().len() as u32,
@@ -35,5 +35,7 @@ pub fn describe(image: &Image) -> ModelInfo {
         classes: image.classes() as u16,
         layers: image.layer_count() as u16,
         golden: image.golden().count() as u16,
+        fit: rule.fit.code(),
+        background: rule.background,
     }
 }

@@ -4,10 +4,11 @@ use core::sync::atomic::{Ordering, compiler_fence};
 
 use embedded_io::Write;
 use goldcrest_engine::answer::largest;
+use goldcrest_engine::shape::Shape;
 use goldcrest_engine::{ArenaTooSmall, Engine, Image};
 use goldcrest_link::message::{Info, ModelFault, Refusal, Report, Request, Response};
 use goldcrest_link::values::Values;
-use goldcrest_link::{CRC, VERSION};
+use goldcrest_link::{CRC, Pieces, VERSION};
 
 use super::classify::load;
 use super::model::{self, describe};
@@ -68,7 +69,7 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
             model,
             arena,
             transfer: Transfer::new(),
-            update: Update::new(slot, spare, key),
+            update: Update::new(board, slot, model.as_ref().ok(), spare, key),
             watch,
             overhead,
             stack,
@@ -90,21 +91,22 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
             }
             Request::Info => Ok(Response::Info(self.info())),
             Request::Load { transfer, offset, pixels } => self.load(transfer, offset as usize, pixels),
+            Request::Picture { transfer, height, width, channels, offset, pixels } => {
+                let shape = Shape::new(height.into(), width.into(), channels.into());
+                self.picture(transfer, shape, (offset as usize, pixels))
+            }
             Request::Run { transfer, crc, report } => {
                 self.run(transfer, crc, report, reply)?;
                 return Ok(Next::Serve);
             }
             Request::SelfTest => self.self_test(),
             Request::LastWords => Ok(Response::LastWords { message: self.last_words }),
+            Request::Begin { update, manifest } => written(update, self.update.begin(update, manifest)),
             Request::Write { update, total, offset, bytes } => {
-                let written = self.update.write(update, total as usize, offset as usize, bytes);
-                written.map(|pieces| {
-                    let (received, ahead) = (pieces.received() as u32, pieces.ahead());
-                    Response::Written { update, received, ahead }
-                })
+                written(update, self.update.write(update, total as usize, offset as usize, bytes))
             }
-            Request::Activate { update, crc, signature } => {
-                return self.activate(update, crc, signature, reply);
+            Request::Activate { update, crc } => {
+                return self.activate(update, crc, reply);
             }
         };
         reply.send(&answer.unwrap_or_else(Response::Refused))?;
@@ -122,6 +124,7 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
             stack_bytes: self.stack.used(),
             stack_capacity: self.stack.capacity(),
             model: self.model.as_ref().map(describe).map_err(|&fault| fault),
+            updates: self.update.policy(),
         }
     }
 
@@ -136,6 +139,17 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
         let pieces = self.transfer.pieces(id, expected);
         let (received, ahead) = (pieces.received() as u32, pieces.ahead());
         Ok(Response::Loaded { transfer: id, received, ahead })
+    }
+
+    fn picture(
+        &mut self,
+        id: u32,
+        shape: Shape,
+        piece: (usize, &[u8]),
+    ) -> Result<Response<'static>, Refusal> {
+        let image = self.model.map_err(Refusal::NoModel)?;
+        let (received, input) = self.transfer.picture(id, shape, piece, &image, self.arena)?;
+        Ok(Response::Prepared { transfer: id, received: received as u32, input })
     }
 
     fn run<L: Write>(
@@ -168,19 +182,20 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
     ) -> Result<(u64, Image<'m>), Stop<L::Error>> {
         let image = self.model.map_err(Refusal::NoModel)?;
         let expected = image.input_shape().len();
-        match self.transfer.go(id, crc, expected, report == Report::Answer)? {
+        let pixels = match self.transfer.go(id, crc, expected, report == Report::Answer)? {
             Go::Again { ticks } => return Ok((ticks, image)),
-            Go::Run => self.transfer.forget(),
-        }
+            Go::Run(pixels) => pixels,
+        };
+        self.transfer.forget();
         let mut engine = engine(&image, self.arena)?;
-        load(&mut engine, &mut Received { crc })?;
+        load(&mut engine, &mut Received { crc: pixels.input })?;
         match report {
             Report::Answer => {
                 let ticks = time(&mut self.watch, &mut || {
                     engine.run();
                 });
                 let ticks = ticks.saturating_sub(self.overhead);
-                self.transfer.answered(crc, ticks);
+                self.transfer.answered(pixels, ticks);
                 Ok((ticks, image))
             }
             Report::Trace => {
@@ -224,7 +239,6 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
         &mut self,
         id: u32,
         crc: u32,
-        signature: &[u8],
         reply: &mut Reply<'_, '_, L>,
     ) -> Result<Next, L::Error> {
         // A request that came twice: the model it asks for is the one in use.
@@ -235,7 +249,7 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
             return Ok(Next::Serve);
         }
         self.transfer.forget();
-        match self.update.activate(id, crc, signature, self.arena) {
+        match self.update.activate(id, crc, self.arena) {
             Ok(model) => {
                 reply.send(&Response::Activated(model))?;
                 Ok(Next::Restart)
@@ -246,6 +260,12 @@ impl<'m, W: Stopwatch, S: Stack, F: Slot> Service<'m, W, S, F> {
             }
         }
     }
+}
+
+/// What has come of an update.
+fn written(update: u32, pieces: Result<Pieces, Refusal>) -> Result<Response<'static>, Refusal> {
+    let pieces = pieces?;
+    Ok(Response::Written { update, received: pieces.received() as u32, ahead: pieces.ahead() })
 }
 
 /// Why a run gives no answer.

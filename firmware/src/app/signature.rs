@@ -1,4 +1,6 @@
-//! Who made a device image: its Ed25519 signature (RFC 8032).
+//! Who made a device image: the Ed25519 signature (RFC 8032) of its manifest, which holds its digest.
+
+use goldcrest_link::Manifest;
 
 /// The key of this build: GOLDCREST_UPDATE_KEY, 64 hexadecimal digits.
 #[cfg(target_os = "none")]
@@ -27,19 +29,32 @@ const fn digit(character: u8) -> u8 {
     }
 }
 
-/// Whether `signed` is the signature of `bytes` under `key`.
+/// The manifest that `key` signed: `signed` is its bytes and the signature.
 #[cfg(feature = "signature")]
-pub fn is_right(key: &[u8; 32], bytes: &[u8], signed: &[u8]) -> bool {
+pub fn manifest(key: &[u8; 32], signed: &[u8]) -> Option<Manifest> {
     use ed25519_dalek::{Signature, VerifyingKey};
-    let Ok(signature) = Signature::from_slice(signed) else {
-        return false;
-    };
-    VerifyingKey::from_bytes(key).is_ok_and(|key| key.verify_strict(bytes, &signature).is_ok())
+    let (manifest, bytes, signature) = Manifest::split(signed)?;
+    let whole = signed.len() == Manifest::SIGNED_BYTES;
+    let is_right = |key: VerifyingKey| key.verify_strict(bytes, &Signature::from_bytes(signature)).is_ok();
+    (whole && VerifyingKey::from_bytes(key).is_ok_and(is_right)).then_some(manifest)
+}
+
+/// Whether a device image is the one that a manifest was signed for.
+#[cfg(feature = "signature")]
+pub fn is_of(manifest: &Manifest, image: &[u8]) -> bool {
+    use sha2::{Digest, Sha512};
+    image.len() == manifest.length as usize && Sha512::digest(image)[..] == manifest.digest
 }
 
 /// A firmware without the code to look takes no signature for right.
 #[cfg(not(feature = "signature"))]
-pub fn is_right(_: &[u8; 32], _: &[u8], _: &[u8]) -> bool {
+pub fn manifest(_: &[u8; 32], _: &[u8]) -> Option<Manifest> {
+    None
+}
+
+/// A firmware without the code to look takes no device image for the signed one.
+#[cfg(not(feature = "signature"))]
+pub fn is_of(_: &Manifest, _: &[u8]) -> bool {
     false
 }
 

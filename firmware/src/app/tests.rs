@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::vec::Vec;
 
 use embedded_io::ErrorType;
+use goldcrest_engine::picture::{Fit, Preprocessing, Resize, Scratch};
+use goldcrest_engine::shape::Shape;
 use goldcrest_engine::{AlignedBytes, Engine, Image, ImageBuf, kernels};
 use goldcrest_link::message::{ModelFault, Report};
 use goldcrest_link::{CRC, VERSION, Values};
@@ -305,6 +307,11 @@ fn repeated_requests_change_nothing() {
     // A double of a piece does not spoil the answer either.
     bench.ask(4, &first);
     assert_eq!(bench.ask(4, &request), answer);
+    // Nor is it the answer for other pixels of the same name.
+    let other = Request::Run { transfer: 1, crc: CRC.checksum(&pixels) ^ 1 << 31, report: Report::Answer };
+    assert_eq!(bench.refusal(&other), Refusal::Incomplete { received: 0, expected: 3072 });
+    bench.load(1, &pixels);
+    assert_eq!(bench.ask(4, &request), answer);
     // But the run wrote over the pixels, so a report cannot come from them.
     assert_eq!(
         bench.refusal(&run(1, &pixels, Report::Trace)),
@@ -312,6 +319,137 @@ fn repeated_requests_change_nothing() {
     );
     bench.load(1, &pixels);
     assert_eq!(bench.ask(4, &request), answer);
+}
+
+/// A picture of another size than the input, and what the host makes of it.
+fn picture(bench: &Bench, shape: Shape) -> (Vec<u8>, Vec<u8>) {
+    let (rule, to) = (bench.image.unwrap().preprocessing(), bench.image.unwrap().input_shape());
+    let (mut sums, mut row) = (vec![0; Resize::sums(to)], vec![0; Preprocessing::row(shape, to)]);
+    let (pixels, mut input) = (Random::new(4).pixels(shape.len()), vec![0; to.len()]);
+    let scratch = Scratch { sums: &mut sums, row: &mut row };
+    rule.prepare(shape, &pixels, to, scratch, &mut input).unwrap();
+    (pixels, input)
+}
+
+fn piece(transfer: u32, shape: Shape, offset: usize, pixels: &[u8]) -> Request<'_> {
+    Request::Picture {
+        transfer,
+        height: shape.height as u16,
+        width: shape.width as u16,
+        channels: shape.channels as u8,
+        offset: offset as u32,
+        pixels,
+    }
+}
+
+#[test]
+fn a_picture_of_any_size_becomes_the_hosts_input() {
+    for (fit, channels) in Fit::ALL.into_iter().flat_map(|fit| [(fit, 1), (fit, 3)]) {
+        let mut network = random::lenet5(1);
+        network.info.preprocessing = Preprocessing { fit, background: [3, 200, 77] };
+        let packed = pack(&network, &PackOptions::default()).unwrap();
+        let mut bench = Bench::new(packed.image.bytes(), 4000);
+        let shape = Shape::new(41, 57, channels);
+        let (pixels, input) = picture(&bench, shape);
+        let (logits, _) = bench.truth(&input);
+        let prepared = |received: usize, input| {
+            let received = received as u32;
+            Response::Prepared { transfer: 6, received, input }
+        };
+        let (mut received, mut lengths) = (0, [1, 2, 300, 16, 171, 59, 900].into_iter().cycle());
+        while received < pixels.len() {
+            let before = received;
+            let end = pixels.len().min(received + lengths.next().unwrap());
+            received = end;
+            let made = (end == pixels.len()).then(|| CRC.checksum(&input));
+            // Its bytes, then a late double, and one behind a gap.
+            let near = before.saturating_sub(100);
+            for (from, to) in [(before, end), (near, end), (0, before.min(500)), (end + 16, end + 32)] {
+                if to <= pixels.len() {
+                    let frames = bench.ask(9, &piece(6, shape, from, &pixels[from..to]));
+                    assert_eq!(message::decode(&frames[0]), Ok((9, prepared(end, made))), "{from} to {to}");
+                }
+            }
+        }
+        let class = goldcrest_engine::answer::largest(&logits) as u16;
+        let answer =
+            Response::Answer { transfer: 6, class, ticks: 0, parts: 0, logits: Values::new(&logits) };
+        let request = run(6, &pixels, Report::Answer);
+        // A double of a piece, or of the request, finds the answer as it was.
+        for _ in 0..2 {
+            let frames = bench.ask(10, &request);
+            assert_eq!(message::decode(&frames[0]), Ok((10, answer.clone())));
+            let frames = bench.ask(11, &piece(6, shape, 0, &pixels[..100]));
+            let whole = prepared(pixels.len(), Some(CRC.checksum(&input)));
+            assert_eq!(message::decode(&frames[0]), Ok((11, whole)));
+        }
+        // The run wrote over the input.
+        let refused = bench.refusal(&run(6, &pixels, Report::Trace));
+        assert!(matches!(refused, Refusal::Incomplete { received: 0, .. }), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_picture_that_is_not_whole_or_not_the_hosts_does_not_run() {
+    let mut bench = Bench::new(&lenet5(), 4000);
+    let shape = Shape::new(10, 20, 3);
+    let (pixels, _) = picture(&bench, shape);
+    let nothing = Response::Prepared { transfer: 1, received: 0, input: None };
+    // What does not begin at its beginning begins nothing, and leaves what is there.
+    bench.load(8, &[7; 3072]);
+    let frames = bench.ask(1, &piece(1, shape, 16, &pixels[16..32]));
+    assert_eq!(message::decode(&frames[0]), Ok((1, nothing)));
+    assert_eq!(bench.ask(2, &run(8, &[7; 3072], Report::Answer)).len(), 1);
+    bench.ask(3, &piece(2, shape, 0, &pixels[..100]));
+    let incomplete = Refusal::Incomplete { received: 100, expected: 600 };
+    assert_eq!(bench.refusal(&run(2, &pixels, Report::Answer)), incomplete);
+    // The same name with another shape is another picture.
+    let turned = Shape::new(20, 10, 3);
+    let frames = bench.ask(4, &piece(2, turned, 100, &pixels[100..200]));
+    let nothing = Response::Prepared { transfer: 2, received: 0, input: None };
+    assert_eq!(message::decode(&frames[0]), Ok((4, nothing)));
+    bench.ask(5, &piece(2, shape, 100, &pixels[100..]));
+    let other = Request::Run { transfer: 2, crc: CRC.checksum(&pixels) ^ 1 << 31, report: Report::Answer };
+    assert_eq!(bench.refusal(&other), Refusal::WrongPixels);
+    let refused = bench.refusal(&run(2, &pixels, Report::Answer));
+    assert!(matches!(refused, Refusal::Incomplete { received: 0, .. }), "{refused:?}");
+}
+
+#[test]
+fn a_picture_that_cannot_become_the_input_is_refused() {
+    let image = lenet5();
+    let owned = ImageBuf::new_checked(&image).unwrap();
+    let arena = owned.image().arena_bytes();
+    let mut bench = Bench::new(&image, arena / 4);
+    for shape in [Shape::new(0, 9, 3), Shape::new(9, 0, 3), Shape::new(9, 9, 2), Shape::new(65535, 65535, 3)]
+    {
+        assert_eq!(bench.refusal(&piece(1, shape, 0, &[])), Refusal::Picture, "{shape}");
+    }
+    let small = Shape::new(2, 2, 1);
+    assert_eq!(bench.refusal(&piece(1, small, 0, &[0; 5])), Refusal::TooLong { expected: 4 });
+    assert_eq!(bench.refusal(&piece(1, small, 4, &[0; 1])), Refusal::TooLong { expected: 4 });
+    // An arena as small as the model allows has room beside the input for rows up to some width, which the
+    // refusal tells; on a larger one they may be wider.
+    let wide = Shape::new(1, 2000, 3);
+    let Refusal::PictureRoom { needed, room } = bench.refusal(&piece(1, wide, 0, &[0; 16])) else {
+        panic!("{wide} fits {arena} bytes")
+    };
+    assert_eq!(needed as usize, 8 * 32 * 3 + 2000 * 3);
+    let widest = (room as usize - 8 * 32 * 3) / 3;
+    let (fits, not) = (Shape::new(1, widest, 3), Shape::new(1, widest + 1, 3));
+    assert!(matches!(bench.refusal(&piece(2, not, 0, &[0; 16])), Refusal::PictureRoom { .. }));
+    let (pixels, input) = picture(&bench, fits);
+    for (index, bytes) in pixels.chunks(600).enumerate() {
+        bench.ask(1, &piece(3, fits, index * 600, bytes));
+    }
+    let frames = bench.ask(2, &piece(3, fits, 0, &[]));
+    let whole =
+        Response::Prepared { transfer: 3, received: pixels.len() as u32, input: Some(CRC.checksum(&input)) };
+    assert_eq!(message::decode(&frames[0]), Ok((2, whole)));
+    let mut larger = Bench::new(&image, arena / 4 + 2000);
+    assert_eq!(larger.ask(1, &piece(1, wide, 0, &pixels[..16])).len(), 1);
+    let refused = Bench::new(&[0xff; 8192], 4000).refusal(&piece(1, small, 0, &[0; 4]));
+    assert_eq!(refused, Refusal::NoModel(ModelFault::Absent));
 }
 
 #[test]
@@ -336,10 +474,14 @@ fn what_does_not_fit_together_is_refused() {
     bench.ask(1, &Request::Load { transfer: 2, offset: 0, pixels: &pixels[..96] });
     assert_eq!(bench.refusal(&run(2, &pixels, Report::Answer)), incomplete(96));
     assert_eq!(bench.refusal(&run(3, &pixels, Report::Answer)), incomplete(0));
-    bench.load(8, &pixels);
-    let other = Request::Run { transfer: 8, crc: !CRC.checksum(&pixels), report: Report::Answer };
-    assert_eq!(bench.refusal(&other), Refusal::WrongPixels);
-    assert_eq!(bench.refusal(&run(8, &pixels, Report::Answer)), incomplete(0));
+    // One bit of the CRC is enough, the highest too.
+    for bit in [0, 31] {
+        bench.load(8, &pixels);
+        let other =
+            Request::Run { transfer: 8, crc: CRC.checksum(&pixels) ^ 1 << bit, report: Report::Answer };
+        assert_eq!(bench.refusal(&other), Refusal::WrongPixels);
+        assert_eq!(bench.refusal(&run(8, &pixels, Report::Answer)), incomplete(0));
+    }
 }
 
 #[test]

@@ -5,15 +5,21 @@
 //! ```
 //!
 //! The record is written last, into the slot's last bytes. It says that the device image in front of it
-//! passed its self-test here, and counts the updates. At every start the slot with the higher count runs,
-//! if record and device image are whole; so power may fail at any moment: until the record is whole the old
-//! model is the current one, from then on the new one, and the slot in use is never written. A device image
-//! that a programmer put into the first slot has no record; it runs while no slot has one.
+//! passed its self-test here, counts the updates, and keeps the version of the model. At every start the slot
+//! with the higher count runs, if record and device image are whole; so power may fail at any moment: until
+//! the record is whole the old model is the current one, from then on the new one, and the slot in use is
+//! never written. A device image that a programmer put into the first slot has no record; it runs while no
+//! slot has one, and its version is that of the manifest behind it.
+//!
+//! A firmware with a key takes an update only after a [`Manifest`] that the key signed, for this board and
+//! for a later version of the model than the one in use. Until then nothing is erased.
 
 use embedded_storage::nor_flash::NorFlash;
+use goldcrest_engine::kernels::Family;
 use goldcrest_engine::{Engine, Image, SelfTestError};
+use goldcrest_link::message::Updates;
 use goldcrest_link::pieces::GRANULE;
-use goldcrest_link::{CRC, ModelInfo, Pieces, Refusal};
+use goldcrest_link::{CRC, Manifest, ModelInfo, Pieces, Refusal};
 
 use super::model::{self, describe};
 use super::signature;
@@ -31,18 +37,19 @@ struct Record {
     count: u32,
     /// The device image's checksum.
     image: u32,
+    /// Version of the model; 0: it came without a manifest.
+    version: u32,
 }
 
 impl Record {
-    const BYTES: usize = GRANULE;
-    const MAGIC: [u8; 4] = *b"GCR\x01";
+    const BYTES: usize = 2 * GRANULE;
+    const MAGIC: [u8; 4] = *b"GCR\x02";
 
     fn to_bytes(&self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
-        let fields = [Self::MAGIC, self.count.to_le_bytes(), self.image.to_le_bytes()];
-        for (place, byte) in bytes.iter_mut().zip(fields.as_flattened()) {
-            *place = *byte;
-        }
+        let numbers = [self.count, self.image, self.version].map(u32::to_le_bytes);
+        let fields = [[Self::MAGIC].as_slice(), &numbers].into_iter().flatten();
+        bytes.iter_mut().zip(fields.flatten()).for_each(|(place, &byte)| *place = byte);
         let (body, crc) = bytes.split_at_mut(Self::BYTES - 4);
         crc.copy_from_slice(&CRC.checksum(body).to_le_bytes());
         bytes
@@ -50,10 +57,11 @@ impl Record {
 
     fn read(slot: &[u8]) -> Option<Self> {
         let bytes: [u8; Self::BYTES] = *slot.last_chunk()?;
-        let ([magic, count, image, _], []) = bytes.as_chunks::<4>() else {
+        let ([magic, count, image, version, ..], []) = bytes.as_chunks::<4>() else {
             return None;
         };
-        let record = Self { count: u32::from_le_bytes(*count), image: u32::from_le_bytes(*image) };
+        let [count, image, version] = [count, image, version].map(|&bytes| u32::from_le_bytes(bytes));
+        let record = Self { count, image, version };
         (*magic == Self::MAGIC && record.to_bytes() == bytes).then_some(record)
     }
 }
@@ -74,31 +82,100 @@ pub fn current(slots: [&[u8]; 2]) -> usize {
     }
 }
 
+/// Version of the model in a slot: as its record says, else the manifest that a programmer put behind it.
+fn version(slot: &[u8], model: Option<&Image>) -> u32 {
+    let behind = || {
+        let length = model?.bytes().len();
+        let manifest = Manifest::read(slot.get(length..)?.first_chunk()?)?;
+        (manifest.length as usize == length).then_some(manifest.version)
+    };
+    Record::read(slot).map(|record| record.version).or_else(behind).unwrap_or(0)
+}
+
 /// An update on its way into the slot that is not in use.
 pub struct Update<F> {
+    /// The board's name.
+    board: &'static str,
     /// None on boards with one slot.
     spare: Option<F>,
-    /// Who may sign device images; nobody needs to, when there is none.
+    /// Who may sign manifests; nobody needs to, when there is none.
     key: Option<[u8; 32]>,
     /// Updates that led to the model in use.
     count: u32,
+    /// Version of the model in use.
+    version: u32,
     id: u32,
     total: usize,
+    /// What was signed of the update.
+    manifest: Option<Manifest>,
     /// Nothing: the slot holds no part of an update.
     pieces: Option<Pieces>,
 }
 
 impl<F: Slot> Update<F> {
-    /// Ready for an update into `spare`; `used` is the slot in use.
-    pub fn new(used: &[u8], spare: Option<F>, key: Option<[u8; 32]>) -> Self {
+    /// Ready for an update into `spare`; `used` is the slot in use, with its model.
+    pub fn new(
+        board: &'static str,
+        used: &[u8],
+        model: Option<&Image>,
+        spare: Option<F>,
+        key: Option<[u8; 32]>,
+    ) -> Self {
         let count = Record::read(used).map_or(0, |record| record.count);
-        Self { spare, key, count, id: 0, total: 0, pieces: None }
+        let version = version(used, model);
+        Self { board, spare, key, count, version, id: 0, total: 0, manifest: None, pieces: None }
+    }
+
+    /// What it takes to be updated.
+    pub fn policy(&self) -> Updates {
+        match (&self.spare, self.key) {
+            (None, _) => Updates::None,
+            (Some(_), None) => Updates::Unsigned,
+            (Some(_), Some(key)) => Updates::Signed { key, version: self.version },
+        }
+    }
+
+    /// Begins update `id` with a signed manifest: what has come of it so far. A firmware without a key does
+    /// not look at it.
+    pub fn begin(&mut self, id: u32, signed: &[u8]) -> Result<Pieces, Refusal> {
+        let spare = self.spare.as_mut().ok_or(Refusal::NoUpdate)?;
+        let Some(key) = self.key else { return Ok(Pieces::new()) };
+        let manifest = signature::manifest(&key, signed).ok_or(Refusal::Signature)?;
+        let (room, total) = (spare.capacity() - Record::BYTES, manifest.length as usize);
+        if total > room {
+            return Err(Refusal::TooLarge { slot: room as u32 });
+        }
+        let target = manifest.target();
+        if target != self.board && !runs(target) {
+            return Err(Refusal::OtherBoard);
+        }
+        if !manifest.may_follow(self.version) {
+            return Err(Refusal::Rollback { installed: self.version });
+        }
+        match self.pieces {
+            Some(pieces) if self.id == id && self.manifest == Some(manifest) => Ok(pieces),
+            _ => {
+                (self.pieces, self.manifest) = (None, Some(manifest));
+                self.start(id, total)
+            }
+        }
+    }
+
+    /// Empties the slot for update `id`, of `total` bytes.
+    fn start(&mut self, id: u32, total: usize) -> Result<Pieces, Refusal> {
+        let spare = self.spare.as_mut().ok_or(Refusal::NoUpdate)?;
+        self.pieces = None;
+        let end = spare.capacity() as u32;
+        spare.erase(0, end).map_err(|_| Refusal::Flash)?;
+        (self.id, self.total) = (id, total);
+        let pieces = Pieces::new();
+        self.pieces = Some(pieces);
+        Ok(pieces)
     }
 
     /// Takes a piece of update `id`, of `total` bytes in all: what has come so far.
     pub fn write(&mut self, id: u32, total: usize, offset: usize, bytes: &[u8]) -> Result<Pieces, Refusal> {
-        let spare = self.spare.as_mut().ok_or(Refusal::NoUpdate)?;
-        let room = spare.capacity() - Record::BYTES;
+        let room = self.spare.as_ref().ok_or(Refusal::NoUpdate)?.capacity() - Record::BYTES;
         if total > room {
             return Err(Refusal::TooLarge { slot: room as u32 });
         }
@@ -108,14 +185,10 @@ impl<F: Slot> Update<F> {
         let known = self.pieces.filter(|_| self.id == id && self.total == total);
         let mut pieces = match known {
             Some(pieces) => pieces,
-            None => {
-                self.pieces = None;
-                let end = spare.capacity() as u32;
-                spare.erase(0, end).map_err(|_| Refusal::Flash)?;
-                (self.id, self.total) = (id, total);
-                Pieces::new()
-            }
+            None if self.key.is_some() => return Err(Refusal::NotBegun),
+            None => self.start(id, total)?,
         };
+        let spare = self.spare.as_mut().ok_or(Refusal::NoUpdate)?;
         if pieces.takes(offset, bytes.len(), total) {
             for (index, granule) in bytes.chunks(GRANULE).enumerate() {
                 let offset = offset + index * GRANULE;
@@ -139,13 +212,7 @@ impl<F: Slot> Update<F> {
 
     /// Checks what was received as update `id`, tests it in the arena and makes it the current model of the
     /// next start.
-    pub fn activate(
-        &mut self,
-        id: u32,
-        crc: u32,
-        signed: &[u8],
-        arena: &mut [u32],
-    ) -> Result<ModelInfo, Refusal> {
+    pub fn activate(&mut self, id: u32, crc: u32, arena: &mut [u32]) -> Result<ModelInfo, Refusal> {
         let spare = self.spare.as_mut().ok_or(Refusal::NoUpdate)?;
         let expected = self.total as u32;
         let received = match self.pieces {
@@ -162,16 +229,20 @@ impl<F: Slot> Update<F> {
             self.pieces = None;
             return Err(Refusal::WrongImage);
         }
-        let image = model::check(bytes, arena).map_err(Refusal::NewModel)?;
-        if !self.key.is_none_or(|key| signature::is_right(&key, bytes, signed)) {
+        // Nothing in bytes that nobody signed is looked at.
+        let manifest = self.manifest.as_ref().filter(|_| self.key.is_some());
+        if self.key.is_some() && !manifest.is_some_and(|manifest| signature::is_of(manifest, bytes)) {
+            self.pieces = None;
             return Err(Refusal::Signature);
         }
+        let image = model::check(bytes, arena).map_err(Refusal::NewModel)?;
         let (vectors, failed) = self_test(&image, arena);
         if vectors == 0 || failed > 0 {
             return Err(Refusal::NewSelfTest { vectors, failed });
         }
         let (info, image) = (describe(&image), image.crc());
-        let record = Record { count: self.count.wrapping_add(1), image }.to_bytes();
+        let version = manifest.map_or(0, |manifest| manifest.version);
+        let record = Record { count: self.count.wrapping_add(1), image, version }.to_bytes();
         let place = (spare.capacity() - Record::BYTES) as u32;
         spare.write(place, &record).map_err(|_| Refusal::Flash)?;
         if spare.memory().last_chunk() != Some(&record) {
@@ -179,6 +250,11 @@ impl<F: Slot> Update<F> {
         }
         Ok(info)
     }
+}
+
+/// Whether this firmware runs device images packed for a family of that name.
+fn runs(family: &str) -> bool {
+    [Family::Portable, Family::NATIVE].into_iter().any(|own| own.name() == family)
 }
 
 /// Runs the golden vectors of an image that fits the arena: how many there are, how many failed.

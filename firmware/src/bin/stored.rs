@@ -7,6 +7,7 @@
 #[goldcrest_firmware::start::entry]
 fn main() -> ! {
     use goldcrest_firmware::board::{Board, Chosen};
+    use goldcrest_firmware::source::Scratch;
     use goldcrest_firmware::source::stored::Stored;
 
     static FILE: &[u8] = include_bytes!(env!(
@@ -14,9 +15,9 @@ fn main() -> ! {
         "set GOLDCREST_PICTURES to the whole path of a file of binary PPM pictures (`cat *.ppm`)"
     ));
     // Pictures of up to 320 columns.
-    let mut row = [0; 320 * 3];
+    let mut row = [0; 320];
     goldcrest_firmware::start::pictures::run(Chosen::NAME, |sums| {
-        let source = Stored::new(FILE, &mut row, sums);
+        let source = Stored::new(FILE, Scratch { sums, row: &mut row });
         let source = source.unwrap_or_else(|error| panic!("GOLDCREST_PICTURES: {error}"));
         (source, Chosen::take().led)
     })

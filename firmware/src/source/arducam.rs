@@ -10,10 +10,10 @@ mod ov2640;
 use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::I2c;
 use embedded_hal::spi::{Operation, SpiDevice};
-use goldcrest_engine::picture::{ResizeError, color};
+use goldcrest_engine::picture::{Preprocessing, ResizeError, Scratch, color};
 use goldcrest_engine::shape::Shape;
 
-use super::{Fitting, ImageSource};
+use super::{ImageSource, put};
 
 /// Size of its pictures.
 pub const PICTURE: Shape = Shape::new(240, 320, 3);
@@ -158,18 +158,19 @@ impl<S: SpiDevice, D: DelayNs> ImageSource for ArduCam<'_, S, D> {
     /// The sensor is set up, so no error is the I2C bus's.
     type Error = Failure<S, core::convert::Infallible>;
 
-    fn fill(&mut self, to: Shape, input: &mut [u8]) -> Result<(), Self::Error> {
+    fn fill(&mut self, rule: &Preprocessing, to: Shape, input: &mut [u8]) -> Result<(), Self::Error> {
+        let (mut pixels, mut row, mut luma) = ([0; ROW], [0; PICTURE.width * 3], [0; PICTURE.width]);
+        let mut preparation = rule.begin(PICTURE, to, put(input))?;
         // An input that cannot be filled costs no picture.
-        Fitting::new(PICTURE, to, self.sums)?;
+        preparation.check(&Scratch { sums: self.sums, row: &mut luma })?;
         self.capture()?;
-        let mut fitting = Fitting::new(PICTURE, to, self.sums)?;
-        let (mut pixels, mut row) = ([0; ROW], [0; PICTURE.width * 3]);
+        let mut scratch = Scratch { sums: self.sums, row: &mut luma };
         for _ in 0..PICTURE.height {
             let mut operations = [Operation::Write(&[chip::BURST]), Operation::Read(&mut pixels)];
             self.spi.transaction(&mut operations).map_err(CameraError::Spi)?;
             let (from, to) = (pixels.as_chunks::<2>().0, row.as_chunks_mut::<3>().0);
             from.iter().zip(to).for_each(|(pixel, place)| *place = color::rgb565(u16::from_be_bytes(*pixel)));
-            fitting.row(&mut row, input)?;
+            preparation.row(&row, &mut scratch, put(input))?;
         }
         Ok(())
     }

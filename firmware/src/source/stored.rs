@@ -1,19 +1,17 @@
 //! Pictures in flash, for boards that shall work without a host or a camera: a file of binary PPM pictures
 //! (P6, 8 bits per channel; Netpbm's `ppm` format), one behind the other as `cat *.ppm` writes them.
 
-use goldcrest_engine::picture::ResizeError;
+use goldcrest_engine::picture::{Preprocessing, ResizeError, Scratch};
 use goldcrest_engine::shape::Shape;
 
-use super::{Fitting, ImageSource};
+use super::{ImageSource, put};
 
 /// Pictures of any sizes; after the last one comes the first.
 pub struct Stored<'p> {
     file: &'p [u8],
     /// Where the next picture begins.
     next: usize,
-    /// Because rows are worked on.
-    row: &'p mut [u8],
-    sums: &'p mut [u64],
+    scratch: Scratch<'p>,
 }
 
 /// Why there is no picture.
@@ -27,9 +25,9 @@ pub enum StoredError {
     },
     /// A picture is wider than there is room for.
     Row {
-        /// Bytes there are.
+        /// Columns there is room for.
         found: usize,
-        /// Bytes of the picture's row.
+        /// Columns of the picture.
         expected: usize,
     },
     /// The model's input cannot be filled.
@@ -43,7 +41,7 @@ impl core::fmt::Display for StoredError {
                 write!(f, "no whole binary PPM picture (P6, 255 levels) at byte {offset}")
             }
             Self::Row { found, expected } => {
-                write!(f, "a picture with rows of {expected} bytes, but there is room for {found}")
+                write!(f, "a picture of {expected} columns, but there is room for {found}")
             }
             Self::Input(error) => write!(f, "{error}"),
         }
@@ -59,35 +57,34 @@ impl From<ResizeError> for StoredError {
 }
 
 impl<'p> Stored<'p> {
-    /// The pictures of a file, of which there is at least one. `row` holds a row of the widest, `sums` one
-    /// row of the model's input, see [`Resize::sums`](goldcrest_engine::picture::Resize::sums).
+    /// The pictures of a file, of which there is at least one. The scratch memory's row has a byte for each
+    /// column of the widest, which a gray model takes; its sums are for one row of the model's input, see
+    /// [`Resize::sums`](goldcrest_engine::picture::Resize::sums).
     ///
     /// # Errors
     /// Which bytes are not a picture, or how wide a picture is.
-    pub fn new(file: &'p [u8], row: &'p mut [u8], sums: &'p mut [u64]) -> Result<Self, StoredError> {
+    pub fn new(file: &'p [u8], scratch: Scratch<'p>) -> Result<Self, StoredError> {
         let mut offset = 0;
         while offset == 0 || offset < file.len() {
             let (shape, _, next) = picture(file, offset)?;
-            let (found, expected) = (row.len(), shape.width * 3);
+            let (found, expected) = (scratch.row.len(), shape.width);
             if found < expected {
                 return Err(StoredError::Row { found, expected });
             }
             offset = next;
         }
-        Ok(Self { file, next: 0, row, sums })
+        Ok(Self { file, next: 0, scratch })
     }
 }
 
 impl ImageSource for Stored<'_> {
     type Error = StoredError;
 
-    fn fill(&mut self, to: Shape, input: &mut [u8]) -> Result<(), StoredError> {
+    fn fill(&mut self, rule: &Preprocessing, to: Shape, input: &mut [u8]) -> Result<(), StoredError> {
         let (shape, pixels, next) = picture(self.file, self.next)?;
-        let mut fitting = Fitting::new(shape, to, self.sums)?;
-        for from in pixels.chunks_exact(shape.width * 3) {
-            let row = self.row.get_mut(..from.len()).unwrap_or_default();
-            row.iter_mut().zip(from).for_each(|(place, value)| *place = *value);
-            fitting.row(row, input)?;
+        let mut preparation = rule.begin(shape, to, put(input))?;
+        for row in pixels.chunks_exact(shape.width * 3) {
+            preparation.row(row, &mut self.scratch, put(input))?;
         }
         self.next = if next < self.file.len() { next } else { 0 };
         Ok(())
@@ -126,26 +123,9 @@ fn number(header: &[u8]) -> Option<(usize, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use goldcrest_engine::picture::{Crop, Resize, color};
+    use goldcrest_engine::picture::{Fit, Resize};
     use std::vec;
     use std::vec::Vec;
-
-    /// What the host makes of a picture.
-    fn expected(shape: Shape, pixels: &[u8], to: Shape) -> Vec<u8> {
-        let gray = to.channels == 1;
-        let of = Shape { channels: to.channels, ..shape };
-        let pixels: Vec<u8> = match gray {
-            true => pixels.as_chunks::<3>().0.iter().map(|&pixel| color::gray(pixel)).collect(),
-            false => pixels.to_vec(),
-        };
-        let mut sums = vec![0; Resize::sums(to)];
-        let mut resize = Resize::new(of, Crop::middle(of, to), to, &mut sums).unwrap();
-        let mut output = vec![0; to.len()];
-        for row in pixels.chunks(of.width * of.channels) {
-            resize.row(row, |index, value| output[index] = value).unwrap();
-        }
-        output
-    }
 
     /// A picture as a file, with a header of one of several forms.
     fn ppm(shape: Shape, seed: usize) -> (Vec<u8>, Vec<u8>) {
@@ -164,12 +144,17 @@ mod tests {
         let pictures: Vec<_> = shapes.iter().enumerate().map(|(seed, &shape)| ppm(shape, seed)).collect();
         let file: Vec<u8> = pictures.iter().flat_map(|(file, _)| file.clone()).collect();
         for to in [Shape::new(4, 4, 3), Shape::new(12, 6, 1)] {
-            let (mut row, mut sums) = ([0; 60], [0; 18]);
-            let mut source = Stored::new(&file, &mut row, &mut sums).unwrap();
-            let mut input = vec![0; to.len()];
-            for turn in [0, 1, 2, 0, 1] {
-                source.fill(to, &mut input).unwrap();
-                assert_eq!(input, expected(shapes[turn], &pictures[turn].1, to), "{turn}");
+            let (mut row, mut sums) = ([0; 20], [0; 18]);
+            let mut source = Stored::new(&file, Scratch { row: &mut row, sums: &mut sums }).unwrap();
+            let (mut input, mut expected) = (vec![0; to.len()], vec![0; to.len()]);
+            for (turn, fit) in [0, 1, 2, 0, 1].into_iter().zip(Fit::ALL.into_iter().cycle()) {
+                let rule = Preprocessing { fit, background: [9, 90, 200] };
+                source.fill(&rule, to, &mut input).unwrap();
+                // What the host makes of it.
+                let (mut row, mut sums) = ([0; 20], vec![0; Resize::sums(to)]);
+                let scratch = Scratch { row: &mut row, sums: &mut sums };
+                rule.prepare(shapes[turn], &pictures[turn].1, to, scratch, &mut expected).unwrap();
+                assert_eq!(input, expected, "{turn} {fit}");
             }
         }
     }
@@ -177,10 +162,11 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused() {
         let (file, _) = ppm(Shape::new(2, 2, 3), 0);
-        let refused = |file: &[u8], room| Stored::new(file, &mut vec![0; room], &mut []).err();
+        let refused =
+            |file: &[u8], room| Stored::new(file, Scratch { row: &mut vec![0; room], sums: &mut [] }).err();
         let at = |offset| Some(StoredError::NoPicture { offset });
-        assert_eq!(refused(&file, 6), None);
-        assert_eq!(refused(&file, 5), Some(StoredError::Row { found: 5, expected: 6 }));
+        assert_eq!(refused(&file, 2), None);
+        assert_eq!(refused(&file, 1), Some(StoredError::Row { found: 1, expected: 2 }));
         assert_eq!(refused(&[&file[..], b"\n"].concat(), 6), at(file.len()));
         assert_eq!(refused(&file[..file.len() - 1], 6), at(0));
         for text in
@@ -191,8 +177,9 @@ mod tests {
         let large = std::format!("P6 {} {} 255\n123", usize::MAX, 2);
         assert_eq!(refused(large.as_bytes(), 6), at(0));
         let (mut row, mut sums) = ([0; 6], [0; 6]);
-        let mut source = Stored::new(&file, &mut row, &mut sums).unwrap();
+        let mut source = Stored::new(&file, Scratch { row: &mut row, sums: &mut sums }).unwrap();
         let error = ResizeError::Channels { picture: 3, output: 2 };
-        assert_eq!(source.fill(Shape::new(1, 1, 2), &mut [0; 2]), Err(StoredError::Input(error)));
+        let filled = source.fill(&Preprocessing::default(), Shape::new(1, 1, 2), &mut [0; 2]);
+        assert_eq!(filled, Err(StoredError::Input(error)));
     }
 }

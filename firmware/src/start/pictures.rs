@@ -25,8 +25,7 @@ pub fn run<S: ImageSource<Error: Debug>, D: OutputPin>(
     // SAFETY: this program writes no slot.
     let [first, second] = slots.map(|slot| unsafe { slot.bytes() });
     let slot = if update::current([first, second]) == 0 { first } else { second };
-    // SAFETY: any bytes are numbers.
-    let (_, sums, _) = unsafe { frame.align_to_mut::<u64>() };
+    let (_, sums, _) = bytemuck::pod_align_to_mut::<u8, u64>(frame);
     info!("{}: arena {} bytes, sums for {} columns", board, size_of_val(arena), sums.len() / 3);
     let mut classifier = Classifier::new(slot, arena).unwrap_or_else(|fault| {
         panic!("no model that runs here: {fault:?}; write one with `goldcrest flash`")

@@ -46,8 +46,8 @@ pub fn artifact(messages: &[u8], target: &str, ending: &str) -> Option<PathBuf> 
     let of_target = artifacts
         .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == target);
     let files = of_target.flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default());
-    let paths = files.filter_map(|file| file.as_str().map(PathBuf::from));
-    paths.filter(|path| path.to_string_lossy().ends_with(ending)).last()
+    let mut paths = files.filter_map(|file| file.as_str().map(PathBuf::from));
+    paths.rfind(|path| path.to_string_lossy().ends_with(ending))
 }
 
 /// Whether cargo said that the compiler's target is not installed.

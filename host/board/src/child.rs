@@ -12,8 +12,8 @@ mod unix;
 #[cfg(not(unix))]
 pub use other::Line;
 #[cfg(not(unix))]
-pub(crate) use other::{Handed, hand, line, nameless, path, socket, spawn};
+pub(crate) use other::{Handed, hand, line, nameless, output, path, socket, spawn};
 #[cfg(unix)]
 pub use unix::Line;
 #[cfg(unix)]
-pub(crate) use unix::{Handed, hand, line, nameless, path, socket, spawn};
+pub(crate) use unix::{Handed, hand, line, nameless, output, path, socket, spawn};

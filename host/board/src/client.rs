@@ -18,7 +18,8 @@ use delivery::Delivery;
 pub use error::LinkError;
 pub use error::model_fault;
 use goldcrest_engine::answer::largest;
-use goldcrest_link::message::{Info, ModelInfo, Refusal, Report, Request, Response};
+use goldcrest_engine::shape::Shape;
+use goldcrest_link::message::{Info, ModelInfo, Refusal, Report, Request, Response, Updates};
 use goldcrest_link::{CRC, Pieces, VERSION};
 use pace::Pace;
 pub use transport::Transport;
@@ -146,8 +147,19 @@ impl<T: Transport> Client<T> {
 
     /// Classifies an image: u8 pixels, HWC.
     pub fn infer(&mut self, pixels: &[u8]) -> Result<Classification, LinkError> {
-        self.run(pixels, Report::Answer, &mut || (), &mut |(), _| Outcome::Unexpected)
+        self.run(Content::Input(pixels), Report::Answer, &mut || (), &mut |(), _| Outcome::Unexpected)
             .map(|(answer, ())| answer)
+    }
+
+    /// Sends a picture of any size as it is (gray or RGB, u8, HWC), has the board make the model's input of
+    /// it, by the preprocessing in the device image, and classify that: the answer, and the [`CRC`] of the
+    /// input (u8, HWC) that the board made.
+    pub fn infer_picture(&mut self, shape: Shape, pixels: &[u8]) -> Result<(Classification, u32), LinkError> {
+        let mut input = None;
+        let content = Content::Picture(shape, pixels, &mut input);
+        let (answer, ()) = self.run(content, Report::Answer, &mut || (), &mut |(), _| Outcome::Unexpected)?;
+        let problem = || LinkError::Impossible { problem: "a whole picture and no input".to_string() };
+        Ok((answer, input.ok_or_else(problem)?))
     }
 
     /// Classifies images one after another and hands each result to `each`. Where the board can hold it, an
@@ -171,7 +183,7 @@ impl<T: Transport> Client<T> {
                 None => {
                     let transfer = self.next_transfer();
                     self.conversation.begin(self.patience.work(pixels.len()));
-                    self.load(transfer, pixels)?;
+                    self.load(transfer, &mut Content::Input(pixels))?;
                     transfer
                 }
             };
@@ -201,40 +213,50 @@ impl<T: Transport> Client<T> {
     /// Classifies an image and returns every layer's output too: index of the layer, values HWC.
     /// Layers that write only a part of a tensor are not among them.
     pub fn trace(&mut self, pixels: &[u8]) -> Result<(Classification, Vec<(usize, Vec<i8>)>), LinkError> {
-        self.run(pixels, Report::Trace, &mut Vec::<(usize, Vec<i8>)>::new, &mut |layers, response| {
-            let &Response::Layer { layer, offset, length, values } = response else {
-                return Outcome::Unexpected;
-            };
-            let layer = usize::from(layer);
-            // Layers come in their order, so they are no more than their numbers.
-            if offset == 0 && layers.last().is_none_or(|(last, _)| *last < layer) {
-                layers.push((layer, Vec::new()));
-            }
-            // A piece that was lost makes a gap here, or too few parts at the end.
-            match layers.last_mut() {
-                Some((last, output)) if *last == layer && output.len() == offset as usize => {
-                    output.extend(values.iter());
-                    let whole = output.len() <= length as usize;
-                    if whole { Outcome::More } else { Outcome::Gap }
+        self.run(
+            Content::Input(pixels),
+            Report::Trace,
+            &mut Vec::<(usize, Vec<i8>)>::new,
+            &mut |layers, response| {
+                let &Response::Layer { layer, offset, length, values } = response else {
+                    return Outcome::Unexpected;
+                };
+                let layer = usize::from(layer);
+                // Layers come in their order, so they are no more than their numbers.
+                if offset == 0 && layers.last().is_none_or(|(last, _)| *last < layer) {
+                    layers.push((layer, Vec::new()));
                 }
-                _ => Outcome::Gap,
-            }
-        })
+                // A piece that was lost makes a gap here, or too few parts at the end.
+                match layers.last_mut() {
+                    Some((last, output)) if *last == layer && output.len() == offset as usize => {
+                        output.extend(values.iter());
+                        let whole = output.len() <= length as usize;
+                        if whole { Outcome::More } else { Outcome::Gap }
+                    }
+                    _ => Outcome::Gap,
+                }
+            },
+        )
     }
 
     /// Classifies an image and returns every layer's time too: index of the layer, ticks.
     pub fn profile(&mut self, pixels: &[u8]) -> Result<(Classification, Vec<(usize, u64)>), LinkError> {
-        self.run(pixels, Report::Profile, &mut Vec::<(usize, u64)>::new, &mut |layers, response| {
-            let &Response::LayerTicks { layer, ticks } = response else {
-                return Outcome::Unexpected;
-            };
-            let layer = usize::from(layer);
-            if layers.last().is_some_and(|(last, _)| *last >= layer) {
-                return Outcome::Gap;
-            }
-            layers.push((layer, ticks));
-            Outcome::More
-        })
+        self.run(
+            Content::Input(pixels),
+            Report::Profile,
+            &mut Vec::<(usize, u64)>::new,
+            &mut |layers, response| {
+                let &Response::LayerTicks { layer, ticks } = response else {
+                    return Outcome::Unexpected;
+                };
+                let layer = usize::from(layer);
+                if layers.last().is_some_and(|(last, _)| *last >= layer) {
+                    return Outcome::Gap;
+                }
+                layers.push((layer, ticks));
+                Outcome::More
+            },
+        )
     }
 
     /// What the firmware said before it started anew, such as where it panicked.
@@ -267,12 +289,13 @@ impl<T: Transport> Client<T> {
     /// Loads an image and runs it until the answer and its report are whole.
     fn run<R>(
         &mut self,
-        pixels: &[u8],
+        mut content: Content<'_>,
         report: Report,
         start: &mut dyn FnMut() -> R,
         collect: &mut dyn FnMut(&mut R, &Response) -> Outcome<std::convert::Infallible>,
     ) -> Result<(Classification, R), LinkError> {
         let attempts = self.patience.attempts;
+        let pixels = content.pixels();
         let crc = CRC.checksum(pixels);
         let mut last = LinkError::Gap;
         self.conversation.begin(self.patience.work(pixels.len()));
@@ -281,7 +304,7 @@ impl<T: Transport> Client<T> {
                 break;
             }
             let transfer = self.next_transfer();
-            self.load(transfer, pixels)?;
+            self.load(transfer, &mut content)?;
             let (mut collected, mut collected_parts) = (start(), 0);
             // A lost piece of a report cannot be asked for: the run has consumed the pixels. So a
             // report gets one transmission per load, and an answer as many as it takes.
@@ -319,24 +342,59 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Brings an image to the board.
-    fn load(&mut self, transfer: u32, pixels: &[u8]) -> Result<(), LinkError> {
+    /// Brings an image or a picture to the board.
+    fn load(&mut self, transfer: u32, content: &mut Content<'_>) -> Result<(), LinkError> {
         let attempts = self.patience.attempts * 4;
-        let loaded = self.delivery.bring(
-            &mut self.conversation,
-            pixels,
-            attempts,
-            |offset, pixels| Request::Load { transfer, offset, pixels },
-            |response| pieces_of(response, transfer),
-        );
-        loaded.map_err(|error| match error {
-            LinkError::Refused(Refusal::TooLong { expected } | Refusal::Incomplete { expected, .. })
-                if expected as usize != pixels.len() =>
-            {
-                LinkError::Pixels { given: pixels.len(), expected: expected as usize }
+        let line = &mut self.conversation;
+        match content {
+            Content::Input(pixels) => {
+                let load = |offset, pixels| Request::Load { transfer, offset, pixels };
+                let loaded = self
+                    .delivery
+                    .bring(line, pixels, attempts, load, |response| pieces_of(response, transfer));
+                loaded.map_err(|error| match error {
+                    LinkError::Refused(
+                        Refusal::TooLong { expected } | Refusal::Incomplete { expected, .. },
+                    ) if expected as usize != pixels.len() => {
+                        LinkError::Pixels { given: pixels.len(), expected: expected as usize }
+                    }
+                    error => error,
+                })
             }
-            error => error,
-        })
+            Content::Picture(shape, pixels, made) => {
+                let Shape { height, width, channels } = *shape;
+                let too_large = |_| LinkError::Refused(Refusal::Picture);
+                let (height, width) =
+                    (u16::try_from(height).map_err(too_large)?, u16::try_from(width).map_err(too_large)?);
+                let channels = u8::try_from(channels).map_err(too_large)?;
+                let piece =
+                    |offset, pixels| Request::Picture { transfer, height, width, channels, offset, pixels };
+                self.delivery.bring(line, pixels, attempts, piece, |response| match *response {
+                    Response::Prepared { transfer: of, received, input } if of == transfer => {
+                        **made = input.or(**made);
+                        // Its bytes are taken in their order.
+                        Some(Pieces::of(received, 0))
+                    }
+                    _ => None,
+                })
+            }
+        }
+    }
+}
+
+/// What a board shall classify.
+enum Content<'p> {
+    /// An image of the model's input.
+    Input(&'p [u8]),
+    /// A picture, and where the CRC of the input goes that the board makes of it.
+    Picture(Shape, &'p [u8], &'p mut Option<u32>),
+}
+
+impl<'p> Content<'p> {
+    fn pixels(&self) -> &'p [u8] {
+        match self {
+            Self::Input(pixels) | Self::Picture(_, pixels, _) => pixels,
+        }
     }
 }
 
@@ -414,6 +472,8 @@ pub struct BoardInfo {
     pub stack_capacity: u32,
     /// The model, or why there is none.
     pub model: Result<ModelInfo, goldcrest_link::message::ModelFault>,
+    /// What it takes to give it a new model over the link.
+    pub updates: Updates,
 }
 
 impl From<&Info<'_>> for BoardInfo {
@@ -428,6 +488,7 @@ impl From<&Info<'_>> for BoardInfo {
             stack_bytes: info.stack_bytes,
             stack_capacity: info.stack_capacity,
             model: info.model,
+            updates: info.updates,
         }
     }
 }

@@ -10,9 +10,12 @@ use object::{Object, ObjectSection, ObjectSymbol};
 use sha2::{Digest, Sha256};
 
 use super::cargo;
+use super::child;
+use super::keys::PublicKey;
 use super::payload::Payload;
 use super::sources::{self, SourcesError};
 use super::table::Board;
+use super::update_key::{self, UpdateKeyError};
 
 /// A firmware built for one board.
 #[derive(Clone, Debug)]
@@ -40,6 +43,9 @@ pub enum BuildError {
     /// The sources cannot be had.
     #[error(transparent)]
     Sources(#[from] SourcesError),
+    /// It is not known whose models it shall take.
+    #[error(transparent)]
+    UpdateKey(#[from] UpdateKeyError),
     /// No cargo.
     #[error(
         "cargo could not be started ({0}); the firmware is built with it: install Rust from https://rustup.rs"
@@ -87,6 +93,8 @@ pub struct Recipe {
     pub kernels: Option<Vec<&'static str>>,
     /// Compile the engine for size.
     pub small: bool,
+    /// Whose models an application takes; where it is not said, as [`update_key::chosen`].
+    pub update_key: Option<PublicKey>,
 }
 
 impl Recipe {
@@ -95,7 +103,7 @@ impl Recipe {
         let mut kernels: Vec<_> = payload.layers.iter().map(|layer| layer.kernel).collect();
         kernels.sort_unstable();
         kernels.dedup();
-        Self { program, kernels: Some(kernels), small }
+        Self { program, kernels: Some(kernels), small, update_key: None }
     }
 }
 
@@ -113,6 +121,12 @@ pub enum Program {
     Sections,
 }
 
+impl Program {
+    fn takes_updates(self) -> bool {
+        matches!(self, Self::Application | Self::Flashed)
+    }
+}
+
 /// Builds the application of an emulated board with every kernel; quick when nothing changed.
 pub fn build(board: &Board) -> Result<Firmware, BuildError> {
     build_as(board, &Recipe::default())
@@ -127,12 +141,17 @@ pub fn build(board: &Board) -> Result<Firmware, BuildError> {
 /// When cargo, its target or the sources are missing, the build fails, or its result cannot be kept or read.
 pub fn build_as(board: &Board, recipe: &Recipe) -> Result<Firmware, BuildError> {
     let root = sources::root()?;
-    let build = Build::new(board, recipe);
+    let key = match (recipe.program.takes_updates(), recipe.update_key) {
+        (false, _) => None,
+        (true, Some(key)) => Some(key),
+        (true, None) => update_key::chosen()?,
+    };
+    let build = Build::new(board, recipe, key);
     let kept = cargo::target_folder(&root).join(KEPT);
     fs::create_dir_all(&kept).map_err(|error| BuildError::Keep { path: kept.clone(), error })?;
     let lock = kept.join(format!(".{}-{}.lock", board.target, build.profile));
     let _lock = cargo::lock_file(&lock).map_err(|error| BuildError::Keep { path: lock, error })?;
-    let output = build.command(&root).output().map_err(BuildError::NoCargo)?;
+    let output = child::output(build.command(&root)).map_err(BuildError::NoCargo)?;
     if !output.status.success() {
         let output = String::from_utf8_lossy(&output.stderr).trim_end().to_string();
         if cargo::lacks_target(&output) {
@@ -176,13 +195,11 @@ struct Build<'b> {
 
 /// Names of the kernels to build in, for the firmware's build script.
 const KERNELS: &str = "FIRMWARE_KERNELS";
-/// Public key of those who may sign device images.
-const UPDATE_KEY: &str = "GOLDCREST_UPDATE_KEY";
 /// Level of the logs.
 const LOG_LEVEL: &str = "DEFMT_LOG";
 
 impl<'b> Build<'b> {
-    fn new(board: &'b Board, recipe: &Recipe) -> Self {
+    fn new(board: &'b Board, recipe: &Recipe, key: Option<PublicKey>) -> Self {
         let (binary, feature) = match recipe.program {
             Program::Application => ("application", Some("emulated")),
             Program::Flashed => ("application", None),
@@ -190,9 +207,8 @@ impl<'b> Build<'b> {
             Program::Sections => ("inference", Some("sections")),
         };
         // A key makes the firmware take signed models only, and brings the code that looks.
-        let takes_updates = matches!(recipe.program, Program::Application | Program::Flashed);
-        let key = env::var_os(UPDATE_KEY).filter(|_| takes_updates);
-        let signature = key.as_ref().map(|_| "signature");
+        let signature = key.map(|_| "signature");
+        let key = key.map(|key| key.to_string().into());
         let small = recipe.small.then_some("small");
         Self {
             board,
@@ -200,7 +216,7 @@ impl<'b> Build<'b> {
             features: [Some(board.name), feature, signature, small].into_iter().flatten().collect(),
             profile: if recipe.small { "firmware-small" } else { "firmware" },
             kernels: recipe.kernels.as_ref().map(|kernels| kernels.join(" ")),
-            variables: [(UPDATE_KEY, key), (LOG_LEVEL, env::var_os(LOG_LEVEL))],
+            variables: [(update_key::VARIABLE, key), (LOG_LEVEL, env::var_os(LOG_LEVEL))],
         }
     }
 
@@ -362,9 +378,11 @@ not json
             for program in programs {
                 for small in [false, true] {
                     for kernels in kernels.clone() {
-                        let recipe = Recipe { program, kernels, small };
-                        names.insert(Build::new(board, &recipe).file_name());
-                        builds += 1;
+                        let recipe = Recipe { program, kernels, small, update_key: None };
+                        for key in [None, Some(PublicKey([1; 32])), Some(PublicKey([2; 32]))] {
+                            names.insert(Build::new(board, &recipe, key).file_name());
+                            builds += 1;
+                        }
                     }
                 }
             }

@@ -11,6 +11,7 @@ pub mod firmware;
 pub mod fit;
 pub mod flash;
 pub mod inference;
+pub mod keys;
 pub mod log;
 pub mod payload;
 pub mod placement;
@@ -20,6 +21,7 @@ pub mod qemu;
 mod segment;
 pub mod sources;
 pub mod table;
+pub mod update_key;
 
 pub use client::{Client, LinkError};
 pub use emulator::{Answer, Emulator, EmulatorError};

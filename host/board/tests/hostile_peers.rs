@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use goldcrest_board::client::{Client, LinkError, Patience};
 use goldcrest_board::table;
+use goldcrest_engine::shape::Shape;
 use goldcrest_link::frame::Sink;
-use goldcrest_link::message::{self, Info, Refusal, Request, Response};
+use goldcrest_link::message::{self, Info, Refusal, Request, Response, Updates};
 use goldcrest_link::values::Values;
 use goldcrest_link::{Decoder, ModelInfo, VERSION};
 
@@ -55,6 +56,8 @@ fn model() -> ModelInfo {
         classes: CLASSES,
         layers: 5,
         golden: 1,
+        fit: 0,
+        background: [255; 3],
     }
 }
 
@@ -69,6 +72,7 @@ fn info(board: &str) -> Response<'_> {
         stack_bytes: 1,
         stack_capacity: 1,
         model: Ok(model()),
+        updates: Updates::Unsigned,
     })
 }
 
@@ -335,7 +339,9 @@ const OPERATIONS: &[Operation] = &[
     ("profile", |client| client.profile(&[7; PIXELS]).map(drop)),
     ("self_test", |client| client.self_test().map(drop)),
     ("last_words", |client| client.last_words().map(drop)),
-    ("update", |client| client.update(&[7; 4096], &[]).map(drop)),
+    ("infer_picture", |client| client.infer_picture(Shape::new(20, 90, 3), &[7; 5400]).map(drop)),
+    ("signed update", |client| client.update(&[7; 4096], Some(&[7; 176])).map(drop)),
+    ("update", |client| client.update(&[7; 4096], None).map(drop)),
 ];
 
 #[test]

@@ -5,14 +5,15 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::builder::PossibleValuesParser;
-use goldcrest_board::payload::self_test_pictures;
+use goldcrest_board::payload::noise;
+use goldcrest_data::Spec;
 use goldcrest_export::library::LibraryError;
 use goldcrest_export::{Export, Project, ProjectError, cores, form, project};
 use goldcrest_prove::board_model::BoardModel;
 use goldcrest_quantize::pack::PackOptions;
 use serde_json::json;
 
-use super::data::DataArgs;
+use super::data::{DataArgs, PictureArgs};
 use super::model_side::ModelSide;
 use super::packing::{PackingArgs, Prefer};
 use super::{Output, Usage};
@@ -47,9 +48,12 @@ pub struct Args {
     /// Golden vectors for the self-test: pictures with the logits they must give, the first of the test set
     /// with --data, else noise
     #[arg(long, value_name = "N", default_value_t = 2)]
-    pub golden: usize,
+    pub golden: u16,
+    /// Data set whose first test pictures are the golden vectors, as `goldcrest verify` takes it
+    #[arg(long, value_name = "SPEC")]
+    pub data: Option<Spec>,
     #[command(flatten)]
-    pub data: Option<DataArgs>,
+    pub pictures: PictureArgs,
     #[command(flatten)]
     pub packing: PackingArgs,
 }
@@ -71,11 +75,14 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
             .into());
         }
         Some(data) => {
+            let (data, pictures) = (data.clone(), args.pictures.clone());
+            // Golden vectors have no classes.
+            let data = DataArgs { data, pictures, by_position: true, skip_broken: false };
             let images = data.open_pictures_for(&side)?.test;
-            let images = images.head(args.golden);
+            let images = images.head(args.golden.into());
             (0..images.len()).map(|index| images.image(index).to_vec()).collect()
         }
-        None => self_test_pictures(side.input.len()).into_iter().take(args.golden).collect(),
+        None => noise(args.golden, side.input.len()),
     };
     let options = PackOptions { golden, ..args.packing.options(core.family) };
     let payload = file.pack(&options).with_context(place)?;

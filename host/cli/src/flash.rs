@@ -9,9 +9,11 @@ use goldcrest_board::firmware::{self, BuildError, Firmware, Program, Recipe};
 use goldcrest_board::fit::{Fit, Size};
 use goldcrest_board::flash::steps::{Ends, Order, plan};
 use goldcrest_board::flash::{self, Contents, FlashError, Plan};
+use goldcrest_board::keys::PublicKey;
 use goldcrest_board::payload::{Payload, self_test_pictures};
 use goldcrest_board::port::Port;
-use goldcrest_board::{Board, placement, table};
+use goldcrest_board::{Board, placement, table, update_key};
+use goldcrest_link::message::Updates;
 use goldcrest_prove::board_model::BoardModel;
 use goldcrest_quantize::pack::PackOptions;
 use serde_json::json;
@@ -63,9 +65,6 @@ pub struct Args {
     /// Write only the model's place
     #[arg(long, requires = "model")]
     pub model_only: bool,
-    /// Signature of the device image (64 bytes), for a firmware with a key; with --model-only --port
-    #[arg(long, value_name = "FILE", requires = "model_only", requires = "port")]
-    pub signature: Option<PathBuf>,
     /// Write nothing, compare the flash
     #[arg(long)]
     pub verify_only: bool,
@@ -77,13 +76,14 @@ pub struct Args {
 /// Runs the subcommand.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let board = table::find(&args.board).map_err(|error| Usage(error.to_string()))?;
-    let payload = args.model.as_deref().map(|path| payload(path, board, &args.packing)).transpose()?;
+    let model = args.model.as_deref().map(|path| payload(path, board, &args.packing)).transpose()?;
+    let (payload, manifest) = model.map_or((None, None), |(payload, manifest)| (Some(payload), manifest));
     if let (true, Some(port), Some(payload)) = (args.model_only, &args.port, &payload)
         && !args.dry_run
         && !args.verify_only
         && args.method.is_none()
     {
-        return over_the_link(args, board, port, payload, output);
+        return over_the_link(args, board, port, payload, manifest.as_deref(), output);
     }
 
     let method = flash::method(board, args.method.as_deref()).map_err(flash_error)?;
@@ -96,11 +96,21 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         (Some(payload), Prefer::Flash) => Recipe::for_model(Program::Flashed, payload, true),
         _ => Recipe { program: Program::Flashed, ..Recipe::default() },
     };
+    let key = update_key::chosen().map_err(|error| Usage(error.to_string()))?;
     let firmware = firmware::build_as(board, &recipe).map_err(build_error)?;
+    if let Some(key) = key {
+        say!("this firmware takes over the line only models signed with {}", key.fingerprint());
+        if let Some(path) = update_key::remember(key).map_err(|error| Usage(error.to_string()))? {
+            say!("{} remembers the key: later builds have it too, without the variable", path.display());
+        }
+    }
     let placement = placement::check(board, &firmware)?;
     let segments = if args.model_only { &[][..] } else { &placement.segments[..] };
-    let image = payload.as_ref().map(|payload| payload.image.bytes());
-    let contents = Contents::new(board, &firmware, segments, image).map_err(flash_error)?;
+    // The firmware finds the model's version in the manifest behind it.
+    let image =
+        payload.as_ref().map(|payload| [payload.image.bytes(), manifest.as_deref().unwrap_or_default()]);
+    let image = image.map(|parts| parts.concat());
+    let contents = Contents::new(board, &firmware, segments, image.as_deref()).map_err(flash_error)?;
     let (with_firmware, verify_only) = (!args.model_only, args.verify_only);
     let order = Order { board, method, firmware: &firmware, contents: &contents, with_firmware, verify_only };
     // What is only shown needs no board: the reader puts in the port.
@@ -114,14 +124,15 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     } else {
         plan.execute(&mut |action| say!("{action}")).map_err(flash_error)?;
     }
-    let report =
-        Report { args, board, method: method.name(), firmware: &firmware, contents: &contents, plan: &plan };
+    let (firmware, contents, plan) = (&firmware, &contents, &plan);
+    let report = Report { args, board, method: method.name(), firmware, contents, plan, key };
     output.print(&report.json(start.elapsed().as_secs_f64()), || report.text());
     Ok(ExitCode::SUCCESS)
 }
 
-/// The device image of a model. The board tests itself with two pictures of noise, which reach every value.
-fn payload(path: &Path, board: &Board, packing: &PackingArgs) -> anyhow::Result<Payload> {
+/// The device image of a model, and the signed manifest behind it. The board tests itself with two pictures
+/// of noise, which reach every value.
+fn payload(path: &Path, board: &Board, packing: &PackingArgs) -> anyhow::Result<(Payload, Option<Vec<u8>>)> {
     let options = packing.options(board.family);
     let file = BoardModel::read(path)?;
     let place = || path.display().to_string();
@@ -131,10 +142,11 @@ fn payload(path: &Path, board: &Board, packing: &PackingArgs) -> anyhow::Result<
         anyhow::bail!("{}: {fit} for {}; try --optimize ram or flash", path.display(), board.name);
     }
     if payload.golden() > 0 {
-        return Ok(payload);
+        return Ok((payload, file.manifest));
     }
     let golden = self_test_pictures(payload.image.image().input_shape().len());
-    file.pack(&PackOptions { golden, ..options }).with_context(place)
+    let payload = file.pack(&PackOptions { golden, ..options }).with_context(place)?;
+    Ok((payload, file.manifest))
 }
 
 /// Sends the model to the running firmware.
@@ -143,19 +155,9 @@ fn over_the_link(
     board: &Board,
     port: &Port,
     payload: &Payload,
+    manifest: Option<&[u8]>,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
-    let signature = match &args.signature {
-        Some(path) => {
-            let bytes = std::fs::read(path).map_err(|error| Usage(format!("{}: {error}", path.display())))?;
-            if bytes.len() != 64 {
-                let message = format!("{}: {} bytes, but a signature has 64", path.display(), bytes.len());
-                return Err(Usage(message).into());
-            }
-            bytes
-        }
-        None => Vec::new(),
-    };
     let baud = args.baud.or(board.flash.as_ref().map(|flash| flash.baud)).unwrap_or(115_200);
     let mut client = PortArgs { port: port.clone(), baud }.connect()?;
     let info = client.info().with_context(|| port.to_string())?;
@@ -163,20 +165,34 @@ fn over_the_link(
         let (found, asked) = (&info.board, board.name);
         return Err(Usage(format!("{port} is a {found}, not a {asked}; pass --board {found}")).into());
     }
+    let manifest = wanted(&info.updates, manifest).map_err(|problem| Usage(format!("{port}: {problem}")))?;
     let start = Instant::now();
-    say!("sending {} bytes to {}", payload.image.bytes().len(), board.name);
-    let model = client.update(payload.image.bytes(), &signature).with_context(|| port.to_string())?;
+    // A board with a key takes no version twice.
+    let there =
+        info.model.ok().filter(|model| manifest.is_some() && model.crc == payload.image.image().crc());
+    let written = there.is_none();
+    let model = match there {
+        Some(model) => model,
+        None => {
+            say!("sending {} bytes to {}", payload.image.bytes().len(), board.name);
+            client.update(payload.image.bytes(), manifest).with_context(|| port.to_string())?
+        }
+    };
     let seconds = start.elapsed().as_secs_f64();
     let json = json!({
         "board": board.name,
         "method": "link",
         "model_bytes": model.image_bytes,
         "model_crc": format!("{:08x}", model.crc),
-        "written": true,
+        "updates": updates_json(&info.updates),
+        "written": written,
         "verified": true,
         "seconds": seconds,
     });
     output.print(&json, || {
+        if !written {
+            return format!("{}: model {:08x} runs already\n", board.name, model.crc);
+        }
         let rate = f64::from(model.image_bytes) / seconds / 1000.0;
         format!(
             "{}: model {:08x} of {} bytes runs; it passed its self-test ({seconds:.1} s, {rate:.1} kB/s)\n",
@@ -184,6 +200,35 @@ fn over_the_link(
         )
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// The manifest that a board wants to see, or what is wrong with that of the file.
+fn wanted<'m>(updates: &Updates, manifest: Option<&'m [u8]>) -> Result<Option<&'m [u8]>, String> {
+    let Updates::Signed { key, .. } = *updates else { return Ok(None) };
+    let key = PublicKey(key);
+    let fingerprint = key.fingerprint();
+    match manifest {
+        None => Err(format!(
+            "the board takes only models signed with the key {fingerprint}; make one with `goldcrest pack \
+             --sign KEY --model-version N`"
+        )),
+        Some(manifest) if !key.signed(manifest) => Err(format!(
+            "the model is signed with another key than {fingerprint}, the board's; `goldcrest keys show` \
+             prints a key's fingerprint"
+        )),
+        Some(manifest) => Ok(Some(manifest)),
+    }
+}
+
+/// What it takes to update a board, as JSON.
+pub fn updates_json(updates: &Updates) -> serde_json::Value {
+    match *updates {
+        Updates::None => json!({ "policy": "none" }),
+        Updates::Unsigned => json!({ "policy": "unsigned" }),
+        Updates::Signed { key, version } => json!({
+            "policy": "signed", "fingerprint": PublicKey(key).fingerprint(), "model_version": version,
+        }),
+    }
 }
 
 fn flash_error(error: FlashError) -> anyhow::Error {
@@ -205,6 +250,8 @@ struct Report<'a> {
     firmware: &'a Firmware,
     contents: &'a Contents,
     plan: &'a Plan,
+    /// Whose models the firmware takes.
+    key: Option<PublicKey>,
 }
 
 impl Report<'_> {
@@ -223,6 +270,7 @@ impl Report<'_> {
             "chip": self.plan.chip,
             "method": self.method,
             "elf": self.firmware.elf,
+            "update_key": self.key.map(|key| key.fingerprint()),
             "files": self.plan.files.iter().map(|(file, _)| file).collect::<Vec<_>>(),
             "actions": self.plan.actions.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "pieces": pieces.collect::<Vec<_>>(),

@@ -8,13 +8,13 @@ use anyhow::Context;
 use goldcrest_board::client::{BoardInfo, Classification, Client, model_fault};
 use goldcrest_board::port::{Line, Port, PortError};
 use goldcrest_data::picture::Picture;
-use goldcrest_engine::shape::Shape;
-use goldcrest_link::ModelInfo;
+use goldcrest_link::{CRC, ModelInfo};
 use goldcrest_prove::board_model::BoardModel;
 use goldcrest_prove::on_board::{OnBoard, OnBoardError};
 use serde_json::json;
 
 use super::data::PictureArgs;
+use super::flash::updates_json;
 use super::model_side::ModelSide;
 use super::table::Table;
 use super::{Output, Usage};
@@ -25,10 +25,12 @@ use super::{Output, Usage};
   goldcrest infer --port /dev/ttyACM0 photo.jpg
   goldcrest infer --port /dev/ttyACM0 --model model.int8.onnx *.jpg
   goldcrest infer --port unix:/run/board.sock --model model.gci --check photo.png --json
+  goldcrest infer --port /dev/ttyACM0 --board-resizes photo.jpg
 `goldcrest devices` lists serial ports. Pictures may have any size: what of them the model sees stands in its
-ONNX file. Without that the whole picture is taken, or what --fit says.
-Exit code 0: all pictures were classified (with --check: as on the host). 1: the board failed, or a logit \
-differs. 2: wrong usage, or nothing is at the port.")]
+file and on the board.
+Exit code 0: all pictures were classified (with --check: as on the host; with --board-resizes: of the host's \
+pixels). 1: the board failed, or a
+logit or an input differs. 2: wrong usage, or nothing is at the port.")]
 pub struct Args {
     /// Pictures: JPEG, PNG, WebP, BMP, GIF or TIFF
     #[arg(required = true, value_name = "IMAGE")]
@@ -44,6 +46,10 @@ pub struct Args {
     /// Take the names of --model though its checksum is not that of the model on the board
     #[arg(long, requires = "model")]
     pub insist: bool,
+    /// Send pictures as they are and let the board crop and resize them, as it does with a camera's; what it
+    /// makes of them is compared with what the host makes, byte for byte (by CRC-32)
+    #[arg(long)]
+    pub board_resizes: bool,
     #[command(flatten)]
     pub pictures: PictureArgs,
 }
@@ -95,9 +101,12 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         Some(side) => args.pictures.against(&side.place, &side.asked())?,
         None => args.pictures.asked(),
     };
-    let rule = asked.preprocessing();
-    let pictures =
-        args.images.iter().map(|path| Picture::open(path, rule.background)).collect::<Result<Vec<_>, _>>()?;
+    let open = |background| {
+        args.images.iter().map(|path| Picture::open(path, background)).collect::<Result<Vec<_>, _>>()
+    };
+    // Before the board is bothered.
+    let background = asked.preprocessing().background;
+    let pictures = open(background)?;
     let mut client = args.port.connect()?;
     let info = client.info().with_context(|| args.port.port.to_string())?;
     let model = info.model.map_err(|fault| anyhow::anyhow!("{}: {}", info.board, model_fault(&fault)))?;
@@ -106,35 +115,61 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         None => None,
     };
 
-    let [height, width, channels] = model.input.map(usize::from);
-    let is_other = |picture: &Picture| picture.shape.width * height != picture.shape.height * width;
+    let on_board = ModelSide::of_board(args.port.port.to_string(), &model)?;
+    let input = on_board.input;
+    let asked = match &side {
+        Some(_) => asked,
+        None => args.pictures.against(&on_board.place, &on_board.asked())?,
+    };
+    let is_other =
+        |picture: &Picture| picture.shape.width * input.height != picture.shape.height * input.width;
     if asked.fit.is_none() && pictures.iter().any(is_other) {
         say!(
-            "warning: pictures have other proportions than the model's input, {height}x{width}; assumed: it \
+            "warning: pictures have other proportions than the model's input, {}x{}; assumed: it \
              sees the whole, stretched or \
-             squeezed. --model FILE.onnx says what it was trained with, --fit states it"
+             squeezed. --model FILE.onnx says what it was trained with, --fit states it",
+            input.height,
+            input.width
         );
     }
+    let rule = asked.preprocessing();
+    let pictures = if rule.background == background { pictures } else { open(rule.background)? };
     let mut inputs = Vec::with_capacity(pictures.len());
     for (picture, path) in pictures.iter().zip(&args.images) {
-        let input = picture.fit(Shape::new(height, width, channels), &rule);
+        let input = picture.fit(input, &rule);
         inputs.push(input.with_context(|| path.display().to_string())?);
     }
 
     let start = Instant::now();
     let mut answers = Vec::with_capacity(inputs.len());
-    client
-        .infer_stream(inputs.iter().map(Vec::as_slice), |answer| answers.push(answer))
-        .with_context(|| args.port.port.to_string())?;
+    // Pictures of which the board makes another input than the host.
+    let mut others = args.board_resizes.then(Vec::new);
+    if let Some(others) = &mut others {
+        for ((picture, path), input) in pictures.iter().zip(&args.images).zip(&inputs) {
+            let answer = client.infer_picture(picture.shape, &picture.pixels);
+            let (answer, crc) = answer.with_context(|| format!("{}: {}", args.port.port, path.display()))?;
+            answers.push(answer);
+            if crc != CRC.checksum(input) {
+                others.push(path);
+            }
+        }
+    } else {
+        client
+            .infer_stream(inputs.iter().map(Vec::as_slice), |answer| answers.push(answer))
+            .with_context(|| args.port.port.to_string())?;
+    }
     let seconds = start.elapsed().as_secs_f64();
 
     let mismatches = match &host {
         Some(host) if args.check => Some(host.mismatches(&inputs, &answers)?),
         _ => None,
     };
-    let report = Report { args, info: &info, model: &model, host: host.as_ref(), answers: &answers };
+    let (info, model, host) = (&info, &model, host.as_ref());
+    let report = Report { args, info, model, host, answers: &answers, others: others.as_deref() };
     output.print(&report.json(seconds, mismatches), || report.text(mismatches));
-    Ok(ExitCode::from(u8::from(mismatches.is_some_and(|mismatches| mismatches > 0))))
+    let differs =
+        mismatches.is_some_and(|count| count > 0) || others.is_some_and(|others| !others.is_empty());
+    Ok(ExitCode::from(u8::from(differs)))
 }
 
 struct Report<'a> {
@@ -143,6 +178,8 @@ struct Report<'a> {
     model: &'a ModelInfo,
     host: Option<&'a OnBoard>,
     answers: &'a [Classification],
+    /// Pictures of which the board made another input than the host, where it made them.
+    others: Option<&'a [&'a PathBuf]>,
 }
 
 impl Report<'_> {
@@ -169,10 +206,12 @@ impl Report<'_> {
         json!({
             "board": self.info.board,
             "firmware": self.info.firmware,
+            "updates": updates_json(&self.info.updates),
             "model_crc": format!("{:08x}", self.model.crc),
             "input": self.model.input,
             "seconds": seconds,
             "mismatches": mismatches,
+            "inputs_differing": self.others,
             "images": images.collect::<Vec<_>>(),
         })
     }
@@ -193,6 +232,11 @@ impl Report<'_> {
         if let Some(mismatches) = mismatches {
             let all: usize = self.answers.iter().map(|answer| answer.logits.len()).sum();
             text += &format!("{mismatches} of {all} logits differ from the host's\n");
+        }
+        if let Some(others) = self.others {
+            let (count, all) = (others.len(), self.answers.len());
+            text += &format!("the board makes another input than the host of {count} of {all} pictures\n");
+            others.iter().for_each(|path| text += &format!("  {}\n", path.display()));
         }
         text
     }

@@ -153,7 +153,6 @@ pub const FORMS: &[Form] = &[
         entry: None,
         how: "Copy this folder into the `libraries` of your sketchbook, or pack it as a .zip and add that in \
               the IDE. Then open File > Examples > {{ name }}.",
-        ..C
     },
     Form {
         name: "platformio",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use goldcrest_board::keys::manifest_behind;
 use goldcrest_board::payload::{Payload, self_test_pictures};
 use goldcrest_engine::kernels::Family;
 use goldcrest_engine::{ImageBuf, ImageError};
@@ -51,6 +52,8 @@ pub struct BoardModel {
     pub path: PathBuf,
     /// What it holds.
     pub content: Content,
+    /// The signed manifest behind a device image.
+    pub manifest: Option<Vec<u8>>,
 }
 
 /// What a file with a model for a board holds.
@@ -74,17 +77,20 @@ impl BoardModel {
     /// When the file cannot be read or is neither.
     pub fn read(path: &Path) -> Result<Self, BoardModelError> {
         let place = || path.to_path_buf();
+        let mut manifest = None;
         let content = if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gci")) {
             let bytes =
                 std::fs::read(path).map_err(|error| BoardModelError::Read { path: place(), error })?;
             let image = ImageBuf::new_checked(&bytes);
-            Content::Image(image.map_err(|error| BoardModelError::Image { path: place(), error })?)
+            let image = image.map_err(|error| BoardModelError::Image { path: place(), error })?;
+            manifest = manifest_behind(&bytes, &image);
+            Content::Image(image)
         } else {
             let onnx = Model::read(path)?;
             let model = int8::read(&onnx).map_err(|error| BoardModelError::Int8 { path: place(), error })?;
             Content::Int8 { metadata: onnx.metadata, model: Box::new(model) }
         };
-        Ok(Self { path: place(), content })
+        Ok(Self { path: place(), content, manifest })
     }
 
     /// Whether the file is a finished device image.

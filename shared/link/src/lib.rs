@@ -4,6 +4,7 @@
 #![deny(unsafe_code)]
 
 pub mod frame;
+pub mod manifest;
 pub mod message;
 pub mod pieces;
 pub mod values;
@@ -11,13 +12,14 @@ pub mod values;
 mod vectors;
 
 pub use frame::{Decoder, FrameError};
+pub use manifest::Manifest;
 pub use message::{Info, ModelInfo, Refusal, Report, Request, Response};
 pub use pieces::Pieces;
 pub use values::Values;
 
 /// Version of the messages. [`Request::Hello`] and [`Response::Hello`] keep their encoding in every
 /// version, so that two versions can always tell each other who they are.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// CRC-32 as in Ethernet and zip (polynomial 0x04C11DB7 reflected, initial value and final xor
 /// `0xffff_ffff`); guards every frame and names the pixels of a transfer.

@@ -45,7 +45,8 @@ pub enum Request<'a> {
     SelfTest,
     /// A piece of a new device image, as [`Pieces`](super::Pieces) takes them; answered by
     /// [`Response::Written`]. A piece of an unknown update erases the slot that is not in use and starts
-    /// one; the model in use goes on running.
+    /// one; the model in use goes on running. A firmware with a key takes pieces only of an update that
+    /// [`Request::Begin`] has begun.
     Write {
         /// Names the update.
         update: u32,
@@ -64,13 +65,37 @@ pub enum Request<'a> {
         update: u32,
         /// [`CRC`](super::CRC) over all bytes of the device image.
         crc: u32,
-        /// Ed25519 signature of the device image (64 bytes), or nothing, which is enough for a firmware
-        /// that was built without a key.
-        #[serde(borrow, serialize_with = "as_bytes")]
-        signature: &'a [u8],
     },
     /// Why did the firmware start anew? Answered by [`Response::LastWords`].
     LastWords,
+    /// Pixels of a picture of any size, in order, of which the board makes the model's input by the model's
+    /// own preprocessing; answered by [`Response::Prepared`]. The first bytes of an unknown transfer start
+    /// one. [`Request::Run`] classifies it; its CRC is that of the picture's pixels.
+    Picture {
+        /// Names the picture, as in [`Request::Load`].
+        transfer: u32,
+        /// Rows.
+        height: u16,
+        /// Columns.
+        width: u16,
+        /// 1 (gray) or 3 (RGB).
+        channels: u8,
+        /// Index of the first pixel byte.
+        offset: u32,
+        /// u8 pixels, HWC.
+        #[serde(borrow, serialize_with = "as_bytes")]
+        pixels: &'a [u8],
+    },
+    /// Begins an update of a firmware with a key; answered by [`Response::Written`]. Only when the manifest
+    /// is signed, for this board and for a later version of the model is the slot erased that is not in use.
+    /// A firmware without a key looks at nothing and erases nothing.
+    Begin {
+        /// Names the update.
+        update: u32,
+        /// A [`Manifest`](super::Manifest) and its signature.
+        #[serde(borrow, serialize_with = "as_bytes")]
+        manifest: &'a [u8],
+    },
 }
 
 /// What a board sends of an inference beside its answer.
@@ -170,6 +195,15 @@ pub enum Response<'a> {
         /// power, or a button.
         message: &'a str,
     },
+    /// Answer to [`Request::Picture`].
+    Prepared {
+        /// The picture.
+        transfer: u32,
+        /// Pixel bytes taken; those that follow are wanted next.
+        received: u32,
+        /// [`CRC`](super::CRC) of the model's input (u8, HWC) that was made of it, once it was whole.
+        input: Option<u32>,
+    },
 }
 
 /// Why a board does not do what it was asked.
@@ -212,7 +246,8 @@ pub enum Refusal {
     Flash,
     /// The bytes in the slot are not those of the CRC in [`Request::Activate`]: write them again.
     WrongImage,
-    /// The new device image is signed with another key than the firmware's, or not at all.
+    /// The manifest is signed with another key than the firmware's, or is none, or the device image is not
+    /// the one that it was signed for.
     Signature,
     /// The new device image cannot run here.
     NewModel(ModelFault),
@@ -222,6 +257,25 @@ pub enum Refusal {
         vectors: u16,
         /// How many of them failed.
         failed: u16,
+    },
+    /// A picture of this shape cannot become the model's input: sides of 0, too many bytes, or channels that
+    /// do not fit.
+    Picture,
+    /// A row of the picture does not fit the RAM beside the model's input.
+    PictureRoom {
+        /// Bytes it takes.
+        needed: u32,
+        /// Bytes there are.
+        room: u32,
+    },
+    /// This firmware takes models only with a signed manifest, and this update has not begun with one.
+    NotBegun,
+    /// The manifest is for other boards.
+    OtherBoard,
+    /// The new model is not a later version than the board's, and not signed as a step back from it.
+    Rollback {
+        /// The version that the board has.
+        installed: u32,
     },
 }
 
@@ -266,6 +320,24 @@ pub struct Info<'a> {
     pub stack_capacity: u32,
     /// The model, or why there is none.
     pub model: Result<ModelInfo, ModelFault>,
+    /// What it takes to give it a new model over the link.
+    pub updates: Updates,
+}
+
+/// Which new models a firmware takes over the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Updates {
+    /// None: there is no second slot.
+    None,
+    /// Any that pass their own golden vectors: the firmware was built without a key.
+    Unsigned,
+    /// Those with a manifest that is signed with a key.
+    Signed {
+        /// The Ed25519 public key.
+        key: [u8; 32],
+        /// Version of the model in use; 0 where it is not known.
+        version: u32,
+    },
 }
 
 /// The device image a board runs.
@@ -285,6 +357,10 @@ pub struct ModelInfo {
     pub layers: u16,
     /// Number of golden vectors.
     pub golden: u16,
+    /// What of a picture the model sees, as a number of the device image's format.
+    pub fit: u8,
+    /// RGB below transparent pixels, and beside pictures of other proportions.
+    pub background: [u8; 3],
 }
 
 /// A payload that is not a message: the CRC is right, so the two sides speak different versions.

@@ -1,7 +1,9 @@
 //! The test vectors of `docs/link-protocol.md`.
 
-use super::message::{Info, ModelFault, ModelInfo, Refusal, Report, Request, Response, decode, send};
-use super::{CRC, Decoder, VERSION, Values};
+use super::message::{
+    Info, ModelFault, ModelInfo, Refusal, Report, Request, Response, Updates, decode, send,
+};
+use super::{CRC, Decoder, Manifest, VERSION, Values};
 use std::fmt::Write;
 
 const SPECIFICATION: &str = include_str!("../../../docs/link-protocol.md");
@@ -28,8 +30,10 @@ fn the_document_has_these_frames() {
         classes: 10,
         layers: 7,
         golden: 2,
+        fit: 2,
+        background: [255, 128, 0],
     };
-    let info = |model| {
+    let info = |model, updates| {
         Response::Info(Info {
             board: "mps2-an386",
             firmware: "0.1.0",
@@ -40,11 +44,18 @@ fn the_document_has_these_frames() {
             stack_bytes: 1336,
             stack_capacity: 16_384,
             model,
+            updates,
         })
     };
+    let key = core::array::from_fn(|index| index as u8);
+    // Which version of which length for which boards, with a digest and a signature of counting bytes.
+    let digest = core::array::from_fn(|index| index as u8);
+    let manifest = Manifest::new(7, 5, 71_364, "nucleo-f446re", digest).unwrap();
+    let signature: [u8; 64] = core::array::from_fn(|index| 0x80 + index as u8);
+    let signed = [&manifest.to_bytes()[..], &signature].concat();
     let crc = CRC.checksum(&[0, 1, 2, 0]);
     let rows = [
-        row("request `Hello`, version 2", 1, &Request::Hello { version: VERSION }),
+        row("request `Hello`, version 3", 1, &Request::Hello { version: VERSION }),
         row("request `Info`", 0x1234_5678, &Request::Info),
         row(
             "request `Load`, transfer 7, offset 304, pixels 0 1 2 0",
@@ -63,21 +74,38 @@ fn the_document_has_these_frames() {
             &Request::Write { update: 9, total: 71_364, offset: 71_360, bytes: &[0, 1, 2, 0] },
         ),
         row(
-            "request `Activate`, update 9, CRC 0x12345678, no signature",
+            "request `Activate`, update 9, CRC 0x12345678",
             7,
-            &Request::Activate { update: 9, crc: 0x1234_5678, signature: &[] },
+            &Request::Activate { update: 9, crc: 0x1234_5678 },
         ),
         row("request `LastWords`", 8, &Request::LastWords),
         row(
-            "response `Hello`, version 2, frames of 4,096 bytes, 4,096 bytes ahead",
+            "request `Picture`, transfer 7, 480 x 640 x 3, offset 921,596, pixels 0 1 2 0",
+            9,
+            &Request::Picture {
+                transfer: 7,
+                height: 480,
+                width: 640,
+                channels: 3,
+                offset: 921_596,
+                pixels: &[0, 1, 2, 0],
+            },
+        ),
+        row(
+            "response `Hello`, version 3, frames of 4,096 bytes, 4,096 bytes ahead",
             1,
             &Response::Hello { version: VERSION, frame_bytes: 4096, ahead_bytes: 4096 },
         ),
-        row("response `Info`, with a model", 2, &info(Ok(model))),
+        row("response `Info`, with a model", 2, &info(Ok(model), Updates::Unsigned)),
         row(
-            "response `Info`, with a model that needs 99,999 bytes of RAM",
+            "response `Info`, with a model that needs 99,999 bytes of RAM, no second slot",
             2,
-            &info(Err(ModelFault::Arena { needed: 99_999 })),
+            &info(Err(ModelFault::Arena { needed: 99_999 }), Updates::None),
+        ),
+        row(
+            "response `Info`, with version 6 of a model, and the key 00 to 1f",
+            2,
+            &info(Ok(model), Updates::Signed { key, version: 6 }),
         ),
         row(
             "response `Loaded`, transfer 7, 304 bytes, and the second and third granule behind them",
@@ -131,6 +159,31 @@ fn the_document_has_these_frames() {
         ),
         row("response `Activated`", 7, &Response::Activated(model)),
         row("response `LastWords`, hard fault", 8, &Response::LastWords { message: "hard fault" }),
+        row(
+            "request `Begin`, update 9, the manifest above",
+            10,
+            &Request::Begin { update: 9, manifest: &signed },
+        ),
+        row(
+            "response `Refused`, `Rollback`, version 7 is installed",
+            10,
+            &Response::Refused(Refusal::Rollback { installed: 7 }),
+        ),
+        row(
+            "response `Prepared`, transfer 7, 4,096 bytes",
+            9,
+            &Response::Prepared { transfer: 7, received: 4096, input: None },
+        ),
+        row(
+            "response `Prepared`, transfer 7, all bytes, an input with the CRC 0x12345678",
+            9,
+            &Response::Prepared { transfer: 7, received: 921_600, input: Some(0x1234_5678) },
+        ),
+        row(
+            "response `Refused`, `PictureRoom`, 70,000 bytes of 65,536",
+            9,
+            &Response::Refused(Refusal::PictureRoom { needed: 70_000, room: 65_536 }),
+        ),
     ];
     let table = rows.join("\n");
     assert!(SPECIFICATION.contains(&table), "docs/link-protocol.md should have:\n{table}");
@@ -157,5 +210,5 @@ fn the_documents_frames_decode_to_what_it_says() {
         assert!(of == sequence && message.starts_with(name), "{line}: {of} {message}");
         count += 1;
     }
-    assert_eq!(count, 25);
+    assert_eq!(count, 32);
 }

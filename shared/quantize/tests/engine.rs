@@ -258,11 +258,13 @@ fn steps_pixels_in_place_and_the_selftest_are_a_run() {
 
 #[test]
 fn a_picture_of_any_size_becomes_the_input_that_training_sees() {
-    let packed = pack(&random::lenet5(1), &PackOptions::default()).unwrap();
+    let mut network = random::lenet5(1);
+    let rule = Preprocessing { fit: Fit::Middle, ..Preprocessing::default() };
+    network.info.preprocessing = rule;
+    let packed = pack(&network, &PackOptions::default()).unwrap();
     let image = packed.image.image();
     let (picture, to) = (Shape::new(40, 60, 1), image.input_shape());
     let pixels = Random::new(4).pixels(picture.len());
-    let rule = Preprocessing { fit: Fit::Middle, ..Preprocessing::default() };
     let mut prepared = vec![0; to.len()];
     let (mut sums, mut row) = (vec![0; Resize::sums(to)], vec![0; Preprocessing::row(picture, to)]);
     rule.prepare(picture, &pixels, to, Scratch { sums: &mut sums, row: &mut row }, &mut prepared).unwrap();
@@ -270,9 +272,9 @@ fn a_picture_of_any_size_becomes_the_input_that_training_sees() {
     let mut engine = Engine::new(&image, &mut arena).unwrap();
     engine.load_pixels(&prepared).unwrap();
     let expected = engine.run().to_vec();
-    engine.load_picture(picture, &pixels, &rule, Scratch { sums: &mut sums, row: &mut row }).unwrap();
+    engine.load_picture(picture, &pixels, Scratch { sums: &mut sums, row: &mut row }).unwrap();
     assert_eq!(engine.run(), expected);
-    let short = engine.load_picture(picture, &pixels[1..], &rule, Scratch { sums: &mut sums, row: &mut row });
+    let short = engine.load_picture(picture, &pixels[1..], Scratch { sums: &mut sums, row: &mut row });
     assert!(short.is_err());
 }
 

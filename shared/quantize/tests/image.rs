@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use goldcrest_engine::Engine;
 use goldcrest_engine::kernels::{self, Family};
 use goldcrest_engine::packer::{ALIGNMENT, MAGIC, Record, VERSION, checksum, header_field};
+use goldcrest_engine::picture::{Fit, Preprocessing};
 use goldcrest_engine::shape::{Padding, Shape, Window};
 use goldcrest_engine::{
     AlignedBytes, ArenaTooSmall, Image, ImageBuf, ImageError, LayerError, Model, OpenError,
@@ -142,6 +143,47 @@ fn each_damage_has_its_name() {
     // Constants of channels that are not aligned: the check decodes the layer before it knows.
     assert_eq!(damaged(header_field::END + 80, 1, true), layer(LayerError::Constants));
     assert_eq!(damaged(header_field::CLASSES, 0, true), ImageError::Tensor("output"));
+    assert_eq!(damaged(header_field::FIT, 3, true), ImageError::Fit(3));
+}
+
+#[test]
+fn constants_may_end_with_the_image_and_no_later() {
+    let good = pack(&lenet5(1), &PackOptions::default()).unwrap().image.bytes().to_vec();
+    let count = ImageBuf::new_checked(&good).unwrap().image().layer_count();
+    let word = |at: usize| u32::from_le_bytes(good[at..at + 4].try_into().unwrap()) as usize;
+    let mut moved = 0;
+    for layer in 0..count {
+        // Weights: their offset and bytes; channel constants: their offset and number.
+        for (at, bytes) in [(72, 1), (80, 8)].map(|(field, unit)| {
+            let at = header_field::END + layer * Record::BYTES + field;
+            (at, word(at + 4) * unit)
+        }) {
+            if bytes == 0 || !bytes.is_multiple_of(4) {
+                continue;
+            }
+            let ending = |end: usize| {
+                let mut image = good.clone();
+                image[at..at + 4].copy_from_slice(&((end - bytes) as u32).to_le_bytes());
+                fix(&mut image);
+                ImageBuf::new_checked(&image).map(|_| ())
+            };
+            let outside = ImageError::Layer { layer: layer as u16, problem: LayerError::Constants };
+            assert_eq!(ending(good.len()), Ok(()), "layer {layer}");
+            assert_eq!(ending(good.len() + 4), Err(outside), "layer {layer}");
+            moved += 1;
+        }
+    }
+    assert!(moved > count, "{moved} blocks of {count} layers");
+}
+
+#[test]
+fn an_image_says_how_pictures_become_its_input() {
+    for fit in Fit::ALL {
+        let mut model = lenet5(1);
+        model.info.preprocessing = Preprocessing { fit, background: [1, 250, 99] };
+        let packed = pack(&model, &PackOptions::default()).unwrap();
+        assert_eq!(packed.image.image().preprocessing(), model.info.preprocessing);
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use embedded_storage::nor_flash::{
 use goldcrest_engine::packer::{checksum, header_field};
 use goldcrest_engine::{AlignedBytes, ImageBuf};
 use goldcrest_link::frame::Sink;
-use goldcrest_link::message::{self, ModelFault, Refusal, Request, Response};
+use goldcrest_link::message::{self, ModelFault, Refusal, Request, Response, Updates};
 use goldcrest_link::{CRC, Decoder};
 use goldcrest_quantize::pack::{PackOptions, pack};
 use goldcrest_quantize::random::{self, Random};
@@ -23,6 +23,7 @@ use crate::clock::Stopwatch;
 use crate::led::NoLed;
 
 const SLOT: usize = 20 * 4096;
+const BOARD: &str = "bench";
 
 /// A slot whose power is shared with the other's.
 struct Flash {
@@ -173,18 +174,20 @@ impl Board {
     /// Switches the board on, sends requests as they come one after another, and returns the payloads of its
     /// answers. Goes on in the same way when a new model becomes the current one.
     fn talk(&mut self, requests: &[Request]) -> Vec<Vec<u8>> {
-        let mut wire = Out(Vec::new());
-        for (index, request) in requests.iter().enumerate() {
-            message::send(&mut wire, index as u32 + 1, request).unwrap();
-        }
-        let mut pipe = Pipe { input: wire.0.into(), output: Vec::new() };
+        let frames = requests.iter().enumerate();
+        self.hear(frames.flat_map(|(index, request)| frame(index as u32 + 1, request)).collect())
+    }
+
+    /// The same with bytes of any kind.
+    fn hear(&mut self, bytes: Vec<u8>) -> Vec<Vec<u8>> {
+        let mut pipe = Pipe { input: bytes.into(), output: Vec::new() };
         loop {
             let [first, second] = &mut self.slots;
             let current = current([&first.memory, &second.memory]);
             let (used, spare) = if current == 0 { (first, second) } else { (second, first) };
             let mut frame = [0; 1024];
             let site = Site {
-                board: "bench",
+                board: BOARD,
                 slot: &used.memory,
                 spare: Some(spare),
                 key: self.key,
@@ -203,17 +206,25 @@ impl Board {
         pipe.output.iter().filter_map(|&byte| Some(decoder.push(byte)?.unwrap().to_vec())).collect()
     }
 
-    fn update(&mut self, image: &[u8], crc: u32, signature: &[u8]) -> Vec<Vec<u8>> {
+    fn update(&mut self, image: &[u8], crc: u32) -> Vec<Vec<u8>> {
         let total = image.len() as u32;
         let write = |(index, bytes)| Request::Write { update: 5, total, offset: index as u32 * 512, bytes };
         let mut requests: Vec<Request> = image.chunks(512).enumerate().map(write).collect();
-        requests.push(Request::Activate { update: 5, crc, signature });
+        requests.push(Request::Activate { update: 5, crc });
         self.talk(&requests)
     }
 
+    /// The answer to the first request of some.
+    fn first(&mut self, requests: &[Request]) -> Result<(), Refusal> {
+        match message::decode(&self.talk(requests)[0]).unwrap().1 {
+            Response::Refused(refusal) => Err(refusal),
+            _ => Ok(()),
+        }
+    }
+
     /// The refusal of an update.
-    fn refusal(&mut self, image: &[u8], crc: u32, signature: &[u8]) -> Refusal {
-        let answers = self.update(image, crc, signature);
+    fn refusal(&mut self, image: &[u8], crc: u32) -> Refusal {
+        let answers = self.update(image, crc);
         match message::decode(answers.last().unwrap()).unwrap().1 {
             Response::Refused(refusal) => refusal,
             other => panic!("{other:?}"),
@@ -222,12 +233,24 @@ impl Board {
 
     /// The CRC of the model that runs after a start, having passed its own golden vectors.
     fn model(&mut self) -> u32 {
+        self.state().0
+    }
+
+    /// The same, and what it takes to be updated.
+    fn state(&mut self) -> (u32, Updates) {
         let answers = self.talk(&[Request::Info, Request::SelfTest]);
         let Response::Info(info) = message::decode(&answers[0]).unwrap().1 else { panic!() };
         let test = message::decode::<Response>(&answers[1]).unwrap().1;
         assert_eq!(test, Response::SelfTest { vectors: 1, failed: 0 });
-        info.model.unwrap().crc
+        (info.model.unwrap().crc, info.updates)
     }
+}
+
+/// A request on the wire.
+fn frame(sequence: u32, request: &Request) -> Vec<u8> {
+    let mut wire = Out(Vec::new());
+    message::send(&mut wire, sequence, request).unwrap();
+    wire.0
 }
 
 fn packed(seed: u64) -> Vec<u8> {
@@ -262,12 +285,12 @@ fn power_may_fail_at_any_moment_of_an_update() {
         let (old, new) = (&models[step], &models[step + 1]);
         let mut board = Board::new(&models[0]);
         if step == 1 {
-            board.update(old, CRC.checksum(old), &[]);
+            board.update(old, CRC.checksum(old));
         }
         let start: Vec<AlignedBytes> = board.slots.iter().map(|slot| slot.memory.clone()).collect();
         assert_eq!(board.model(), name(old));
         board.power.left.set(1_000_000);
-        board.update(new, CRC.checksum(new), &[]);
+        board.update(new, CRC.checksum(new));
         let operations = 1_000_000 - board.power.left.get();
         assert_eq!(board.model(), name(new));
         // None, every operation of the end, where the record is written, and random ones before it.
@@ -278,7 +301,7 @@ fn power_may_fail_at_any_moment_of_an_update() {
                 slot.memory.clone_from(memory);
             }
             board.power.left.set(cut);
-            let answers = board.update(new, CRC.checksum(new), &[]);
+            let answers = board.update(new, CRC.checksum(new));
             let activated = answers
                 .iter()
                 .any(|answer| matches!(message::decode(answer), Ok((_, Response::Activated(_)))));
@@ -287,7 +310,7 @@ fn power_may_fail_at_any_moment_of_an_update() {
             assert!(runs == name(new) || runs == name(old) && !activated, "cut {cut} of {operations}");
             seen[usize::from(runs == name(new))] += 1;
             // And the update can be done again.
-            board.update(new, CRC.checksum(new), &[]);
+            board.update(new, CRC.checksum(new));
             assert_eq!(board.model(), name(new), "after cut {cut} of {operations}");
         }
     }
@@ -299,67 +322,97 @@ fn what_must_not_run_is_refused_by_its_name() {
     let (old, new) = (packed(1), packed(2));
     let mut board = Board::new(&old);
     let crc = CRC.checksum(&new);
-    assert_eq!(board.refusal(&new, !crc, &[]), Refusal::WrongImage);
+    for bit in [0, 31] {
+        assert_eq!(board.refusal(&new, crc ^ 1 << bit), Refusal::WrongImage);
+    }
     let damaged = |mut image: Vec<u8>| {
         image[3000] ^= 1;
         image
     };
     let bad = damaged(new.clone());
-    let refusal = board.refusal(&bad, CRC.checksum(&bad), &[]);
+    let refusal = board.refusal(&bad, CRC.checksum(&bad));
     assert_eq!(refusal, Refusal::NewModel(ModelFault::Damaged));
     let future = changed(&new, header_field::VERSION, 99);
-    let refusal = board.refusal(&future, CRC.checksum(&future), &[]);
+    let refusal = board.refusal(&future, CRC.checksum(&future));
     assert_eq!(refusal, Refusal::NewModel(ModelFault::Version));
-    let refusal = board.refusal(&[0x55; 4096], CRC.checksum(&[0x55; 4096]), &[]);
+    let refusal = board.refusal(&[0x55; 4096], CRC.checksum(&[0x55; 4096]));
     assert_eq!(refusal, Refusal::NewModel(ModelFault::Absent));
     let needed = 8004;
     let large = changed(&changed(&new, header_field::ARENA_BYTES, 0x44), header_field::ARENA_BYTES + 1, 0x1f);
-    let refusal = board.refusal(&large, CRC.checksum(&large), &[]);
+    let refusal = board.refusal(&large, CRC.checksum(&large));
     assert_eq!(refusal, Refusal::NewModel(ModelFault::Arena { needed }));
     let owned = ImageBuf::new_checked(&new).unwrap();
     let (_, logits) = owned.image().golden().next().unwrap();
     let place = logits.as_ptr().addr() - owned.bytes().as_ptr().addr();
     let wrong = changed(&new, place, new[place] ^ 1);
-    let refusal = board.refusal(&wrong, CRC.checksum(&wrong), &[]);
+    let refusal = board.refusal(&wrong, CRC.checksum(&wrong));
     assert_eq!(refusal, Refusal::NewSelfTest { vectors: 1, failed: 1 });
     let untested = pack(&random::lenet5(2), &PackOptions::default()).unwrap();
     let untested = untested.image.bytes();
-    let refusal = board.refusal(untested, CRC.checksum(untested), &[]);
+    let refusal = board.refusal(untested, CRC.checksum(untested));
     assert_eq!(refusal, Refusal::NewSelfTest { vectors: 0, failed: 0 });
     let huge = vec![0; SLOT];
     let answers =
         board.talk(&[Request::Write { update: 1, total: huge.len() as u32, offset: 0, bytes: &[0; 16] }]);
-    let refused = Response::Refused(Refusal::TooLarge { slot: (SLOT - 16) as u32 });
+    let refused = Response::Refused(Refusal::TooLarge { slot: (SLOT - 32) as u32 });
     assert_eq!(message::decode(&answers[0]), Ok((1, refused)));
     // A part of an update is none.
     let write = Request::Write { update: 5, total: new.len() as u32, offset: 0, bytes: &new[..512] };
-    let activate = Request::Activate { update: 5, crc, signature: &[] };
+    let activate = Request::Activate { update: 5, crc };
     let answers = board.talk(&[write, activate]);
     let refused = Refusal::Incomplete { received: 512, expected: new.len() as u32 };
     assert_eq!(message::decode(&answers[1]), Ok((2, Response::Refused(refused))));
     // After all that the old model runs, and a good one is taken; asking twice changes nothing.
     assert_eq!(board.model(), name(&old));
-    board.update(&new, crc, &[]);
+    board.update(&new, crc);
     assert_eq!(board.model(), name(&new));
-    let again = board.talk(&[Request::Activate { update: 5, crc, signature: &[] }]);
+    let again = board.talk(&[Request::Activate { update: 5, crc }]);
     assert!(
         matches!(message::decode(&again[0]), Ok((1, Response::Activated(model))) if model.crc == name(&new))
     );
 }
 
-#[cfg(feature = "signature")]
 #[test]
-fn only_the_key_of_the_firmware_signs() {
-    use ed25519_dalek::{Signer, SigningKey};
-    let (ours, theirs) = (SigningKey::from_bytes(&[1; 32]), SigningKey::from_bytes(&[2; 32]));
+fn the_count_of_updates_may_wrap_around() {
+    let images = [packed(1), packed(2)];
+    let slot = |which: usize, count| {
+        let mut memory = AlignedBytes::from(&[0xff; SLOT][..]);
+        memory[..images[which].len()].copy_from_slice(&images[which]);
+        let record = Record { count, image: name(&images[which]), version: 0 }.to_bytes();
+        memory[SLOT - Record::BYTES..].copy_from_slice(&record);
+        memory
+    };
+    let middle = i32::MAX as u32;
+    for (first, second, runs) in [
+        (0, 1, 1),
+        (1, 0, 0),
+        (u32::MAX, 0, 1),
+        (0, u32::MAX, 0),
+        (middle, middle + 1, 1),
+        (middle + 1, middle, 0),
+    ] {
+        assert_eq!(current([&slot(0, first), &slot(1, second)]), runs, "{first} and {second}");
+    }
+    // The update after the last count is the next one.
+    let mut board = Board::new(&images[0]);
+    board.slots[0].memory = slot(0, u32::MAX);
+    for image in [&images[1], &images[0]] {
+        board.update(image, CRC.checksum(image));
+        assert_eq!(board.model(), name(image));
+    }
+}
+
+#[test]
+fn a_firmware_without_a_key_asks_for_no_manifest() {
     let (old, new) = (packed(1), packed(2));
     let mut board = Board::new(&old);
-    board.key = Some(ours.verifying_key().to_bytes());
-    let crc = CRC.checksum(&new);
-    assert_eq!(board.refusal(&new, crc, &[]), Refusal::Signature);
-    assert_eq!(board.refusal(&new, crc, &theirs.sign(&new).to_bytes()), Refusal::Signature);
-    assert_eq!(board.refusal(&new, crc, &ours.sign(&old).to_bytes()), Refusal::Signature);
-    assert_eq!(board.model(), name(&old));
-    board.update(&new, crc, &ours.sign(&new).to_bytes());
-    assert_eq!(board.model(), name(&new));
+    assert_eq!(board.state(), (name(&old), Updates::Unsigned));
+    let spare = board.slots[1].memory.clone();
+    assert_eq!(board.first(&[Request::Begin { update: 5, manifest: &[7; 3] }]), Ok(()));
+    assert_eq!(board.slots[1].memory[..], spare[..]);
+    board.update(&new, CRC.checksum(&new));
+    assert_eq!(board.state(), (name(&new), Updates::Unsigned));
 }
+
+#[cfg(feature = "signature")]
+mod signed;

@@ -7,7 +7,7 @@ use std::vec::Vec;
 use embedded_hal_mock::eh1::delay::NoopDelay;
 use embedded_hal_mock::eh1::i2c::{Mock as I2cMock, Transaction as I2cStep};
 use embedded_hal_mock::eh1::spi::{Mock as SpiMock, Transaction as SpiStep};
-use goldcrest_engine::picture::{Crop, Resize};
+use goldcrest_engine::picture::{Fit, Resize};
 
 use super::*;
 
@@ -74,13 +74,15 @@ fn capture(bytes: u32) -> Vec<SpiStep<u8>> {
 
 type Outcome = Result<Vec<u8>, CameraError<embedded_hal::spi::ErrorKind, core::convert::Infallible>>;
 
+const RULE: Preprocessing = Preprocessing { fit: Fit::Whole, background: [9, 90, 200] };
+
 /// Fills an input once with a camera that expects these words after its set-up.
-fn fill(to: Shape, steps: Vec<SpiStep<u8>>) -> Outcome {
+fn fill(rule: Preprocessing, to: Shape, steps: Vec<SpiStep<u8>>) -> Outcome {
     let (mut spi, mut i2c) = (SpiMock::new(&[chip(), steps].concat()), I2cMock::new(&set_up()));
     let mut sums = vec![0; 128];
     let mut camera = ArduCam::new(spi.clone(), &mut i2c, NoopDelay::new(), &mut sums).unwrap();
     let mut input = vec![0; to.len()];
-    let filled = camera.fill(to, &mut input);
+    let filled = camera.fill(&rule, to, &mut input);
     spi.done();
     i2c.done();
     filled.map(|()| input)
@@ -101,37 +103,38 @@ fn picture() -> (Vec<Vec<u8>>, Vec<u8>) {
 #[test]
 fn a_picture_arrives_as_the_host_would_make_it() {
     let (wire, rgb) = picture();
-    for to in [Shape::new(32, 32, 3), Shape::new(48, 48, 1)] {
+    let sizes = [Shape::new(32, 32, 3), Shape::new(48, 48, 1)];
+    for (to, fit) in sizes.into_iter().flat_map(|to| Fit::ALL.map(|fit| (to, fit))) {
+        let rule = Preprocessing { fit, ..RULE };
         let rows = wire.iter().flat_map(|row| asked(0x3c, row.clone()));
-        let input = fill(to, capture(153_608).into_iter().chain(rows).collect()).unwrap();
+        let input = fill(rule, to, capture(153_608).into_iter().chain(rows).collect()).unwrap();
 
-        let of = Shape { channels: to.channels, ..PICTURE };
-        let pixels: Vec<u8> = match to.channels {
-            1 => rgb.as_chunks::<3>().0.iter().map(|&pixel| color::gray(pixel)).collect(),
-            _ => rgb.clone(),
-        };
-        let mut sums = vec![0; Resize::sums(to)];
-        let mut resize = Resize::new(of, Crop::middle(of, to), to, &mut sums).unwrap();
+        let (mut sums, mut row) = (vec![0; Resize::sums(to)], vec![0; Preprocessing::row(PICTURE, to)]);
         let mut expected = vec![0; to.len()];
-        for row in pixels.chunks(320 * to.channels) {
-            resize.row(row, |index, value| expected[index] = value).unwrap();
-        }
-        assert_eq!(input, expected, "{to}");
+        let scratch = Scratch { sums: &mut sums, row: &mut row };
+        rule.prepare(PICTURE, &rgb, to, scratch, &mut expected).unwrap();
+        assert_eq!(input, expected, "{to} {fit}");
     }
 }
 
 #[test]
 fn a_capture_that_fails_says_how() {
     let to = Shape::new(32, 32, 3);
-    assert_eq!(fill(to, capture(153_599)), Err(CameraError::Length { found: 153_599 }));
+    assert_eq!(fill(RULE, to, capture(153_599)), Err(CameraError::Length { found: 153_599 }));
     let mut never = [written(0x04, 1), written(0x04, 1), written(0x04, 2)].concat();
     never.extend((0..2000).flat_map(|_| asked(0x41, vec![0x07])));
-    assert_eq!(fill(to, never), Err(CameraError::Timeout));
+    assert_eq!(fill(RULE, to, never), Err(CameraError::Timeout));
     // Inputs that cannot be filled are refused before any picture is taken.
     let two = Shape::new(4, 4, 2);
-    assert_eq!(fill(two, vec![]), Err(CameraError::Input(ResizeError::Channels { picture: 3, output: 2 })));
+    assert_eq!(
+        fill(RULE, two, vec![]),
+        Err(CameraError::Input(ResizeError::Channels { picture: 3, output: 2 }))
+    );
     let wide = Shape::new(4, 43, 3);
-    assert_eq!(fill(wide, vec![]), Err(CameraError::Input(ResizeError::Sums { found: 128, expected: 129 })));
+    assert_eq!(
+        fill(RULE, wide, vec![]),
+        Err(CameraError::Input(ResizeError::Sums { found: 128, expected: 129 }))
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::net::TcpStream;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Output};
 
 /// The host's end of an emulated board's serial line.
 pub type Line = TcpStream;
@@ -44,4 +44,9 @@ pub(crate) fn path(file: &Handed) -> String {
 /// Starts a process with open files.
 pub(crate) fn spawn(_: Command, _: Vec<Handed>) -> io::Result<Child> {
     Err(unsupported())
+}
+
+/// Runs a process and collects what it writes.
+pub(crate) fn output(mut command: Command) -> io::Result<Output> {
+    command.output()
 }

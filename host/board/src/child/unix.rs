@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Output, Stdio};
 
 /// The host's end of an emulated board's serial line.
 pub type Line = UnixStream;
@@ -52,6 +52,12 @@ pub(crate) fn spawn(mut command: Command, files: Vec<Handed>) -> io::Result<Chil
     // Open in the child by now.
     drop(files);
     child
+}
+
+/// Runs a process that ends when this one does, as [`spawn`] says, and collects what it writes.
+pub(crate) fn output(mut command: Command) -> io::Result<Output> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    spawn(command, Vec::new())?.wait_with_output()
 }
 
 #[allow(unsafe_code)]
@@ -130,8 +136,6 @@ mod lasting {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Stdio;
-
     use super::*;
 
     #[test]

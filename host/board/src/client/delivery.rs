@@ -27,9 +27,9 @@ fn progress(pieces: Pieces) -> (usize, u32) {
     (pieces.received(), pieces.ahead().count_ones())
 }
 
-/// Bytes of a frame beside the piece: sequence number, variant, block, total, offset and length as varints,
-/// CRC, COBS, zeros.
-const OVERHEAD: usize = 5 + 1 + 5 + 5 + 5 + 3 + 4;
+/// Bytes of a frame beside the piece: sequence number, variant, block, total or a picture's shape, offset and
+/// length as varints, CRC, COBS, zeros.
+const OVERHEAD: usize = 5 + 1 + 5 + 7 + 5 + 3 + 4;
 
 impl Delivery {
     /// To a board with a buffer for frames of some bytes.
@@ -52,7 +52,7 @@ impl Delivery {
         block: &'b [u8],
         attempts: u32,
         request: impl Fn(u32, &'b [u8]) -> Request<'b>,
-        pieces: impl Fn(&Response) -> Option<Pieces>,
+        mut pieces: impl FnMut(&Response) -> Option<Pieces>,
     ) -> Result<(), LinkError> {
         let mut known = Pieces::new();
         let (mut failures, mut losses) = (0, 0);

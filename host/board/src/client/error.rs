@@ -143,6 +143,20 @@ fn refusal(refusal: &Refusal) -> String {
              still runs"
                 .to_string()
         }
+        Refusal::NotBegun => {
+            "this firmware takes signed models only: make one with `goldcrest pack --sign KEY \
+             --model-version N`"
+                .to_string()
+        }
+        Refusal::OtherBoard => {
+            "the device image is signed for another board; pack it with --board for this one".to_string()
+        }
+        Refusal::Rollback { installed } => {
+            format!(
+                "the board has version {installed} of the model, and takes only later ones; pack it with a \
+                 higher --model-version, or sign the step back with --replaces {installed}"
+            )
+        }
         Refusal::NewModel(fault) => {
             format!(
                 "the new model cannot run on this board, so the old one still does: \
@@ -157,6 +171,17 @@ fn refusal(refusal: &Refusal) -> String {
             format!(
                 "the new model gives wrong logits for {failed} of its {vectors} golden vectors, so the \
                  old one still runs"
+            )
+        }
+        Refusal::Picture => {
+            "the model on the board cannot take a picture of this size or colour form; resize \
+             it, or send it without --board-resizes"
+                .to_string()
+        }
+        Refusal::PictureRoom { needed, room } => {
+            format!(
+                "a row of the picture takes {needed} bytes of RAM on the board, but {room} are free beside \
+                 the model's input; make the picture narrower, or send it without --board-resizes"
             )
         }
         other => format!("the board refuses: {other:?}"),

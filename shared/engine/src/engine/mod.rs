@@ -13,7 +13,7 @@ pub use error::{ArenaTooSmall, OpenError, SelfTestError, WrongPixelCount};
 use crate::answer::{largest, softmax};
 use crate::image::{Entry, Image};
 use crate::kernels;
-use crate::picture::{Preprocessing, ResizeError, Scratch};
+use crate::picture::{ResizeError, Scratch};
 use crate::shape::Shape;
 
 /// A network in its arena, ready to run as often as wanted.
@@ -92,10 +92,9 @@ impl<'a> Engine<'a> {
         &mut self,
         picture: Shape,
         pixels: &[u8],
-        rule: &Preprocessing,
         scratch: Scratch<'_>,
     ) -> Result<(), ResizeError> {
-        let to = self.image.input_shape();
+        let (rule, to) = (self.image.preprocessing(), self.image.input_shape());
         rule.prepare(picture, pixels, to, scratch, self.input_u8())?;
         self.prepare();
         Ok(())

@@ -61,7 +61,7 @@ impl DerefMut for AlignedBytes {
 /// use goldcrest_engine::{ImageBuf, ImageError};
 ///
 /// let error = ImageBuf::new_checked(b"GCI").unwrap_err();
-/// assert_eq!(error, ImageError::Truncated { found: 3, expected: 64 });
+/// assert_eq!(error, ImageError::Truncated { found: 3, expected: 68 });
 /// ```
 #[derive(Clone, Debug)]
 pub struct ImageBuf {

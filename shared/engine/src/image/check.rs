@@ -7,6 +7,7 @@ use super::header::{FLAG_PLAIN_PIXELS, Image, field};
 use super::record::{Channel, Record, Slot};
 use super::{ALIGNMENT, ImageError, LayerError, MAGIC, VERSION, checksum, u16_at, u32_at};
 use crate::kernels::{self, Family};
+use crate::picture::Fit;
 use crate::shape::Shape;
 
 /// Magic, version, length, checksum, alignment, family; returns the bytes cut to the image's own length.
@@ -53,6 +54,10 @@ pub(super) fn contents(image: &Image<'_>) -> Result<(), ImageError> {
         if !in_arena(image, slot) {
             return Err(ImageError::Tensor(name));
         }
+    }
+    let fit = image.byte(field::FIT);
+    if Fit::from_code(fit).is_none() {
+        return Err(ImageError::Fit(fit));
     }
     if u16_at(bytes, field::FLAGS) & FLAG_PLAIN_PIXELS == 0 {
         let tables = 256 * input.shape.channels as u64;

@@ -49,6 +49,8 @@ pub enum ImageError {
     },
     /// The input or output tensor does not fit the arena or does not match the pixels and labels.
     Tensor(&'static str),
+    /// No part of a picture has this number.
+    Fit(u8),
     /// A label is not UTF-8.
     Label(u16),
     /// A layer is wrong.
@@ -116,6 +118,11 @@ impl core::fmt::Display for ImageError {
             Self::Tensor(which) => {
                 write!(f, "device image: the {which} tensor does not fit the arena, the pixels or the labels")
             }
+            Self::Fit(code) => write!(
+                f,
+                "device image: pictures are fitted in way {code}, which this program does not know; pack the \
+                 model again"
+            ),
             Self::Label(label) => write!(f, "device image: label {label} is not UTF-8"),
             Self::Layer { layer, problem } => write!(f, "device image: layer {layer}: {problem}"),
         }

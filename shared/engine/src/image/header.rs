@@ -4,8 +4,9 @@
 use super::record::Layer;
 use super::record::{self, Entry, Record};
 use super::{ImageError, check, u16_at, u32_at};
-use crate::engine::{part, values};
+use crate::engine::{bytes_mut, part, values};
 use crate::kernels::{Family, Kernel};
+use crate::picture::{Fit, Preprocessing};
 use crate::shape::Shape;
 
 /// Offsets of the header's fields, in bytes.
@@ -32,7 +33,9 @@ pub mod field {
     pub const GOLDEN: usize = 52;
     pub const LABELS: usize = 56;
     pub const PIXELS: usize = 60;
-    pub const END: usize = 64;
+    pub const FIT: usize = 64;
+    pub const BACKGROUND: usize = 65;
+    pub const END: usize = 68;
 }
 
 /// Every channel maps `pixel` to `pixel - 128`, so the image holds no pixel tables.
@@ -45,7 +48,7 @@ pub(super) const FLAG_PLAIN_PIXELS: u16 = 1;
 /// use goldcrest_engine::{Image, ImageError, kernels};
 ///
 /// let error = Image::new_checked(b"GCI", &[&kernels::CONV]).unwrap_err();
-/// assert_eq!(error, ImageError::Truncated { found: 3, expected: 64 });
+/// assert_eq!(error, ImageError::Truncated { found: 3, expected: 68 });
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Image<'a> {
@@ -97,7 +100,7 @@ impl<'a> Image<'a> {
     }
 
     /// Whether it was packed for the instructions of this build. If not, it runs right but slower than the
-    /// core could: `goldcrest pack --board BOARD` for the board, or `--kernels` for its cores.
+    /// core could; `goldcrest pack --board BOARD`, with a board of the same core, makes one that does not.
     pub fn is_native(&self) -> bool {
         self.family() == Family::NATIVE
     }
@@ -118,6 +121,15 @@ impl<'a> Image<'a> {
         Shape::new(short(field::HEIGHT), short(field::WIDTH), short(field::CHANNELS))
     }
 
+    /// How pictures become the input.
+    pub fn preprocessing(&self) -> Preprocessing {
+        let background = self.bytes.get(field::BACKGROUND..).and_then(|rest| rest.first_chunk());
+        Preprocessing {
+            fit: Fit::from_code(self.byte(field::FIT)).unwrap_or_default(),
+            background: background.copied().unwrap_or_default(),
+        }
+    }
+
     /// Where the input stands in the arena.
     pub(crate) fn input_offset(&self) -> usize {
         u32_at(self.bytes, field::INPUT_OFFSET) as usize
@@ -131,6 +143,16 @@ impl<'a> Image<'a> {
     /// The logits that the last run of this image left in an arena.
     pub fn logits_in<'r>(&self, arena: &'r [u32]) -> &'r [i8] {
         part(values(arena), self.output_offset(), self.classes())
+    }
+
+    /// The place of the input in an arena, and the larger part of the arena beside it, in which a program may
+    /// work until it runs the network: nothing there is kept between runs. None where the arena is too small.
+    pub fn input_in<'r>(&self, arena: &'r mut [u32]) -> Option<(&'r mut [u8], &'r mut [u32])> {
+        let length = self.input_shape().len();
+        let (before, rest) = arena.split_at_mut_checked(self.input_offset() / size_of::<u32>())?;
+        let (input, behind) = rest.split_at_mut_checked(length.div_ceil(size_of::<u32>()))?;
+        let beside = if before.len() > behind.len() { before } else { behind };
+        Some((bytes_mut(input).get_mut(..length)?, beside))
     }
 
     /// Number of classes.
@@ -203,7 +225,7 @@ impl<'a> Image<'a> {
         self.entries().nth(index)
     }
 
-    fn byte(&self, at: usize) -> u8 {
+    pub(super) fn byte(&self, at: usize) -> u8 {
         self.bytes.get(at).copied().unwrap_or(0)
     }
 }

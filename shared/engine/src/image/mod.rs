@@ -22,7 +22,7 @@ pub use record::{Channel, Layer, Record, Slot};
 /// First four bytes of an image.
 pub const MAGIC: [u8; 4] = *b"GCI\x1a";
 /// The format this reader understands.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Alignment of an image in memory, and of every block of values in it and in the arena.
 pub const ALIGNMENT: usize = 4;
 

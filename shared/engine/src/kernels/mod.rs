@@ -253,6 +253,15 @@ impl Family {
         }
     }
 
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Dsp => "dsp",
+            Self::Mve => "mve",
+        }
+    }
+
     /// Every family.
     pub const ALL: [Family; 3] = [Family::Portable, Family::Dsp, Family::Mve];
 
@@ -284,11 +293,7 @@ impl Family {
 
 impl core::fmt::Display for Family {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::Portable => "portable",
-            Self::Dsp => "dsp",
-            Self::Mve => "mve",
-        })
+        f.write_str(self.name())
     }
 }
 

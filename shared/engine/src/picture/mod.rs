@@ -8,5 +8,5 @@ pub mod color;
 pub mod preprocessing;
 pub mod resize;
 
-pub use preprocessing::{Fit, Preprocessing, Scratch};
+pub use preprocessing::{Fit, Preparation, Preprocessing, Scratch};
 pub use resize::{Crop, Resize, ResizeError};

@@ -40,6 +40,16 @@ impl Fit {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|fit| fit.name() == name)
     }
+
+    /// Its number in device images and on the link.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The one of that number.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|fit| fit.code() == code)
+    }
 }
 
 impl core::fmt::Display for Fit {
@@ -63,7 +73,7 @@ impl Default for Preprocessing {
     }
 }
 
-/// Memory that [`Preprocessing::prepare`] works in.
+/// Memory that a [`Preparation`] works in; the same for every row.
 #[derive(Debug)]
 pub struct Scratch<'s> {
     /// At least [`Resize::sums`] of the input.
@@ -88,12 +98,9 @@ impl Preprocessing {
         picture: Shape,
         pixels: &[u8],
         to: Shape,
-        scratch: Scratch<'_>,
+        mut scratch: Scratch<'_>,
         input: &mut [u8],
     ) -> Result<(), ResizeError> {
-        if !matches!((picture.channels, to.channels), (1 | 3, 1 | 3)) && picture.channels != to.channels {
-            return Err(ResizeError::Channels { picture: picture.channels, output: to.channels });
-        }
         let length = |found, expected| match found == expected {
             true => Ok(()),
             false => Err(ResizeError::Row { found, expected }),
@@ -104,36 +111,50 @@ impl Preprocessing {
             input.copy_from_slice(pixels);
             return Ok(());
         }
-        let (found, expected) = (scratch.row.len(), Self::row(picture, to));
-        let row = scratch.row.get_mut(..expected).ok_or(ResizeError::Row { found, expected })?;
-        let shape = Shape { channels: to.channels, ..picture };
-        let (crop, inner, [top, left]) = self.place(shape, to);
-        if inner != to {
-            let pixel = [color::gray(self.background)];
-            let pixel = if to.channels == 1 { &pixel[..] } else { &self.background[..] };
-            input.iter_mut().zip(pixel.iter().cycle()).for_each(|(to, &value)| *to = value);
-        }
-        let mut resize = Resize::new(shape, crop, inner, scratch.sums)?;
-        let (across, inner_across) = (to.width * to.channels, (inner.width * to.channels).max(1));
-        let start = top * across + left * to.channels;
         let mut put = |index: usize, value| {
-            if let Some(to) = input.get_mut(start + index / inner_across * across + index % inner_across) {
+            if let Some(to) = input.get_mut(index) {
                 *to = value;
             }
         };
-        for line in pixels.chunks_exact((picture.width * picture.channels).max(1)) {
-            if picture.channels == to.channels {
-                resize.row(line, &mut put)?;
-                continue;
-            }
-            if to.channels == 1 {
-                row.iter_mut().zip(line.as_chunks::<3>().0).for_each(|(to, &pixel)| *to = color::gray(pixel));
-            } else {
-                row.as_chunks_mut::<3>().0.iter_mut().zip(line).for_each(|(to, &value)| *to = [value; 3]);
-            }
-            resize.row(row, &mut put)?;
+        let mut preparation = self.begin(picture, to, &mut put)?;
+        for row in pixels.chunks_exact((picture.width * picture.channels).max(1)) {
+            preparation.row(row, &mut scratch, &mut put)?;
         }
         Ok(())
+    }
+
+    /// Begins the input `to` of a picture (gray or RGB) whose rows come one after another, and gives `put`
+    /// what its bars have (u8), with the index in the input (HWC): where the picture itself comes, it writes
+    /// over them. [`Preprocessing::prepare`] is this with all rows at hand.
+    ///
+    /// # Errors
+    /// Channels that cannot become the input's, or sides that are too long.
+    pub fn begin(
+        &self,
+        picture: Shape,
+        to: Shape,
+        mut put: impl FnMut(usize, u8),
+    ) -> Result<Preparation, ResizeError> {
+        if !matches!((picture.channels, to.channels), (1 | 3, 1 | 3)) && picture.channels != to.channels {
+            return Err(ResizeError::Channels { picture: picture.channels, output: to.channels });
+        }
+        let shape = Shape { channels: to.channels, ..picture };
+        let (crop, inner, [top, left]) = self.place(shape, to);
+        let resize = Resize::new(shape, crop, inner)?;
+        if inner != to {
+            let pixel = [color::gray(self.background)];
+            let pixel = if to.channels == 1 { &pixel[..] } else { &self.background[..] };
+            (0..to.len()).zip(pixel.iter().cycle()).for_each(|(index, &value)| put(index, value));
+        }
+        let (across, inner_across) = (to.width * to.channels, inner.width * to.channels);
+        Ok(Preparation {
+            resize,
+            picture,
+            inner,
+            start: top * across + left * to.channels,
+            across,
+            inner_across,
+        })
     }
 
     /// The part of the picture, the rectangle of the input that it fills, and where that begins (row,
@@ -154,6 +175,83 @@ impl Preprocessing {
                 (Crop::whole(picture), Shape { height, width, ..to }, start)
             }
         }
+    }
+}
+
+/// A picture on its way into an input, row by row. It borrows nothing between rows, so that who waits for
+/// them may keep it; the scratch memory must be left as it is.
+///
+/// ```
+/// use goldcrest_engine::picture::{Preprocessing, Scratch};
+/// use goldcrest_engine::shape::Shape;
+///
+/// let (picture, to) = (Shape::new(2, 2, 3), Shape::new(1, 2, 1));
+/// let (mut sums, mut row, mut input) = ([0; 2], [0; 2], [0; 2]);
+/// let rule = Preprocessing::default();
+/// let mut preparation = rule.begin(picture, to, |index, value| input[index] = value)?;
+/// for pixels in [[10, 10, 10, 0, 0, 0], [30, 30, 30, 255, 255, 255]] {
+///     let mut scratch = Scratch { sums: &mut sums, row: &mut row };
+///     preparation.row(&pixels, &mut scratch, |index, value| input[index] = value)?;
+/// }
+/// assert_eq!(input, [20, 128]);
+/// # Ok::<(), goldcrest_engine::picture::ResizeError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Preparation {
+    /// Of the picture with the input's channels, to what it fills of the input.
+    resize: Resize,
+    picture: Shape,
+    inner: Shape,
+    /// Where in the input the picture begins.
+    start: usize,
+    /// Values of a row of the input, and of what the picture fills of it.
+    across: usize,
+    inner_across: usize,
+}
+
+impl Preparation {
+    /// Whether there is room enough to work in.
+    ///
+    /// # Errors
+    /// What of it is too little.
+    pub fn check(&self, scratch: &Scratch<'_>) -> Result<(), ResizeError> {
+        let (found, expected) = (scratch.sums.len(), Resize::sums(self.inner));
+        if found < expected {
+            return Err(ResizeError::Sums { found, expected });
+        }
+        let (found, expected) = (scratch.row.len(), Preprocessing::row(self.picture, self.inner));
+        if found < expected { Err(ResizeError::Row { found, expected }) } else { Ok(()) }
+    }
+
+    /// Takes the next row of the picture (u8, gray or RGB) and gives `put` the input's values that are known
+    /// now, each with its index in the input (HWC).
+    ///
+    /// # Errors
+    /// A row of another length than the picture's, or too little room; nothing is taken then.
+    pub fn row(
+        &mut self,
+        pixels: &[u8],
+        scratch: &mut Scratch<'_>,
+        mut put: impl FnMut(usize, u8),
+    ) -> Result<(), ResizeError> {
+        self.check(scratch)?;
+        let (found, expected) = (pixels.len(), self.picture.width * self.picture.channels);
+        if found != expected {
+            return Err(ResizeError::Row { found, expected });
+        }
+        let (start, across, inner_across) = (self.start, self.across, self.inner_across.max(1));
+        let put =
+            |index: usize, value| put(start + index / inner_across * across + index % inner_across, value);
+        if self.picture.channels == self.inner.channels {
+            return self.resize.row(pixels, scratch.sums, put);
+        }
+        let row = scratch.row.get_mut(..Preprocessing::row(self.picture, self.inner)).unwrap_or_default();
+        if self.inner.channels == 1 {
+            row.iter_mut().zip(pixels.as_chunks::<3>().0).for_each(|(to, &pixel)| *to = color::gray(pixel));
+        } else {
+            row.as_chunks_mut::<3>().0.iter_mut().zip(pixels).for_each(|(to, &value)| *to = [value; 3]);
+        }
+        self.resize.row(row, scratch.sums, put)
     }
 }
 
@@ -200,6 +298,10 @@ mod tests {
         let input = |fit| prepare(Preprocessing { fit, ..RULE }, picture, &[90, 10, 200], to).unwrap();
         assert_eq!((input(Fit::Middle), input(Fit::Whole)), (vec![10], vec![100]));
         assert_eq!(Fit::ALL.map(|fit| Fit::from_name(fit.name())), Fit::ALL.map(Some));
+        assert_eq!(
+            [0, 1, 2, 3].map(Fit::from_code),
+            [Some(Fit::Whole), Some(Fit::Middle), Some(Fit::Letterbox), None]
+        );
     }
 
     proptest! {
@@ -225,6 +327,37 @@ mod tests {
             let colour = prepare(rule, rgb, &pixels, to).unwrap();
             prop_assert_eq!(colour, prepare(rule, gray, &luma, to).unwrap());
         }
+    }
+
+    #[test]
+    fn a_picture_of_the_inputs_size_comes_row_by_row_as_it_is() {
+        let shape = Shape::new(5, 7, 3);
+        for fit in Fit::ALL {
+            let (mut sums, mut input) = (vec![7; Resize::sums(shape)], vec![7; shape.len()]);
+            let mut scratch = Scratch { sums: &mut sums, row: &mut [] };
+            let rule = Preprocessing { fit, ..RULE };
+            let mut preparation = rule.begin(shape, shape, |_, _| panic!("no bars")).unwrap();
+            for row in noise(shape).chunks(21) {
+                preparation.row(row, &mut scratch, |index, value| input[index] = value).unwrap();
+            }
+            assert_eq!(input, noise(shape), "{fit}");
+        }
+    }
+
+    #[test]
+    fn a_row_or_room_that_is_too_short_changes_nothing() {
+        let (picture, to) = (Shape::new(1, 4, 3), Shape::new(1, 2, 1));
+        let mut preparation = RULE.begin(picture, to, |_, _| ()).unwrap();
+        let mut row = |pixels: usize, sums: usize, row: usize| {
+            let (mut sums, mut row) = (vec![0; sums], vec![0; row]);
+            let mut scratch = Scratch { sums: &mut sums, row: &mut row };
+            let mut given = Vec::new();
+            preparation.row(&vec![9; pixels], &mut scratch, |_, value| given.push(value)).map(|()| given)
+        };
+        assert_eq!(row(11, 2, 4), Err(ResizeError::Row { found: 11, expected: 12 }));
+        assert_eq!(row(12, 1, 4), Err(ResizeError::Sums { found: 1, expected: 2 }));
+        assert_eq!(row(12, 2, 3), Err(ResizeError::Row { found: 3, expected: 4 }));
+        assert_eq!(row(12, 2, 4), Ok(vec![9, 9]));
     }
 
     #[test]

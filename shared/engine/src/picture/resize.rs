@@ -110,29 +110,27 @@ impl core::fmt::Display for ResizeError {
 
 impl core::error::Error for ResizeError {}
 
-/// A picture on its way through.
+/// A picture on its way through. The sums of the output row in hand are the caller's, who gives the same ones
+/// for each row: what is kept between rows borrows nothing.
 ///
 /// ```
 /// use goldcrest_engine::picture::{Crop, Resize};
 /// use goldcrest_engine::shape::Shape;
 ///
 /// let (picture, to) = (Shape::new(2, 4, 1), Shape::new(1, 2, 1));
-/// let mut sums = [0; 2];
-/// let mut resize = Resize::new(picture, Crop::whole(picture), to, &mut sums)?;
-/// let mut output = [0; 2];
+/// let mut resize = Resize::new(picture, Crop::whole(picture), to)?;
+/// let (mut sums, mut output) = ([0; 2], [0; 2]);
 /// for row in [[10, 20, 100, 101], [30, 40, 102, 103]] {
-///     resize.row(&row, |index, value| output[index] = value)?;
+///     resize.row(&row, &mut sums, |index, value| output[index] = value)?;
 /// }
 /// assert_eq!(output, [25, 102]);
 /// # Ok::<(), goldcrest_engine::picture::ResizeError>(())
 /// ```
-#[derive(Debug)]
-pub struct Resize<'s> {
+#[derive(Clone, Copy, Debug)]
+pub struct Resize {
     picture: Shape,
     crop: Crop,
     to: Shape,
-    /// Of the output row in hand.
-    sums: &'s mut [u64],
     /// Rows of the picture taken.
     taken: usize,
     /// Output rows given.
@@ -141,7 +139,7 @@ pub struct Resize<'s> {
     room: u32,
 }
 
-impl<'s> Resize<'s> {
+impl Resize {
     /// Sums that an output needs room for.
     pub const fn sums(to: Shape) -> usize {
         to.width * to.channels
@@ -150,8 +148,8 @@ impl<'s> Resize<'s> {
     /// Ready for the first row of a picture of which `crop` shall become `to`.
     ///
     /// # Errors
-    /// Shapes that make no sense, or too little room.
-    pub fn new(picture: Shape, crop: Crop, to: Shape, sums: &'s mut [u64]) -> Result<Self, ResizeError> {
+    /// Shapes that make no sense.
+    pub fn new(picture: Shape, crop: Crop, to: Shape) -> Result<Self, ResizeError> {
         for shape in [picture, to] {
             let side = 1..=MAX_SIDE;
             let channels = 1..=MAX_CHANNELS;
@@ -170,10 +168,7 @@ impl<'s> Resize<'s> {
         if !fits(crop.top, crop.height, picture.height) || !fits(crop.left, crop.width, picture.width) {
             return Err(ResizeError::Crop(crop));
         }
-        let (found, expected) = (sums.len(), Self::sums(to));
-        let sums = sums.get_mut(..expected).ok_or(ResizeError::Sums { found, expected })?;
-        sums.fill(0);
-        Ok(Self { picture, crop, to, sums, taken: 0, given: 0, room: crop.height as u32 })
+        Ok(Self { picture, crop, to, taken: 0, given: 0, room: crop.height as u32 })
     }
 
     /// Whether all output rows were given; what rows of the picture are left changes nothing.
@@ -182,16 +177,27 @@ impl<'s> Resize<'s> {
     }
 
     /// Takes the next row of the picture and gives `put` the output values that are known now, each with its
-    /// index in the output (HWC).
+    /// index in the output (HWC). What `sums` ([`Resize::sums`]) hold before the first row does not matter;
+    /// after it they stay as they are left.
     ///
     /// # Errors
-    /// A row of another length than the picture's; nothing is taken then.
-    pub fn row(&mut self, row: &[u8], mut put: impl FnMut(usize, u8)) -> Result<(), ResizeError> {
-        let expected = self.picture.width * self.picture.channels;
-        if row.len() != expected {
-            return Err(ResizeError::Row { found: row.len(), expected });
+    /// A row of another length than the picture's, or too little room; nothing is taken then.
+    pub fn row(
+        &mut self,
+        row: &[u8],
+        sums: &mut [u64],
+        mut put: impl FnMut(usize, u8),
+    ) -> Result<(), ResizeError> {
+        let (found, expected) = (row.len(), self.picture.width * self.picture.channels);
+        if found != expected {
+            return Err(ResizeError::Row { found, expected });
         }
+        let (found, expected) = (sums.len(), Self::sums(self.to));
+        let sums = sums.get_mut(..expected).ok_or(ResizeError::Sums { found, expected })?;
         let before = self.taken;
+        if before == 0 {
+            sums.fill(0);
+        }
         self.taken = self.taken.saturating_add(1);
         if before < self.crop.top || self.is_done() {
             return Ok(());
@@ -200,20 +206,20 @@ impl<'s> Resize<'s> {
         let mut left = self.to.height as u32;
         while left > 0 {
             let part = left.min(self.room);
-            self.add(row, part);
+            self.add(row, part, sums);
             left -= part;
             self.room -= part;
             if self.room == 0 {
-                self.give(&mut put);
+                self.give(sums, &mut put);
             }
         }
         Ok(())
     }
 
     /// Adds a row of the picture, of which `height` belongs to the output row in hand.
-    fn add(&mut self, row: &[u8], height: u32) {
+    fn add(&self, row: &[u8], height: u32, sums: &mut [u64]) {
         let Shape { width: columns, channels, .. } = self.to;
-        let mut sums = self.sums.chunks_exact_mut(channels);
+        let mut sums = sums.chunks_exact_mut(channels);
         let pixels = row.chunks_exact(channels).skip(self.crop.left).take(self.crop.width);
         // An output pixel's part of this row, below 2^16 * 255.
         let mut across = [0u32; MAX_CHANNELS];
@@ -239,10 +245,10 @@ impl<'s> Resize<'s> {
     }
 
     /// Gives the output row in hand and begins the next.
-    fn give(&mut self, put: &mut impl FnMut(usize, u8)) {
+    fn give(&mut self, sums: &mut [u64], put: &mut impl FnMut(usize, u8)) {
         let area = self.crop.height as u64 * self.crop.width as u64;
-        let start = self.given * self.sums.len();
-        for (index, sum) in self.sums.iter_mut().enumerate() {
+        let start = self.given * sums.len();
+        for (index, sum) in sums.iter_mut().enumerate() {
             // A mean of bytes is a byte.
             let mean = (*sum + area / 2).checked_div(area).unwrap_or_default();
             put(start + index, mean as u8);
@@ -260,10 +266,10 @@ mod tests {
 
     fn resize(picture: Shape, pixels: &[u8], crop: Crop, to: Shape) -> Result<Vec<u8>, ResizeError> {
         let mut sums = vec![7; Resize::sums(to)];
-        let mut resize = Resize::new(picture, crop, to, &mut sums)?;
+        let mut resize = Resize::new(picture, crop, to)?;
         let mut output: Vec<Option<u8>> = vec![None; to.len()];
         for row in pixels.chunks(picture.width * picture.channels) {
-            resize.row(row, |index, value| assert_eq!(output[index].replace(value), None))?;
+            resize.row(row, &mut sums, |index, value| assert_eq!(output[index].replace(value), None))?;
         }
         assert!(resize.is_done());
         Ok(output.into_iter().map(|value| value.expect("every value is given")).collect())
@@ -370,7 +376,7 @@ mod tests {
     fn bad_sizes_are_refused() {
         let (picture, to) = (Shape::new(4, 6, 3), Shape::new(2, 2, 3));
         let whole = Crop::whole(picture);
-        let refused = |picture, crop, to| Resize::new(picture, crop, to, &mut [0; 6]).unwrap_err();
+        let refused = |picture, crop, to| Resize::new(picture, crop, to).unwrap_err();
         for bad in
             [Shape::new(0, 6, 3), Shape::new(4, MAX_SIDE + 1, 3), Shape::new(4, 6, 0), Shape::new(4, 6, 5)]
         {
@@ -387,11 +393,11 @@ mod tests {
         }
         let gray = Shape::new(2, 2, 1);
         assert_eq!(refused(picture, whole, gray), ResizeError::Channels { picture: 3, output: 1 });
-        let wide = Shape::new(2, 3, 3);
-        assert_eq!(refused(picture, whole, wide), ResizeError::Sums { found: 6, expected: 9 });
-        let mut sums = [0; 6];
-        let mut resize = Resize::new(picture, whole, to, &mut sums).unwrap();
-        assert_eq!(resize.row(&[0; 17], |_, _| ()), Err(ResizeError::Row { found: 17, expected: 18 }));
+        let mut resize = Resize::new(picture, whole, to).unwrap();
+        let mut row = |bytes: usize, sums: usize| resize.row(&vec![0; bytes], &mut vec![0; sums], |_, _| ());
+        assert_eq!(row(17, 6), Err(ResizeError::Row { found: 17, expected: 18 }));
+        assert_eq!(row(18, 5), Err(ResizeError::Sums { found: 5, expected: 6 }));
+        assert_eq!(row(18, 7), Ok(()));
         assert!(!resize.is_done());
     }
 }

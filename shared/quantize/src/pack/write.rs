@@ -76,6 +76,8 @@ impl Contents<'_> {
         image.long(field::GOLDEN, pictures, "golden pictures")?;
         image.long(field::LABELS, labels, "labels")?;
         image.long(field::PIXELS, pixels, "pixel tables")?;
+        image.set(field::FIT, [self.model.info.preprocessing.fit.code()]);
+        image.set(field::BACKGROUND, self.model.info.preprocessing.background);
         image.set(field::CHECKSUM, checksum(&image.bytes).to_le_bytes());
         Ok(image.bytes)
     }
