@@ -307,7 +307,7 @@ fn a_data_set_is_looked_at_before_training() {
     };
     let copy = root.join("test/a/copy.png");
     fs::copy(root.join("train/a/0.png"), &copy).expect("copied");
-    spoils(&copy, "copies of training pictures");
+    spoils(&copy, "copy of a training picture");
     let torn = root.join("train/b/torn.png");
     fs::copy(root.join("train/a/0.png"), &torn).expect("copied");
     spoils(&torn, "in more than one class");

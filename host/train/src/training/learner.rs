@@ -146,7 +146,7 @@ impl Learner<'_, '_> {
                     step: self.position.step,
                     epoch: epoch + 1,
                     learning_rate,
-                    lower: learning_rate / 10.0,
+                    lower: recipe.learning_rate / 10.0,
                 });
             }
             let sums = &mut self.position.sums;
