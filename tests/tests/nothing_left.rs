@@ -36,14 +36,14 @@ fn names(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Waits for what a variable marks to be as expected.
-fn wait_for(mark: &str, expected: impl Fn(&[(String, String)]) -> bool) {
+fn wait_for(mark: &str, patience: Duration, expected: impl Fn(&[(String, String)]) -> bool) {
     let start = Instant::now();
     loop {
         let found = marked(mark);
         if expected(&found) {
             break;
         }
-        assert!(start.elapsed() < PATIENCE, "{found:?}");
+        assert!(start.elapsed() < patience, "{found:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -68,11 +68,11 @@ fn a_run_that_is_ended_while_it_builds_the_firmware_ends_the_build() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        wait_for(&mark, |found| found.iter().any(|(_, command)| command == "sleep"));
+        wait_for(&mark, 20 * PATIENCE, |found| found.iter().any(|(_, command)| command == "sleep"));
         // SAFETY: kill takes any number; the child is not waited for before, so the number is its own.
         assert_eq!(unsafe { libc::kill(child.id() as libc::pid_t, signal) }, 0);
         child.wait().unwrap();
-        wait_for(&mark, <[_]>::is_empty);
+        wait_for(&mark, PATIENCE, <[_]>::is_empty);
     }
 }
 
