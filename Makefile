@@ -7,7 +7,7 @@ DATA ?=
 # Seconds that each fuzz target runs.
 FUZZ_SECONDS ?= 600
 
-.PHONY: demo package test build doctor lint lint-format lint-firmware bench-engine verify-boards bench-quantize bench-train tensorboard miri corpus fuzz help
+.PHONY: demo package test build doctor header lint lint-format lint-firmware bench-engine verify-boards bench-quantize bench-train tensorboard miri corpus fuzz help
 
 demo: doctor ## Train, quantize, prove and run on an emulated board (DATA=SPEC)
 	$(GOLDCREST) demo $(if $(DATA),--data $(DATA))
@@ -32,6 +32,9 @@ lint-format: ## Formatting, and no line of code over 110 columns
 
 lint-firmware: build ## Clippy on the code of every board, assembly included (needs the targets that `make doctor` installs)
 	$(GOLDCREST) boards --json | .ci/lint-firmware
+
+header: build ## Write shared/c/goldcrest.h anew from the sources
+	UPDATE_HEADER=1 $(CARGO) test --release --package goldcrest-tests --test c_library the_header_is_current
 
 bench-train: doctor ## Training throughput and memory against PyTorch (ROUNDS=3 THREADS=1)
 	python3 bench/train.py target/release/goldcrest target/bench/train $(or $(ROUNDS),3) $(or $(THREADS),1)

@@ -14,5 +14,11 @@ pub const ARCHITECTURES: &[(&str, &str)] = &[
     ("dscnn", include_str!("../dscnn.toml")),
 ];
 
-/// The recipes: name and TOML.
-pub const RECIPES: &[(&str, &str)] = &[("resnet8", include_str!("../recipes/resnet8.toml"))];
+/// The recipes: the architecture that each is for, and TOML.
+pub const RECIPES: &[(&str, &str)] = &[
+    ("lenet5", include_str!("../recipes/lenet5.toml")),
+    ("resnet8", include_str!("../recipes/resnet8.toml")),
+    ("resnet20", include_str!("../recipes/resnet20.toml")),
+    ("mobilenetv1-025", include_str!("../recipes/mobilenetv1-025.toml")),
+    ("dscnn", include_str!("../recipes/dscnn.toml")),
+];

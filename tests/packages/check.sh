@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-crates=(files engine link quantize onnx data board prove models train)
+crates=(files engine link c web quantize onnx data board export prove models train)
 
 # The board crate's package holds the firmware's sources, which its build script archives.
 cargo build --release --quiet --package goldcrest-board
@@ -38,5 +38,7 @@ for shell in bash zsh fish; do goldcrest completions "$shell" > "completion.$she
 bash -n completion.bash
 goldcrest demo --data glyphs:500,100 --epochs 3 --out run --board-images 10
 goldcrest emulate --board mps2-an385 --model run/model.int8.onnx --data glyphs:100,20 --count 5
+goldcrest export run/model.int8.onnx --as c --core x86-64 --out project
+make -C project run
 goldcrest flash --board nrf52840-dk --model run/model.int8.onnx --dry-run
 echo "the installed command works without a checkout"

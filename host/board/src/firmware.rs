@@ -1,15 +1,15 @@
 //! Building the firmware of a board, and what the host must know of the result.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::{env, fs, io};
 
 use object::read::elf::{ElfFile32, FileHeader, ProgramHeader};
 use object::{Object, ObjectSection, ObjectSymbol};
 use sha2::{Digest, Sha256};
 
+use super::cargo;
 use super::child;
 use super::keys::PublicKey;
 use super::payload::Payload;
@@ -147,14 +147,14 @@ pub fn build_as(board: &Board, recipe: &Recipe) -> Result<Firmware, BuildError> 
         (true, None) => update_key::chosen()?,
     };
     let build = Build::new(board, recipe, key);
-    let kept = target_folder(&root).join(KEPT);
+    let kept = cargo::target_folder(&root).join(KEPT);
     fs::create_dir_all(&kept).map_err(|error| BuildError::Keep { path: kept.clone(), error })?;
     let lock = kept.join(format!(".{}-{}.lock", board.target, build.profile));
-    let _lock = lock_file(&lock).map_err(|error| BuildError::Keep { path: lock, error })?;
+    let _lock = cargo::lock_file(&lock).map_err(|error| BuildError::Keep { path: lock, error })?;
     let output = child::output(build.command(&root)).map_err(BuildError::NoCargo)?;
     if !output.status.success() {
         let output = String::from_utf8_lossy(&output.stderr).trim_end().to_string();
-        if output.contains("target may not be installed") {
+        if cargo::lacks_target(&output) {
             return Err(BuildError::NoTarget { target: board.target });
         }
         return Err(BuildError::Failed { board: board.name, output });
@@ -171,23 +171,6 @@ pub fn build_as(board: &Board, recipe: &Recipe) -> Result<Firmware, BuildError> 
 /// The folder of the ELF files, in the target folder; `firmware` there is cargo's own, named after the
 /// profile.
 const KEPT: &str = "boards";
-
-/// Cargo's folder for what it builds: where the environment says, or in the workspace. Whoever builds the
-/// same workspace finds the same lock there, even where a configuration file moves cargo's own output.
-fn target_folder(root: &Path) -> PathBuf {
-    let moved = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"].into_iter().find_map(env::var_os);
-    root.join(moved.filter(|folder| !folder.is_empty()).unwrap_or_else(|| OsString::from("target")))
-}
-
-/// Waits for a file's lock, which threads and processes alike give back when they drop the file or end.
-fn lock_file(path: &Path) -> io::Result<File> {
-    let file = File::options().create(true).truncate(false).write(true).open(path)?;
-    match file.lock() {
-        // A file system without locks: as cargo does there, build without.
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
-        outcome => outcome.map(|()| file),
-    }
-}
 
 /// Puts a copy of a file at a path, in one move; a copy that is there already stays.
 fn keep(built: &Path, path: &Path) -> io::Result<()> {
@@ -238,13 +221,11 @@ impl<'b> Build<'b> {
     }
 
     fn command(&self, root: &Path) -> Command {
-        let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+        let mut command = cargo::command(root, self.board.rustflags);
         command
-            .current_dir(root)
             .args(["build", "--package", "goldcrest-firmware", "--profile", self.profile])
             .args(["--target", self.board.target, "--features", &self.features.join(",")])
-            .args(["--bin", self.binary, "--message-format=json-render-diagnostics"])
-            .stdin(Stdio::null());
+            .args(["--bin", self.binary, "--message-format=json-render-diagnostics"]);
         for (name, value) in &self.variables {
             match value {
                 Some(value) => command.env(name, value),
@@ -257,11 +238,6 @@ impl<'b> Build<'b> {
         if let Some(kernels) = &self.kernels {
             command.args(["--config", &format!("env.{KERNELS}={kernels:?}")]);
         }
-        // Flags meant for the host would break, or change, the firmware.
-        for variable in ["RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER"] {
-            command.env_remove(variable);
-        }
-        command.env("CARGO_ENCODED_RUSTFLAGS", self.board.rustflags.join("\x1f"));
         command
     }
 
@@ -424,7 +400,7 @@ not json
                 let (lock, built, kept) = (&lock, &built, &kept);
                 scope.spawn(move || {
                     for _ in 0..10 {
-                        let _lock = lock_file(lock).unwrap();
+                        let _lock = cargo::lock_file(lock).unwrap();
                         // In two steps, as a linker writes: without the lock others would see half of it.
                         fs::write(built, [writer]).unwrap();
                         std::thread::yield_now();

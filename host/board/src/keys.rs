@@ -59,7 +59,7 @@ impl PublicKey {
         let bytes: Vec<u8> =
             digits?.chunks(2).map(|pair| pair.iter().fold(0, |sum, digit| sum << 4 | digit)).collect();
         let bytes = <[u8; 32]>::try_from(bytes).ok().filter(|_| text.len() == 64)?;
-        VerifyingKey::from_bytes(&bytes).ok().map(|_| Self(bytes))
+        VerifyingKey::from_bytes(&bytes).ok().filter(|key| !key.is_weak()).map(|_| Self(bytes))
     }
 
     /// Its name for people: the first 8 bytes of its SHA-256, as in `3b6a-27bc-ceb6-a42d`.
@@ -196,7 +196,10 @@ mod tests {
         assert_eq!(public.to_string(), PUBLIC);
         assert_eq!(PublicKey::from_hex(PUBLIC), Some(public));
         assert_eq!(PublicKey::from_hex(&PUBLIC.to_uppercase()), Some(public));
-        for text in ["", &PUBLIC[1..], &format!("{PUBLIC}0"), &PUBLIC.replace('9', "g"), &"f".repeat(64)] {
+        // The last two: no point of the curve, and one of small order, which signs anything.
+        let (no_point, weak) = ("02".repeat(32), format!("01{}", "00".repeat(31)));
+        let (longer, letters) = (format!("{PUBLIC}0"), PUBLIC.replace('9', "g"));
+        for text in ["", &PUBLIC[1..], &longer, &letters, &no_point, &weak] {
             assert_eq!(PublicKey::from_hex(text), None, "{text}");
         }
     }

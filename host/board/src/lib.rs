@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod boot;
+pub mod cargo;
 mod child;
 pub mod client;
 pub mod emulator;

@@ -20,9 +20,11 @@ pub mod devices;
 pub mod doctor;
 pub mod emulate;
 pub mod eval;
+pub mod export;
 pub mod flash;
 pub mod import;
 pub mod infer;
+pub mod inspect;
 pub mod keys;
 pub mod man;
 mod model_side;
@@ -63,12 +65,14 @@ enum Command {
     Sweep(sweep::Args),
     Data(data_check::Args),
     Import(import::Args),
+    Inspect(inspect::Args),
     Eval(eval::Args),
     Quantize(quantize::Args),
     Verify(verify::Args),
     Classify(classify::Args),
     Pack(pack::Args),
     Keys(keys::Args),
+    Export(Box<export::Args>),
     Boards(boards::Args),
     Bench(bench::Args),
     Emulate(emulate::Args),
@@ -90,12 +94,14 @@ impl Cli {
             Command::Sweep(args) => sweep::run(args, self.output),
             Command::Data(args) => data_check::run(args, self.output),
             Command::Import(args) => import::run(args, self.output),
+            Command::Inspect(args) => inspect::run(args, self.output),
             Command::Classify(args) => classify::run(args, self.output),
             Command::Eval(args) => eval::run(args, self.output),
             Command::Quantize(args) => quantize::run(args, self.output),
             Command::Verify(args) => verify::run(args, self.output),
             Command::Pack(args) => pack::run(args, self.output),
             Command::Keys(args) => keys::run(args, self.output),
+            Command::Export(args) => export::run(args, self.output),
             Command::Boards(args) => boards::run(args, self.output),
             Command::Bench(args) => bench::run(args, self.output),
             Command::Emulate(args) => emulate::run(args, self.output),
@@ -172,6 +178,11 @@ pub(crate) fn plain(text: &str) -> std::borrow::Cow<'_, str> {
         true => text.replace(is_wild, "\u{fffd}").into(),
         false => text.into(),
     }
+}
+
+/// The command line as clap describes it.
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
 }
 
 /// Parses the command line. A mistake in it ends the process with exit code 2, with `--json` as an object.

@@ -7,8 +7,8 @@ use anyhow::Context;
 use goldcrest_data::Asked;
 use goldcrest_engine::picture::{Fit, Preprocessing};
 use goldcrest_engine::shape::Shape;
-use goldcrest_onnx::import::image_input;
-use goldcrest_onnx::{Dimension, Model, info, int8};
+use goldcrest_onnx::import::{classes, image_input, pixels};
+use goldcrest_onnx::{Model, info, int8};
 use goldcrest_prove::board_model::{BoardModel, Content};
 use goldcrest_prove::evaluate::{Classifier, load};
 use goldcrest_quantize::graph::{ModelInfo, Normalization, QuantizedModel};
@@ -129,14 +129,6 @@ pub fn load_with_side(path: &Path, model: &Model) -> anyhow::Result<(Box<dyn Cla
     Ok((classifier, side))
 }
 
-/// Classes of a model, where its output says how many.
-pub fn classes(model: &Model) -> Option<usize> {
-    match model.graph.outputs.first()?.shape.as_deref()?.last()? {
-        Dimension::Fixed(classes) => usize::try_from(*classes).ok().filter(|&classes| classes > 0),
-        Dimension::Named(_) => None,
-    }
-}
-
 /// What another tool's model leaves out.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "For a model that does not say")]
@@ -228,6 +220,12 @@ pub fn complete(
     let (says_normalization, says_labels) = (has_own(info::NORMALIZATION), has_own(info::LABELS));
     let own = classes(&model).map(|classes| info::read(&model.metadata, input.channels, classes));
     let own = own.transpose().with_context(|| place.clone())?;
+    // What the graph tells; a file that says it, or the flags, come first where the graph leaves a choice.
+    let told = match model.metadata.contains_key(int8::QUANTIZATION) {
+        // The int8 values are the quantizer's, not pixels.
+        true => None,
+        false => pixels(&model).with_context(|| place.clone())?,
+    };
     if let Some([mean, std]) = values {
         let (mean, std) = (spread("--mean", mean)?, spread("--std", std)?);
         if std.iter().chain(&mean).any(|value| !value.is_finite()) || std.iter().any(|&std| std <= 0.0) {
@@ -243,8 +241,28 @@ pub fn complete(
             ))
             .into());
         }
-        let text = json!({ "mean": stated.mean, "std": stated.std }).to_string();
-        model.metadata.insert(info::NORMALIZATION.into(), text);
+        if let Some(told) = told.as_ref().filter(|told| told.certain && !told.agrees(&stated)) {
+            let Normalization { mean, std } = &told.normalization;
+            return Err(Usage(format!(
+                "{place}: {}, whose bytes stand for mean {mean:?} and std {std:?}; the flags say mean {:?} \
+                 and std {:?}; leave the flags out",
+                told.reason, stated.mean, stated.std
+            ))
+            .into());
+        }
+        write_normalization(&mut model, &stated);
+    } else if let Some(told) = told.filter(|_| !says_normalization) {
+        let Normalization { mean, std } = &told.normalization;
+        if !told.certain {
+            say!(
+                "{place}: {}, so its pixels are taken with mean {mean:?} and std {std:?}; if that is \
+                 wrong, state it with --mean and --std, or --normalization",
+                told.reason
+            );
+            assumed
+                .insert("normalization".into(), json!({ "mean": mean, "std": std, "because": told.reason }));
+        }
+        write_normalization(&mut model, &told.normalization);
     } else if !says_normalization {
         say!(
             "warning: {place} does not say how its pixels are normalized; assumed: mean 0, std 1 (pixels \
@@ -288,6 +306,10 @@ pub fn complete(
         }
     }
     Ok((model, assumed))
+}
+
+fn write_normalization(model: &mut Model, Normalization { mean, std }: &Normalization) {
+    model.metadata.insert(info::NORMALIZATION.into(), json!({ "mean": mean, "std": std }).to_string());
 }
 
 /// One name a line; empty lines at the end do not count.

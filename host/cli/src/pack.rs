@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use goldcrest_board::fit::{Fit, Size};
 use goldcrest_board::keys::{Key, manifest};
 use goldcrest_board::payload::noise;
 use goldcrest_board::table::{self, DEFAULT};
@@ -54,18 +55,16 @@ pub struct Args {
     pub replaces: u32,
 }
 
-/// Exit code 0 when the image was written.
+/// Exit code 0 when the image was written, 1 when it was but does not fit the board.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     refuse_same(&args.model, &args.out)?;
     // Before the work: who may not sign need not wait for it.
     let key = args.sign.as_deref().map(Key::read).transpose().map_err(key_error)?;
-    let (family, target) = match &args.board {
-        Some(name) => {
-            let board = table::find(name).map_err(|error| Usage(error.to_string()))?;
-            (board.family, board.name)
-        }
-        None => (Family::Portable, Family::Portable.name()),
+    let board = match &args.board {
+        Some(name) => Some(table::find(name).map_err(|error| Usage(error.to_string()))?),
+        None => None,
     };
+    let family = board.map_or(Family::Portable, |board| board.family);
     let place = || args.model.display().to_string();
     let model = int8::read(&Model::read(&args.model)?).with_context(place)?;
     let input = model.graph.tensor(model.graph.input).shape.len();
@@ -76,6 +75,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     let mut json = to_json(&packed);
     let mut signed = String::new();
     if let (Some(key), Some(version)) = (&key, args.model_version) {
+        let target = board.map_or(Family::Portable.name(), |board| board.name);
         let manifest = manifest(&packed.image, version, args.replaces, target)
             .with_context(|| format!("{target}: no manifest can name this board"))?;
         bytes.extend(key.sign(&manifest));
@@ -87,8 +87,27 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         });
     }
     write_atomically(&args.out, &bytes).with_context(|| args.out.display().to_string())?;
+    let fit = board.map(|board| {
+        let size = Size { image_bytes: bytes.len() as u64, arena_bytes: packed.arena_bytes as u64 };
+        (board.name, size.fit(board))
+    });
+    if let Some((name, fit)) = &fit {
+        json["board"] = json!(name);
+        json["fits"] = json!(*fit == Fit::Fits);
+        json["problem"] = json!((*fit != Fit::Fits).then(|| fit.to_string()));
+    }
     output.print(&json, || to_text(&packed, &args.out) + &signed);
-    Ok(ExitCode::SUCCESS)
+    match fit {
+        Some((name, fit)) if fit != Fit::Fits => {
+            say!(
+                "error: {} does not fit {name}: {fit}; --optimize ram or flash, or a budget, makes it \
+                 smaller",
+                args.out.display()
+            );
+            Ok(ExitCode::from(1))
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 /// The kernels' constants in `goldcrest_engine::kernels`, each once.

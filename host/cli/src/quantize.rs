@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use anyhow::Context;
 use goldcrest_data::Split;
-use goldcrest_onnx::import::{float_model, is_quantized};
+use goldcrest_onnx::import::{classes, float_model, is_quantized};
 use goldcrest_onnx::{Model, info};
 use goldcrest_prove::calibrate::{
     Found, FourBits, Layer, Search, Settings, Trial, npy, quantize_judged, shortcomings, take_over_model,
 };
+use goldcrest_prove::evaluate::EvaluateError;
 use goldcrest_quantize::Options;
 use goldcrest_quantize::given::Moved;
 use goldcrest_quantize::graph::Quantization;
@@ -28,7 +29,7 @@ use super::{Output, Usage, refuse_same};
          goldcrest quantize model.onnx --data images/ --normalization imagenet --labels names.txt --images \
          1000 --range percentile --out model.int8.onnx")]
 pub struct Args {
-    /// Float ONNX model (opset 11 to 21)
+    /// Float ONNX model (opset 7 to 23)
     pub model: PathBuf,
     #[command(flatten)]
     pub data: DataArgs,
@@ -120,6 +121,11 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     if let Some(channels) = info::channels_name(side.input.channels) {
         // What the images were made by is what the int8 model is made for.
         info::write_preprocessing(data.preprocessing, channels, &mut model.metadata);
+    }
+    let known = classes(&model).unwrap_or(data.classes.len());
+    if known != data.classes.len() {
+        let (found, expected) = (data.classes.len(), known);
+        return Err(EvaluateError::Classes { found, expected }).with_context(place);
     }
     let [images, mut judges] = data.train.sample_apart([args.images, JUDGES], args.seed);
     if judges.is_empty() {

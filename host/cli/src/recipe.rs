@@ -2,7 +2,7 @@
 
 use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::{Arg, ArgMatches, Command, FromArgMatches};
-use goldcrest_train::training::recipe::{KEYS, Key, RecipeOptions};
+use goldcrest_train::training::recipe::{KEYS, Key, RecipeOptions, SUITED};
 
 /// The flags of a recipe: one for each of [`KEYS`].
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ const COMMON: [&str; 6] = ["epochs", "batch", "learning-rate", "augment", "valid
 /// The heading of an option's group.
 fn heading(name: &str) -> &'static str {
     match name {
-        "epochs" | "batch" | "validate" | "seed" | "qat" => "Recipe: the run",
+        "epochs" | "batch" | "validate" | "split-seed" | "seed" | "qat" => "Recipe: the run",
         "learning-rate" | "schedule" | "warmup" | "step-every" | "step-factor" => "Recipe: the learning rate",
         "augment" | "mean" | "std" => "Recipe: the images",
         "teacher" | "distill-weight" | "temperature" => "Recipe: a teacher",
@@ -52,15 +52,16 @@ fn heading(name: &str) -> &'static str {
 
 fn flag(key: &'static Key) -> Arg {
     let help: Vec<&str> = key.help.iter().map(|line| line.trim()).collect();
+    let name = key.name();
     let default = match (key.default)() {
+        _ if SUITED.contains(&name.as_str()) => "as suits network and data".to_owned(),
         default if default.is_empty() => "none".to_owned(),
         default => default,
     };
     let help = format!("{} [default: {default}]", help.join(" "));
-    let name = key.name();
     let arg = Arg::new(name.clone()).long(name.clone()).help(help).value_name(key.value);
     let arg = arg.help_heading(heading(&name)).hide_short_help(!COMMON.contains(&name.as_str()));
-    if (key.default)() == "false" {
+    if key.value == "BOOL" {
         let arg = arg.num_args(0..=1).default_missing_value("true");
         return arg.value_parser(ValueParser::new(key.parse));
     }

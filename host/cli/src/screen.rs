@@ -13,7 +13,7 @@ pub struct Screen {
 impl Screen {
     /// Nothing to see yet.
     pub fn new() -> Self {
-        Self { watcher: Watcher::new() }
+        Self { watcher: Watcher::new("test") }
     }
 
     /// A stage starts; `what` says what it does.

@@ -78,6 +78,8 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     if let Some(count) = args.images {
         dataset.train = dataset.train.head(count);
     }
+    let (options, said) = options.suited(&found.origin()?, &dataset).map_err(usage)?;
+    said.iter().for_each(|sentence| say!("{sentence}"));
     // Once for a clear error; other seeds make networks of the same form.
     let first = found.build(args.head, &dataset, 0)?;
     training::check(&first, &dataset)?;
@@ -85,7 +87,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
 
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_signals(&stop)?;
-    let mut watcher = Watcher::new();
+    let mut watcher = Watcher::new("validation");
     let task = Sweep {
         options,
         text,

@@ -13,7 +13,7 @@ use goldcrest_onnx::Model;
 use goldcrest_prove::runtime::{self, WantedDevice};
 use goldcrest_train::architecture;
 use goldcrest_train::training::metrics::Epoch;
-use goldcrest_train::training::recipe::{Recipe, RecipeOptions};
+use goldcrest_train::training::recipe::{Origin, RecipeOptions};
 use goldcrest_train::training::run::Existing;
 use goldcrest_train::training::{self, Backend, Progress, Run, Setup, Summary};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -31,7 +31,7 @@ use super::{Output, Usage};
   goldcrest train lenet5 --data photos/ --resize 32x32 --out runs/photos --recipe recipe.toml
   goldcrest train runs/photos/model.onnx --data photos/ --out runs/more --learning-rate 0.001
   goldcrest train models/resnet8.onnx --data birds/ --resize 32x32 --out runs/birds --head 7 --freeze \
-  conv1,residual1
+  conv1,basic1
   goldcrest train dscnn --data photos/ --out runs/small --teacher runs/photos/best.onnx --temperature 4
   goldcrest train runs/photos/best.onnx --data photos/ --out runs/int8 --qat --epochs 5 --learning-rate 0.001
   goldcrest train resnet8 --recipe resnet8 --data cifar10 --out runs/mixed --augment flip,crop=4,cutmix=1 \
@@ -141,7 +141,8 @@ pub(super) fn existing(resume: bool, overwrite: bool) -> Existing {
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
     // Cheap checks first: nobody waits for the images to be decoded to hear of a typing error.
     let network = network(&args.network)?;
-    let recipe = recipe(args, &network)?;
+    let options = options(args, &network)?;
+    let recipe = options.clone().resolve().map_err(usage)?;
     if recipe.qat && !matches!(network, Network::Model { .. }) {
         let advice = "train it first, then fine-tune its model.onnx";
         return Err(Usage(format!(
@@ -157,13 +158,22 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
         dataset.train = dataset.train.head(count);
     }
     tell_classes(&dataset);
+    let origin = network.origin()?;
+    let (options, said) = options.suited(&origin, &dataset).map_err(usage)?;
+    if !args.resume {
+        said.iter().for_each(|sentence| say!("{sentence}"));
+    }
+    if let Some(warning) = options.leaks(&origin) {
+        say!("warning: {warning}");
+    }
+    let recipe = options.resolve().map_err(usage)?;
     let model = network.build(args.head, &dataset, recipe.seed)?;
     training::check(&model, &dataset)?;
     let run = Run::open(&args.out, existing(args.resume, args.overwrite))?;
 
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_signals(&stop)?;
-    let mut watcher = Watcher::new();
+    let mut watcher = Watcher::new("test");
     let summary = training::train(&model, &dataset, &recipe, &run, &setup, &stop, &mut |progress| {
         watcher.see(progress);
     });
@@ -214,7 +224,8 @@ pub(super) fn usage(error: impl std::error::Error) -> Usage {
     Usage(error.to_string())
 }
 
-fn recipe(args: &Args, network: &Network) -> anyhow::Result<Recipe> {
+/// What was asked for: by flags, the recipe's file, a run that goes on, and the model.
+fn options(args: &Args, network: &Network) -> anyhow::Result<RecipeOptions> {
     let mut options = args.recipe_args.options.clone();
     let mut asked = args.data.pictures.asked();
     if let Some(path) = &args.recipe {
@@ -237,7 +248,7 @@ fn recipe(args: &Args, network: &Network) -> anyhow::Result<Recipe> {
         );
     }
     let asked = network.agree(&asked)?;
-    Ok(options.or(network.options()).with_pictures(&asked).resolve().map_err(usage)?)
+    Ok(options.or(network.options()).with_pictures(&asked))
 }
 
 /// A run that goes on has its classes; data of others would make it another run under its name.
@@ -254,7 +265,7 @@ fn of_run(args: &Args, dataset: Dataset) -> anyhow::Result<Dataset> {
 
 /// What is to be trained.
 pub(super) enum Network {
-    Architecture(architecture::Architecture),
+    Architecture { name: String, architecture: architecture::Architecture },
     Model { name: String, model: Box<Model> },
 }
 
@@ -262,15 +273,28 @@ impl Network {
     /// What the network says of itself: a model knows the normalization of its images.
     pub(super) fn options(&self) -> RecipeOptions {
         match self {
-            Self::Architecture(_) => RecipeOptions::default(),
+            Self::Architecture { .. } => RecipeOptions::default(),
             Self::Model { model, .. } => RecipeOptions::of_model(model),
+        }
+    }
+
+    /// Where its weights come from, for the defaults of a recipe.
+    pub(super) fn origin(&self) -> Result<Origin, Usage> {
+        match self {
+            Self::Architecture { name, .. } if architecture::is_built_in(name) => {
+                Ok(Origin::BuiltIn(name.clone()))
+            }
+            Self::Architecture { .. } => Ok(Origin::Own),
+            Self::Model { name, model } => {
+                Origin::model(model).map_err(|error| Usage(format!("{name}: {error}")))
+            }
         }
     }
 
     /// What is asked of the images, together with what the model says; a contradiction is an error with both.
     pub(super) fn agree(&self, asked: &Asked) -> anyhow::Result<Asked> {
         match self {
-            Self::Architecture(_) => Ok(*asked),
+            Self::Architecture { .. } => Ok(*asked),
             Self::Model { name, model } => {
                 let side = ModelSide::of_onnx(Path::new(name), model)?;
                 Ok(agree("the flags or the recipe", asked, name, &side.asked())?)
@@ -312,10 +336,10 @@ impl Network {
                 Ok(architecture::replace_head(model, classes.get(), seed)
                     .map_err(|error| Usage(format!("cannot train {name} with --head {classes}: {error}")))?)
             }
-            (Self::Architecture(architecture), None) => {
+            (Self::Architecture { architecture, .. }, None) => {
                 Ok(architecture.build(dataset.shape, dataset.classes.len(), seed)?)
             }
-            (Self::Architecture(_), Some(_)) => {
+            (Self::Architecture { .. }, Some(_)) => {
                 let advice = "an architecture ends with as many classes as the data set has";
                 Err(Usage(format!("--head is for ONNX models: {advice}")).into())
             }
@@ -335,7 +359,8 @@ pub(super) fn network(name: &str) -> anyhow::Result<Network> {
                 Usage(format!("{name}: expected an architecture or an ONNX model, found {what}")).into()
             );
         }
-        Ok(Network::Architecture(architecture::load(name).map_err(usage)?))
+        let architecture = architecture::load(name).map_err(usage)?;
+        Ok(Network::Architecture { name: name.to_owned(), architecture })
     }
 }
 
@@ -355,11 +380,13 @@ pub(super) fn stop_on_signals(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
 pub(super) struct Watcher {
     pub(super) bar: ProgressBar,
     epochs: usize,
+    /// What the test images are called.
+    test: &'static str,
 }
 
 impl Watcher {
-    pub(super) fn new() -> Self {
-        Self { bar: ProgressBar::hidden(), epochs: 0 }
+    pub(super) fn new(test: &'static str) -> Self {
+        Self { bar: ProgressBar::hidden(), epochs: 0, test }
     }
 
     pub(super) fn see(&mut self, progress: Progress) {
@@ -382,7 +409,7 @@ impl Watcher {
                 }
             }
             Progress::Epoch(epoch) => {
-                self.bar.suspend(|| say!("{epoch}"));
+                self.bar.suspend(|| say!("{}", epoch.line(self.test)));
                 self.bar.reset();
                 self.begin(epoch.epoch + 1);
             }
@@ -408,6 +435,12 @@ fn print(summary: &Summary, run: &Run, output: Output) {
         "samples_per_second": summary.samples_per_second(),
         "seconds": summary.seconds(),
         "model": summary.model,
+        "best": summary.best().map(|epoch| serde_json::json!({
+            "epoch": epoch.epoch,
+            "model": summary.best_model,
+            "test_accuracy": epoch.test_accuracy,
+            "validation_accuracy": epoch.validation_accuracy,
+        })),
         "stopped": summary.stopped,
     });
     output.print(&json, || {
@@ -425,7 +458,19 @@ fn print(summary: &Summary, run: &Run, output: Output) {
                 100.0 * epoch.train_accuracy
             );
         }
-        text += &format!("{}\n", summary.model.display());
+        text += &format!("last epoch: {}\n", summary.model.display());
+        if let Some(epoch) = summary.best() {
+            let (whose, accuracy) = match epoch.validation_accuracy {
+                Some(accuracy) => ("validation", accuracy),
+                None => ("test", epoch.test_accuracy),
+            };
+            text += &format!(
+                "best epoch, {}, by its {whose} accuracy of {:.2} %: {}\n",
+                epoch.epoch,
+                100.0 * accuracy,
+                summary.best_model.display()
+            );
+        }
         if summary.stopped {
             text += "stopped early; --resume goes on\n";
         }

@@ -7,6 +7,7 @@ use anyhow::Context;
 use goldcrest_board::table::{self, DEFAULT};
 use goldcrest_engine::kernels::Family;
 use goldcrest_onnx::foreign;
+use goldcrest_prove::verify::answers::{Answers, Outcome};
 use goldcrest_prove::verify::{Comparison, Difference, Int8File, Scope, Stress};
 use serde_json::json;
 
@@ -24,6 +25,7 @@ use super::{Output, Usage};
   goldcrest verify model.int8.onnx --data glyphs --count 100 --json
   goldcrest verify model.int8.onnx --data images.tar.gz --board {DEFAULT}
   goldcrest verify model.int8.onnx --data cifar10 --image model.gci
+  ./my-program | goldcrest verify model.int8.onnx --data cifar10 --count 20 --stdin
 
 Exit code 0: equal, 1: a value differs, 2: could not run."))]
 pub struct Args {
@@ -48,20 +50,35 @@ pub struct Args {
     /// How many of the images ONNX Runtime computes too
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub onnxruntime: usize,
+    /// Compare what another program answers, say your own firmware: on standard input, a line `logits INDEX:
+    /// L0 L1 ...` for each of the images, counted from 0; other lines are left out
+    #[arg(long)]
+    pub stdin: bool,
 }
 
 /// Exit code 0 when all values are equal, 1 when one differs, 2 when it could not be found out.
 pub fn run(args: &Args, output: Output) -> anyhow::Result<ExitCode> {
-    let (comparison, stress) = compare(args).map_err(|error| match error.is::<Usage>() {
+    let Proof { comparison, stress, answers } = compare(args).map_err(|error| match error.is::<Usage>() {
         true => error,
         // No difference was found, and none was ruled out.
         false => Usage(super::one_line(&error)).into(),
     })?;
-    output.print(&to_json(&comparison, &stress), || to_text(&comparison, &stress));
-    Ok(ExitCode::from(u8::from(differing(&comparison, &stress) > 0)))
+    let equal = differing(&comparison, &stress) == 0 && answers.as_ref().is_none_or(Outcome::is_equal);
+    output.print(&to_json(&comparison, &stress, answers.as_ref()), || {
+        to_text(&comparison, &stress, answers.as_ref())
+    });
+    Ok(ExitCode::from(u8::from(!equal)))
 }
 
-fn compare(args: &Args) -> anyhow::Result<(Comparison, Stress)> {
+/// What was compared.
+struct Proof {
+    comparison: Comparison,
+    stress: Stress,
+    /// The answers of another program.
+    answers: Option<Outcome>,
+}
+
+fn compare(args: &Args) -> anyhow::Result<Proof> {
     let place = || args.model.display().to_string();
     let bytes = std::fs::read(&args.model).with_context(place)?;
     let foreign = foreign::what(&args.model, &bytes);
@@ -82,12 +99,16 @@ fn compare(args: &Args) -> anyhow::Result<(Comparison, Stress)> {
     let side = ModelSide::of_int8(&args.model, file.model(), file.metadata());
     let images = args.data.open_pictures_for(&side)?.test;
     let images = images.head(args.count.unwrap_or(images.len()));
+    let answers = match args.stdin {
+        true => Some(Answers::read(std::io::stdin().lock())?.compare(file.model(), &images)?),
+        false => None,
+    };
     let bar = super::progress::images("verify", images.len());
     let comparison = file.verify(&images, &scope, &|count| bar.inc(count as u64)).with_context(place)?;
     bar.set_message("near ties");
     let stress = file.stress(&scope).with_context(place)?;
     bar.finish_and_clear();
-    Ok((comparison, stress))
+    Ok(Proof { comparison, stress, answers })
 }
 
 /// Values that differ, on images and next to ties.
@@ -95,7 +116,7 @@ fn differing(comparison: &Comparison, stress: &Stress) -> u64 {
     comparison.mismatches() + stress.mismatches
 }
 
-fn to_json(comparison: &Comparison, stress: &Stress) -> serde_json::Value {
+fn to_json(comparison: &Comparison, stress: &Stress, answers: Option<&Outcome>) -> serde_json::Value {
     let layers = comparison
         .layers
         .iter()
@@ -115,10 +136,14 @@ fn to_json(comparison: &Comparison, stress: &Stress) -> serde_json::Value {
             "layers": stress.layers, "accumulators": stress.placed, "ties": stress.ties,
             "values": stress.values, "mismatches": stress.mismatches,
         },
+        "answers": answers.map(|answers| json!({
+            "images": answers.images, "values": answers.values, "mismatches": answers.mismatches,
+            "missing": answers.missing,
+        })),
     })
 }
 
-fn to_text(comparison: &Comparison, stress: &Stress) -> String {
+fn to_text(comparison: &Comparison, stress: &Stress, answers: Option<&Outcome>) -> String {
     let mut table = Table::new(&["layer", "values", "differ"]);
     for layer in &comparison.layers {
         table.row([layer.name.clone(), layer.values.to_string(), layer.mismatches.to_string()]);
@@ -129,9 +154,10 @@ fn to_text(comparison: &Comparison, stress: &Stress) -> String {
         None => "equal, every value".to_owned(),
         Some(first) => format!("DIFFERENT: {mismatches} values; the first is\n{first}"),
     };
+    let answers = answers.map_or(String::new(), |answers| format!("{answers}\n"));
     format!(
         "{table}\n{}: {}\nnear ties: {} accumulators next to rounding boundaries of {} layers, {} of them \
-         ties, {} values: {}\n",
+         ties, {} values: {}\n{answers}",
         counts.join(", "),
         verdict(comparison.mismatches(), &comparison.first),
         stress.placed,
@@ -159,7 +185,7 @@ mod tests {
             behind: Some((896, 256, 0)),
         };
         let stress = Stress { mismatches: 1, first: Some(difference), ..Stress::default() };
-        let json = to_json(&comparison, &stress);
+        let json = to_json(&comparison, &stress, None);
         assert_eq!(json["mismatches"], 1);
         let first = json["first_difference"].as_str().unwrap();
         assert!(
@@ -167,6 +193,6 @@ mod tests {
             "{first}"
         );
         assert!(first.contains("round(896 * 256 / 65536 = 3.500000)"), "{first}");
-        assert!(to_text(&comparison, &stress).contains("DIFFERENT: 1 values"));
+        assert!(to_text(&comparison, &stress, None).contains("DIFFERENT: 1 values"));
     }
 }

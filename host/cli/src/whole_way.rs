@@ -21,7 +21,7 @@ use goldcrest_prove::verify::{Int8File, Scope};
 use goldcrest_quantize::pack::PackOptions;
 use goldcrest_train::architecture;
 use goldcrest_train::training;
-use goldcrest_train::training::recipe::RecipeOptions;
+use goldcrest_train::training::recipe::{Origin, RecipeOptions};
 use goldcrest_train::training::run::{Existing, Run};
 use serde::Serialize;
 
@@ -29,6 +29,9 @@ use super::screen::Screen;
 
 /// The longest wait for a first download before the demo takes the built-in data.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A network that is trained in a minute or two.
+const NETWORK: &str = "lenet5";
+const EPOCHS: usize = 12;
 const CALIBRATION_IMAGES: usize = 500;
 const ONNX_RUNTIME_IMAGES: usize = 1000;
 const GOLDEN_VECTORS: usize = 2;
@@ -96,7 +99,7 @@ pub fn run(options: &DemoOptions, stop: &AtomicBool, screen: &mut Screen) -> any
 
     let started = Instant::now();
     screen.stage("data");
-    let (dataset, spec) = open(options.data.as_ref(), screen)?;
+    let dataset = open(options.data.as_ref(), screen)?;
     screen.stage(&format!(
         "data: {}, {} training and {} test images of {}",
         dataset.name,
@@ -107,9 +110,11 @@ pub fn run(options: &DemoOptions, stop: &AtomicBool, screen: &mut Screen) -> any
     seconds.insert("data", started.elapsed().as_secs_f64());
 
     let started = Instant::now();
-    let recipe = recipe(&spec, options.epochs).resolve()?;
+    let asked = RecipeOptions { epochs: Some(options.epochs.unwrap_or(EPOCHS)), ..RecipeOptions::default() };
+    let (suited, _) = asked.suited(&Origin::BuiltIn(NETWORK.into()), &dataset)?;
+    let recipe = suited.resolve()?;
     screen.stage(&format!("train: LeNet-5, {} epochs", recipe.epochs));
-    let network = architecture::load("lenet5")?.build(dataset.shape, dataset.classes.len(), recipe.seed)?;
+    let network = architecture::load(NETWORK)?.build(dataset.shape, dataset.classes.len(), recipe.seed)?;
     let folder = Run::open(&options.out, Existing::Replace)?;
     let trained = training::train(
         &network,
@@ -203,31 +208,17 @@ pub fn run(options: &DemoOptions, stop: &AtomicBool, screen: &mut Screen) -> any
 }
 
 /// The data asked for; else CIFAR-10 when it is cached or arrives soon; else the built-in signs.
-fn open(data: Option<&Spec>, screen: &mut Screen) -> anyhow::Result<(Dataset, Spec)> {
+fn open(data: Option<&Spec>, screen: &mut Screen) -> anyhow::Result<Dataset> {
     let options = DatasetOptions { progress: crate::progress::data, ..DatasetOptions::default() };
     if let Some(spec) = data {
-        return Ok((Dataset::open(spec, &options)?, spec.clone()));
+        return Ok(Dataset::open(spec, &options)?);
     }
     match Dataset::open(&Spec::Cifar10, &DatasetOptions { patience: Some(PATIENCE), ..options.clone() }) {
-        Ok(dataset) => Ok((dataset, Spec::Cifar10)),
+        Ok(dataset) => Ok(dataset),
         Err(error) => {
             screen.stage(&format!("data: no CIFAR-10 ({error}), so the built-in signs"));
-            let glyphs: Spec = "glyphs".parse()?;
-            Ok((Dataset::open(&glyphs, &options)?, glyphs))
+            Ok(Dataset::open(&"glyphs".parse()?, &options)?)
         }
-    }
-}
-
-/// A short recipe. The built-in signs are not mirrored: that would make other signs of some.
-fn recipe(data: &Spec, epochs: Option<usize>) -> RecipeOptions {
-    let augment = if matches!(data, Spec::Glyphs { .. }) { "none" } else { "flip" };
-    RecipeOptions {
-        epochs: Some(epochs.unwrap_or(12)),
-        learning_rate: Some(0.02),
-        momentum: Some(0.9),
-        schedule: Some(training::schedule::Shape::OneCycle),
-        augment: Some(augment.into()),
-        ..RecipeOptions::default()
     }
 }
 

@@ -15,7 +15,8 @@ use super::{Dataset, Findings, Split, error::DatasetError};
 const SHAPE: Shape = Shape::new(32, 32, 3);
 const PLANE: usize = 32 * 32;
 const RECORD: usize = 1 + SHAPE.len();
-const CLASSES: [&str; 10] =
+/// The classes of CIFAR-10, in the order of its labels.
+pub const CLASSES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 const META: &str = "batches.meta.txt";
 const TEST: &str = "test_batch.bin";

@@ -240,15 +240,20 @@ impl Inspection {
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if let Some((name, reason)) = self.broken.first() {
-            problems.push(format!("{} broken pictures, such as {name}: {reason}", self.broken.len()));
+            let broken = counted(self.broken.len(), "broken picture", "broken pictures");
+            problems.push(format!("{broken}, such as {name}: {reason}"));
         }
         let across: Vec<&Copies> = self.copies.iter().filter(|copies| copies.are_across()).collect();
         if let Some(first) = across.first() {
             let tests: usize = across.iter().map(|copies| copies.tests).sum();
             problems.push(format!(
-                "{tests} test pictures are copies of training pictures ({}), so the accuracy is not that on \
-                 new ones",
-                first.pictures.join(", ")
+                "{} ({}), so the accuracy says too little of new pictures",
+                counted(
+                    tests,
+                    "test picture is a copy of a training picture",
+                    "test pictures are copies of training pictures"
+                ),
+                listed(&first.pictures)
             ));
         }
         if let Some(sentence) = self.near_across().filter(|_| self.near_count(true) * FEW >= self.tests()) {
@@ -256,9 +261,9 @@ impl Inspection {
         }
         let mut torn = self.copies.iter().filter(|copies| !copies.agree);
         if let Some(first) = torn.next() {
-            let count = 1 + torn.count();
-            let pictures = first.pictures.join(", ");
-            problems.push(format!("{count} pictures are in more than one class: {pictures}"));
+            let many = "pictures are in more than one class";
+            let count = counted(1 + torn.count(), "picture is in more than one class", many);
+            problems.push(format!("{count}: {}", listed(&first.pictures)));
         }
         let all: usize = self.counts.iter().flatten().sum();
         if self.constant.len() * RARE >= all.max(1) {
@@ -310,7 +315,8 @@ impl Inspection {
             .map(|copies| copies.pictures.len() - 1)
             .sum();
         if within > 0 {
-            warnings.push(format!("{within} pictures are copies of others in the same part"));
+            let many = "pictures are copies of others in the same part";
+            warnings.push(counted(within, "picture is a copy of another in the same part", many));
         }
         if let Some(sentence) = self.near_across().filter(|_| self.near_count(true) * FEW < self.tests()) {
             warnings.push(sentence);
@@ -362,5 +368,18 @@ impl Inspection {
             ));
         }
         warnings
+    }
+}
+/// `1 picture`, `2 pictures`.
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// The first of some pictures, for a message.
+fn listed(pictures: &[String]) -> String {
+    let shown = pictures.iter().take(4).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match pictures.len().saturating_sub(4) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }

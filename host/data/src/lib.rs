@@ -41,6 +41,7 @@ use rayon::prelude::*;
 pub use asked::{Asked, Conflict};
 pub use augment::{AugmentRecipe, RecipeError};
 pub use batches::{Batch, BatchOptions, Batches};
+pub use cifar_binary::CLASSES as CIFAR10_CLASSES;
 pub use error::DatasetError;
 pub use findings::{Findings, is_constant};
 pub use names::NamesError;

@@ -1,6 +1,14 @@
 //! Names of classes: from file systems, and against those of a model.
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::Dataset;
+
+/// A class name in Unicode's composed form (NFC), so that a folder from macOS, which decomposes letters, is
+/// the same class as one from elsewhere.
+pub(super) fn composed(name: &str) -> String {
+    name.nfc().collect()
+}
 
 /// Why the classes of a data set are not those of a model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +33,8 @@ impl Dataset {
         if self.classes == names {
             return Ok(self);
         }
-        let place = |class: &String| names.iter().position(|name| name == class);
+        let composed_names: Vec<String> = names.iter().map(|name| composed(name)).collect();
+        let place = |class: &String| composed_names.iter().position(|name| *name == composed(class));
         let places: Option<Vec<usize>> = self.classes.iter().map(place).collect();
         // As many names, each found, none found twice: the same names.
         let places = places.filter(|places| {
@@ -93,6 +102,16 @@ mod tests {
         for (index, text) in texts.iter().enumerate() {
             assert!(!texts[..index].contains(text) && !text.contains(char::is_control), "{text}");
         }
+    }
+
+    #[test]
+    fn letters_are_the_same_composed_or_not() {
+        let mut dataset = super::super::glyphs::draw(30, 10, 1);
+        dataset.classes[0] = composed("cafe\u{301}");
+        assert_eq!(dataset.classes[0], "caf\u{e9}");
+        let mut names = dataset.classes.clone();
+        names[0] = "cafe\u{301}".into();
+        assert_eq!(dataset.in_order_of(&names).unwrap().classes, names);
     }
 
     #[test]

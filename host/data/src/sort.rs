@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use super::error::DatasetError;
 use super::label_table::{self, Row};
 use super::layout::{Class, Classes, Layout, Names, Sorted, extension};
+use super::names::composed;
 
 const EXPECTED: &str = "train/<class>/0001.jpg";
 
@@ -113,7 +114,7 @@ impl<L> Layout<L> {
                 *parts.ignored.entry("outside train and test".into()).or_default() += 1;
                 continue;
             }
-            let (part, above, class) = (at.part, at.above.to_vec(), at.class.to_owned());
+            let (part, above, class) = (at.part, at.above.to_vec(), composed(at.class));
             let first = parts.above.entry(part).or_insert_with(|| above.clone());
             if *first != above {
                 let [one, other] = [&*first, &above].map(|above| format!("{source}/{}", above.join("/")));
@@ -134,7 +135,7 @@ impl<L> Layout<L> {
                 _ => continue,
             };
             if let Some(part) = part.filter(|part| parts.classes.contains_key(part) || *part == Part::Train) {
-                parts.classes.entry(part).or_default().entry(class.clone()).or_default();
+                parts.classes.entry(part).or_default().entry(composed(class)).or_default();
             }
         }
         for path in &others {
@@ -143,7 +144,8 @@ impl<L> Layout<L> {
                 && path.len() > 1
             {
                 let file = &path[path.len() - 1];
-                let class = parts.classes.get_mut(&at.part).and_then(|classes| classes.get_mut(at.class));
+                let classes = parts.classes.get_mut(&at.part);
+                let class = classes.and_then(|classes| classes.get_mut(&composed(at.class)));
                 if let Some(class) = class {
                     class.others += 1;
                     class.example.clone_from(file);
@@ -185,7 +187,7 @@ impl<L> Layout<L> {
             let of_folder = || file.iter().rev().skip(1).find_map(|name| Part::from_name(name));
             let part = of_table.or_else(of_folder).unwrap_or(Part::Flat);
             // One label may have files of one name in several folders.
-            let class = parts.classes.entry(part).or_default().entry(label).or_default();
+            let class = parts.classes.entry(part).or_default().entry(composed(&label)).or_default();
             class.pictures.insert(file.join("/"), (file, locator));
         }
         if let Some((table, line, file)) = lost.first().cloned() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use goldcrest_engine::shape::Shape;
 
+use super::layout::content;
 use super::random::Random;
 
 /// Labelled pictures of one size: training or test images. Cloning shares the pixels.
@@ -102,19 +103,33 @@ impl Split {
         [self.select(first), self.select(second)]
     }
 
-    /// Divides the split into two, the second of `count` images (at most all) drawn without repetition; both
-    /// in the order of the split. The same seed draws the same images. Without any, nothing is copied.
+    /// Sets a share of each class's images aside: the split without them, and they; both in the order of the
+    /// split. Which ones depends on `seed` and on the images themselves, not on their order or on the other
+    /// images, so that training again on the same data, or on more, meets the same ones; equal images stay on
+    /// one side. A class's part is its share to the nearest image, unless equal images would be torn apart.
     #[must_use]
-    pub fn divide(&self, count: usize, seed: u64) -> (Self, Self) {
-        if count == 0 {
+    pub fn set_aside(&self, share: f64, seed: u64) -> (Self, Self) {
+        let classes = self.labels().iter().max().map_or(0, |&label| usize::from(label) + 1);
+        let mut members: Vec<Vec<(u64, usize)>> = vec![Vec::new(); classes];
+        for (index, &label) in self.labels().iter().enumerate() {
+            let place = Random::stream(seed, &[content(self.image(index))]).bits();
+            members[usize::from(label)].push((place, index));
+        }
+        let mut aside = vec![false; self.len];
+        for class in &mut members {
+            class.sort_unstable();
+            let wanted = (class.len() as f64 * share).round() as usize;
+            let is_cut = |at: &usize| *at == 0 || *at == class.len() || class[at - 1].0 != class[*at].0;
+            let below = (0..=wanted.min(class.len())).rev().find(is_cut).unwrap_or(0);
+            let above = (wanted..=class.len()).find(is_cut).unwrap_or(class.len());
+            let count = if above - wanted < wanted.saturating_sub(below) { above } else { below };
+            class[..count].iter().for_each(|&(_, index)| aside[index] = true);
+        }
+        let (second, first): (Vec<usize>, Vec<usize>) = (0..self.len).partition(|&index| aside[index]);
+        if second.is_empty() {
             return (self.clone(), self.head(0));
         }
-        let mut drawn: Vec<usize> = (0..self.len).collect();
-        Random::stream(seed, &[u64::MAX]).shuffle(&mut drawn);
-        let (second, first) = drawn.split_at_mut(count.min(self.len));
-        first.sort_unstable();
-        second.sort_unstable();
-        (self.select(first), self.select(second))
+        (self.select(&first), self.select(&second))
     }
 
     /// The images at these positions, in their order.
@@ -191,19 +206,48 @@ mod tests {
         assert_eq!(split.sample(1000, 1).pixels(), split.pixels());
     }
 
+    /// Two classes of 60 and 30 images of 4 values each.
+    fn unequal(copies: usize) -> Split {
+        let labels: Vec<u16> = (0..90).map(|index| u16::from(index / 3 % 3 == 0)).collect();
+        let pixels = (0..90).flat_map(|index| [(index / copies) as u8, 7, 8, 9]).collect();
+        Split::new(Shape::new(2, 2, 1), pixels, labels)
+    }
+
+    fn firsts(part: &Split) -> Vec<u8> {
+        (0..part.len()).map(|at| part.image(at)[0]).collect()
+    }
+
     #[test]
-    fn divided_parts_share_no_image_and_lose_none() {
-        let split = numbered(90);
-        let firsts = |part: &Split| -> Vec<u8> { (0..part.len()).map(|at| part.image(at)[0]).collect() };
-        let (first, second) = split.divide(20, 1);
-        let (first, second) = (firsts(&first), firsts(&second));
-        assert_eq!(second.len(), 20);
-        let mut all = [first, second.clone()].concat();
+    fn parts_set_aside_share_no_image_and_lose_none() {
+        let split = unequal(1);
+        let (first, second) = split.set_aside(0.2, 1);
+        assert_eq!(second.counts(2), [12, 6]);
+        let mut all = [firsts(&first), firsts(&second)].concat();
         all.sort_unstable();
         assert!(all.into_iter().eq(0..90));
-        assert_eq!(firsts(&split.divide(20, 1).1), second);
-        assert_ne!(firsts(&split.divide(20, 2).1), second);
-        assert_eq!((split.divide(0, 1).0.len(), split.divide(0, 1).1.len()), (90, 0));
-        assert_eq!((split.divide(99, 1).0.len(), split.divide(99, 1).1.len()), (0, 90));
+        assert_eq!(firsts(&split.set_aside(0.2, 1).1), firsts(&second));
+        assert_ne!(firsts(&split.set_aside(0.2, 2).1), firsts(&second));
+        assert_eq!((split.set_aside(0.001, 1).0.len(), split.set_aside(0.001, 1).1.len()), (90, 0));
+        // Each class's share to the nearest image.
+        assert_eq!(split.set_aside(0.05, 1).1.counts(2), [3, 2]);
+    }
+
+    #[test]
+    fn the_same_images_are_set_aside_in_any_order() {
+        let split = unequal(1);
+        let turned: Vec<usize> = (0..90).rev().collect();
+        let (mut one, mut other) =
+            (firsts(&split.set_aside(0.3, 5).1), firsts(&split.select(&turned).set_aside(0.3, 5).1));
+        one.sort_unstable();
+        other.sort_unstable();
+        assert_eq!(one, other);
+    }
+
+    #[test]
+    fn equal_images_stay_on_one_side() {
+        // Three of each.
+        let (first, second) = unequal(3).set_aside(0.25, 0);
+        assert!(!second.is_empty() && first.len() + second.len() == 90);
+        assert!(firsts(&first).iter().all(|image| !firsts(&second).contains(image)));
     }
 }

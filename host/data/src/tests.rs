@@ -240,7 +240,7 @@ fn what_is_found_is_told() {
         found.constant
     );
     let problems = found.problems().join("\n");
-    assert!(problems.contains("1 broken pictures") && problems.contains("copies of training"), "{problems}");
+    assert!(problems.contains("1 broken picture,") && problems.contains("copy of a training"), "{problems}");
 
     // Of noise, in which no picture is like another.
     let mut random = random::Random::new(3);

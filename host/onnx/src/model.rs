@@ -35,8 +35,14 @@ pub enum OnnxError {
     #[error("tensor `{name}`: {problem}")]
     Tensor { name: String, problem: String },
     /// A node's attribute is of a kind that no supported operator has.
-    #[error("node `{node}` ({op}): attribute `{name}` has the unsupported type {kind}")]
-    Attribute { node: String, op: String, name: String, kind: i32 },
+    #[error(
+        "node `{node}` ({op}): attribute `{name}` is a {kind}, which no supported operator has; control flow \
+         (If, Loop, Scan) must be gone before the export"
+    )]
+    Attribute { node: String, op: String, name: String, kind: String },
+    /// Functions of the file that call each other without an end.
+    #[error("the model's function `{0}` calls itself; the file is damaged")]
+    Recursion(String),
 }
 
 /// An ONNX model.
@@ -126,12 +132,13 @@ pub enum Data {
 }
 
 impl Model {
-    /// Reads a model from a file.
+    /// Reads a model from a file, and from the files beside it that hold its constants, where it names some.
     pub fn read(path: &Path) -> Result<Self, OnnxError> {
         let bytes =
             std::fs::read(path).map_err(|source| OnnxError::Read { path: path.to_owned(), source })?;
         let foreign = |error| foreign::what(path, &bytes).map_or(error, OnnxError::Foreign);
-        Self::decode(&bytes)
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::decode_in(&bytes, folder)
             .map_err(foreign)
             .map_err(|source| OnnxError::File { path: path.to_owned(), source: Box::new(source) })
     }
@@ -188,6 +195,14 @@ impl Node {
     pub fn ints(&self, name: &str) -> Option<&[i64]> {
         match self.attributes.get(name) {
             Some(Attribute::Ints(values)) => Some(values),
+            _ => None,
+        }
+    }
+
+    /// A list of floats, if present.
+    pub fn floats(&self, name: &str) -> Option<&[f32]> {
+        match self.attributes.get(name) {
+            Some(Attribute::Floats(values)) => Some(values),
             _ => None,
         }
     }

@@ -25,7 +25,11 @@ const RANK: i64 = 8;
 #[non_exhaustive]
 pub enum NativeError {
     /// The operator set.
-    #[error("the model uses ONNX opset {0}, supported are 11 to 21; export it again with one of these")]
+    #[error(
+        "the model uses ONNX opset {0}, supported are {first} to {last}; export it again with one of these",
+        first = OPSETS.start(),
+        last = OPSETS.end()
+    )]
     Opset(i64),
     /// The number of nodes.
     #[error("the model has {0} nodes, supported are up to {NODES}")]

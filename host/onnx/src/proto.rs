@@ -12,6 +12,39 @@ pub mod data_type {
     pub const BOOL: i32 = 9;
     pub const FLOAT16: i32 = 10;
     pub const DOUBLE: i32 = 11;
+    pub const BFLOAT16: i32 = 16;
+}
+
+/// The name of an element type ([`data_type`]) in ONNX's terms; its number where it has none.
+pub fn element_name(element: i32) -> String {
+    const NAMES: [&str; 24] = [
+        "undefined",
+        "float",
+        "uint8",
+        "int8",
+        "uint16",
+        "int16",
+        "int32",
+        "int64",
+        "string",
+        "bool",
+        "float16",
+        "double",
+        "uint32",
+        "uint64",
+        "complex64",
+        "complex128",
+        "bfloat16",
+        "float8e4m3fn",
+        "float8e4m3fnuz",
+        "float8e5m2",
+        "float8e5m2fnuz",
+        "uint4",
+        "int4",
+        "float4e2m1",
+    ];
+    let name = usize::try_from(element).ok().and_then(|element| NAMES.get(element));
+    name.map_or_else(|| element.to_string(), |&name| name.to_owned())
 }
 
 /// `AttributeProto.AttributeType`.
@@ -25,6 +58,17 @@ pub mod attribute_type {
     pub const FLOATS: i32 = 6;
     pub const INTS: i32 = 7;
     pub const STRINGS: i32 = 8;
+
+    /// The name of a type that attributes of supported operators do not have.
+    pub fn name(kind: i32) -> String {
+        match kind {
+            GRAPH => "subgraph".into(),
+            9 => "tensors".into(),
+            10 => "subgraphs".into(),
+            11 | 12 => "sparse tensor".into(),
+            _ => kind.to_string(),
+        }
+    }
 }
 
 /// Fields of `ModelProto`.
@@ -36,6 +80,7 @@ pub mod model {
     pub const GRAPH: u32 = 7;
     pub const OPSET_IMPORT: u32 = 8;
     pub const METADATA_PROPS: u32 = 14;
+    pub const FUNCTIONS: u32 = 25;
 }
 
 /// Fields of `OperatorSetIdProto`.
@@ -74,6 +119,17 @@ pub mod node {
     pub const DOMAIN: u32 = 7;
 }
 
+/// Fields of `FunctionProto`.
+pub mod function {
+    #![allow(missing_docs)]
+    pub const NAME: u32 = 1;
+    pub const INPUT: u32 = 4;
+    pub const OUTPUT: u32 = 5;
+    pub const NODE: u32 = 7;
+    pub const DOMAIN: u32 = 10;
+    pub const ATTRIBUTE_PROTO: u32 = 11;
+}
+
 /// Fields of `AttributeProto`.
 pub mod attribute {
     #![allow(missing_docs)]
@@ -86,6 +142,7 @@ pub mod attribute {
     pub const INTS: u32 = 8;
     pub const STRINGS: u32 = 9;
     pub const TYPE: u32 = 20;
+    pub const REF_ATTR_NAME: u32 = 21;
 }
 
 /// Fields of `TensorProto`.
@@ -99,6 +156,7 @@ pub mod tensor {
     pub const NAME: u32 = 8;
     pub const RAW_DATA: u32 = 9;
     pub const DOUBLE_DATA: u32 = 10;
+    pub const EXTERNAL_DATA: u32 = 13;
     pub const DATA_LOCATION: u32 = 14;
 }
 

@@ -5,6 +5,7 @@ pub mod board_model;
 pub mod calibrate;
 pub mod emulated;
 pub mod evaluate;
+pub mod misfit;
 pub mod on_board;
 #[allow(unsafe_code)]
 pub mod runtime;

@@ -9,6 +9,7 @@
 //! convolution to the next.
 
 use alloc::{vec, vec::Vec};
+use core::ops::Range;
 
 use super::fusion::steps;
 use super::graph::{FloatGraph, TensorId};
@@ -17,6 +18,9 @@ use super::statistics::Statistics;
 
 /// Smallest factor: channels that hardly ever answer are not blown up further.
 const LEAST: f64 = 1.0 / 32.0;
+
+/// Smallest factor of all channels of a part of a concatenation.
+const LEAST_PART: f64 = 1.0 / 4096.0;
 
 /// Divides every channel of every activation by a factor of its own where the graph allows it, and returns
 /// the graph that computes so. The factor is the channel's share of its tensor's range to the power of
@@ -114,17 +118,33 @@ impl Classes {
         }
     }
 
-    /// The factor of every channel of every tensor: the largest share that the channel has of the range of
-    /// a tensor of its class. Only tensors that int8 tensors stand for count.
+    /// The factor of every channel of every tensor: the largest share that the channel has of the range
+    /// of a tensor of its class, times the share that a part of a concatenation has of the whole. Only
+    /// tensors that int8 tensors stand for count.
     fn factors(&mut self, graph: &FloatGraph, statistics: &Statistics, strength: f64) -> Vec<Vec<f64>> {
         let mut share = vec![0f64; self.parent.len()];
+        let mut part = vec![1f64; self.parent.len()];
         for step in steps(graph) {
             let (tensor, seen) = (step.output.0, &statistics.tensors[step.output.0]);
             let channels = graph.tensors[tensor].shape.channels;
-            let widest = (0..channels).map(|channel| seen.reach(channel)).fold(0.0, f64::max);
-            for channel in (0..channels).filter(|_| widest > 0.0) {
-                let representative = self.representative(self.first[tensor] + channel);
-                share[representative] = share[representative].max(seen.reach(channel) / widest);
+            let widest = |range: Range<usize>| range.map(|channel| seen.reach(channel)).fold(0.0, f64::max);
+            let all = widest(0..channels);
+            let parts = match step.node.op.rules().channels() {
+                Channels::Joined => {
+                    step.node.inputs.iter().map(|&input| graph.tensor(input).shape.channels).collect()
+                }
+                _ => vec![channels],
+            };
+            let mut start = 0;
+            for count in parts {
+                let range = start..start + count;
+                start += count;
+                let own = widest(range.clone());
+                for channel in range.filter(|_| own > 0.0) {
+                    let representative = self.representative(self.first[tensor] + channel);
+                    share[representative] = share[representative].max(seen.reach(channel) / own);
+                    part[representative] = part[representative].min(own / all);
+                }
             }
         }
         let first = self.first.clone();
@@ -132,7 +152,12 @@ impl Classes {
             let representative = self.representative(channel);
             match self.fixed[representative] || share[representative] == 0.0 {
                 true => 1.0,
-                false => libm::pow(share[representative], strength).max(LEAST),
+                false if strength == 0.0 => 1.0,
+                // Unlike a channel that hardly ever answers, a part is wholly as small as it is.
+                false => {
+                    libm::pow(share[representative], strength).max(LEAST)
+                        * part[representative].max(LEAST_PART)
+                }
             }
         };
         let tensor = |(index, tensor): (usize, &super::graph::Tensor<()>)| {

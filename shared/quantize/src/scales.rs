@@ -89,7 +89,13 @@ fn ranges(
             _ if seen.not_finite => "has values that are not finite on the calibration images",
             _ if seen.min > seen.max => "was not seen in calibration; give calibration images",
             _ => {
-                ranges[step.output.0] = Range::of(seen, options.range);
+                let mut range = Range::of(seen, options.range);
+                // A layer that is 0 on every image (a Relu that never fires) needs a grid that its
+                // operator can reach: that of what stands before its bounds, else of what it reads.
+                if range.high - range.low <= DEAD * reach(statistics, step) {
+                    range.high = reach(statistics, step);
+                }
+                ranges[step.output.0] = range;
                 continue;
             }
         };
@@ -97,6 +103,16 @@ fn ranges(
         return Err(QuantizeError::Activation { tensor, problem });
     }
     Ok(ranges)
+}
+
+/// A range so much smaller than what stands before a layer's bounds is that of a layer that never moves.
+const DEAD: f64 = 1e-5;
+
+/// How far a layer's values reach before they are bounded; where these are all 0, 1.
+fn reach(statistics: &Statistics, step: &Step<'_>) -> f64 {
+    let seen = &statistics.tensors[step.node.output.0];
+    let reach = f64::from(seen.max.max(-seen.min));
+    if reach.is_finite() && reach > 0.0 { reach } else { 1.0 }
 }
 
 /// Every value that a pixel can become.

@@ -7,11 +7,13 @@
 use std::mem::size_of;
 
 use crate::proto::{
-    attribute, data_type, dimension, entry, graph, model, node, operator_set, sequence, shape, tensor,
-    tensor_type, value_info, value_type,
+    attribute, data_type, dimension, entry, function, graph, model, node, operator_set, sequence, shape,
+    tensor, tensor_type, value_info, value_type,
 };
 use crate::wire::{Content, Fields, Varints};
 use crate::{Attribute, Dimension, Node, Tensor, ValueInfo};
+
+use super::function::Function;
 
 /// Bytes that any file may take in memory, beside four times its own size: what a network of some two hundred
 /// nodes takes in names, attributes and shapes. (Files of constants of one byte may take five times their
@@ -107,6 +109,8 @@ fn model_field(tag: u32) -> Field {
     match tag {
         model::OPSET_IMPORT => Field::Message(set, 2 * size_of::<(String, i64)>()),
         model::METADATA_PROPS => Field::Message(pair, 2 * size_of::<(String, String)>()),
+        // They stand in a list that grows by doubling.
+        model::FUNCTIONS => Field::Message(function_field, 2 * size_of::<Function>()),
         _ => Field::Skipped,
     }
 }
@@ -134,9 +138,20 @@ fn node_field(tag: u32) -> Field {
     }
 }
 
+/// A function's nodes stand beside a short list of attributes each.
+fn function_field(tag: u32) -> Field {
+    match tag {
+        function::NAME | function::DOMAIN => Field::Bytes,
+        function::INPUT | function::OUTPUT => Field::Listed,
+        function::NODE => Field::Message(node_field, size_of::<Node>() + size_of::<Vec<(String, String)>>()),
+        function::ATTRIBUTE_PROTO => Field::Message(attribute_field, size_of::<(String, Attribute)>()),
+        _ => Field::Skipped,
+    }
+}
+
 fn attribute_field(tag: u32) -> Field {
     match tag {
-        attribute::NAME | attribute::S => Field::Bytes,
+        attribute::NAME | attribute::S | attribute::REF_ATTR_NAME => Field::Bytes,
         attribute::T => Field::Tensor(0),
         attribute::FLOATS => Field::Numbers(4, Some(4)),
         attribute::INTS => Field::Numbers(8, None),
@@ -278,24 +293,27 @@ fn part(field: Field, content: Content<'_>, depth: usize) -> Option<Taken> {
 
 /// Bytes of a tensor's name, shape and elements.
 fn tensor_bytes(bytes: &[u8]) -> Option<u64> {
-    let (mut total, mut integers, mut element) = (0, 0, 4);
+    let (mut total, mut raw, mut integers, mut element, mut doubled) = (0, 0, 0, 4, 1);
     for field in Fields::of(bytes) {
         match field? {
             (tensor::DATA_TYPE, Content::Varint(kind)) => {
                 let short = [data_type::INT8, data_type::UINT8, data_type::BOOL].contains(&(kind as i32));
                 element = if short { 1 } else { 4 };
+                // Half a float in the file.
+                let halves = [data_type::FLOAT16, data_type::BFLOAT16].contains(&(kind as i32));
+                doubled = if halves { 2 } else { 1 };
             }
             (tensor::DIMS | tensor::INT64_DATA, content) => total += 8 * numbers(content, None),
             (tensor::INT32_DATA, content) => integers += numbers(content, None),
-            (
-                tensor::FLOAT_DATA | tensor::NAME | tensor::RAW_DATA | tensor::DOUBLE_DATA,
-                Content::Bytes(content),
-            ) => total += content.len() as u64,
+            (tensor::RAW_DATA, Content::Bytes(content)) => raw += content.len() as u64,
+            (tensor::FLOAT_DATA | tensor::NAME | tensor::DOUBLE_DATA, Content::Bytes(content)) => {
+                total += content.len() as u64;
+            }
             (tensor::FLOAT_DATA | tensor::DOUBLE_DATA, _) => total += 8,
             _ => {}
         }
     }
-    Some(total + integers * element)
+    Some(total + raw * doubled + integers * element)
 }
 
 #[cfg(test)]

@@ -4,33 +4,49 @@
 //! it and typed.
 
 mod bound;
+mod external;
+mod function;
 mod tensor;
 
 pub(super) use self::bound::{FLOOR, ROOM};
 
+use std::path::Path;
+
+use self::external::External;
+use self::function::Function;
 use super::proto::{
-    attribute, attribute_type, dimension, entry, graph, model, node, operator_set, sequence, shape,
-    tensor_type, value_info, value_type,
+    attribute, attribute_type, data_type, dimension, entry, graph, model, node, operator_set, sequence,
+    shape, tensor_type, value_info, value_type,
 };
 use super::wire::{Content, Fields};
 use super::{Attribute, Attributes, Dimension, Graph, Model, Node, OnnxError, ValueInfo};
 
 impl Model {
-    /// Decodes a model from protobuf bytes.
+    /// Decodes a model from protobuf bytes. Doubles and half floats are read as floats, wherever they
+    /// stand, and the functions that it brings with it are written out.
     ///
     /// # Errors
     /// When the bytes are no ONNX model, or one that would take far more memory than it has bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, OnnxError> {
+        Self::decode_with(bytes, &mut External::none())
+    }
+
+    /// Decodes a model whose tensors may stand in files in this folder.
+    pub(super) fn decode_in(bytes: &[u8], folder: &Path) -> Result<Self, OnnxError> {
+        Self::decode_with(bytes, &mut External::in_folder(folder))
+    }
+
+    fn decode_with(bytes: &[u8], external: &mut External<'_>) -> Result<Self, OnnxError> {
         let length = bytes.len();
         let bound = bound::of(bytes).ok_or(OnnxError::Malformed)?;
         if bound.exceeds(length) {
             return Err(OnnxError::TooLarge { length, bound: bound.total });
         }
-        let (mut decoded, mut network) = (Self::default(), None);
+        let (mut decoded, mut network, mut functions) = (Self::default(), None, Vec::new());
         for field in Fields::of(bytes) {
             match field.ok_or(OnnxError::Malformed)? {
                 (model::GRAPH, content) if network.is_none() => {
-                    network = Some(Graph::decode(message(content)?)?);
+                    network = Some(Graph::decode(message(content)?, external)?);
                 }
                 (model::OPSET_IMPORT, content) => {
                     let [domain, version] = [operator_set::DOMAIN, operator_set::VERSION];
@@ -47,10 +63,15 @@ impl Model {
                     decoded.metadata.insert(text(pair, entry::KEY)?, text(pair, entry::VALUE)?);
                 }
                 (model::GRAPH, _) => return Err(OnnxError::Malformed),
+                (model::FUNCTIONS, content) => {
+                    functions.push(Function::decode(message(content)?, external)?);
+                }
                 _ => {}
             }
         }
         decoded.graph = network.filter(|graph| !graph.nodes.is_empty()).ok_or(OnnxError::NoGraph)?;
+        function::inline(&mut decoded.graph, &functions, length)?;
+        decoded.graph.in_float();
         Ok(decoded)
     }
 }
@@ -81,8 +102,27 @@ fn integer(bytes: &[u8], tag: u32) -> Result<i64, OnnxError> {
     }
 }
 
+/// Whether elements of a type become floats.
+fn is_real(element: i32) -> bool {
+    [data_type::FLOAT16, data_type::BFLOAT16, data_type::DOUBLE].contains(&element)
+}
+
 impl Graph {
-    fn decode(bytes: &[u8]) -> Result<Self, OnnxError> {
+    /// Declares as floats what became floats.
+    fn in_float(&mut self) {
+        for value in self.inputs.iter_mut().chain(&mut self.outputs).chain(&mut self.values) {
+            if is_real(value.element) {
+                value.element = data_type::FLOAT;
+            }
+        }
+        for node in self.nodes.iter_mut().filter(|node| node.op == "Cast" && node.domain.is_empty()) {
+            if node.int("to").is_some_and(|to| i32::try_from(to).is_ok_and(is_real)) {
+                node.attributes.insert("to".into(), Attribute::Int(data_type::FLOAT.into()));
+            }
+        }
+    }
+
+    fn decode(bytes: &[u8], external: &mut External<'_>) -> Result<Self, OnnxError> {
         let count = |tag| Fields::with(bytes, tag).count();
         let mut decoded = Self {
             nodes: Vec::with_capacity(count(graph::NODE)),
@@ -93,10 +133,10 @@ impl Graph {
         };
         for field in Fields::of(bytes) {
             match field.ok_or(OnnxError::Malformed)? {
-                (graph::NODE, content) => decoded.nodes.push(Node::decode(message(content)?)?),
+                (graph::NODE, content) => decoded.nodes.push(Node::decode(message(content)?, external)?),
                 (graph::NAME, content) => decoded.name = lossy(message(content)?.to_vec()),
                 (graph::INITIALIZER, content) => {
-                    let (name, tensor) = tensor::decode(message(content)?)?;
+                    let (name, tensor) = tensor::decode(message(content)?, external)?;
                     if decoded.initializers.contains_key(&name) {
                         let problem = "the file holds it a second time".to_owned();
                         return Err(OnnxError::Tensor { name, problem });
@@ -116,43 +156,60 @@ impl Graph {
     }
 }
 
-impl Node {
-    fn decode(bytes: &[u8]) -> Result<Self, OnnxError> {
-        let names = |tag| {
-            let mut names = Vec::with_capacity(Fields::with(bytes, tag).count());
-            for name in Fields::with(bytes, tag) {
-                names.push(string(name)?);
-            }
-            Ok::<_, OnnxError>(names)
-        };
-        let attributes = Attributes::with_capacity(Fields::with(bytes, node::ATTRIBUTE).count());
-        let mut decoded = Self {
-            name: text(bytes, node::NAME)?,
-            op: text(bytes, node::OP_TYPE)?,
-            domain: text(bytes, node::DOMAIN)?,
-            inputs: names(node::INPUT)?,
-            outputs: names(node::OUTPUT)?,
-            attributes,
-        };
-        if decoded.domain == "ai.onnx" {
-            decoded.domain = String::new();
-        }
-        for content in Fields::with(bytes, node::ATTRIBUTE) {
-            let bytes = message(content)?;
-            let (name, kind) = (text(bytes, attribute::NAME)?, integer(bytes, attribute::TYPE)? as i32);
-            let Some(value) = Attribute::decode(bytes, kind)? else {
-                let (node, op) = (decoded.name, decoded.op);
-                return Err(OnnxError::Attribute { node, op, name, kind });
-            };
-            decoded.attributes.insert(name, value);
-        }
-        Ok(decoded)
+/// Strings in fields of a number.
+fn names(bytes: &[u8], tag: u32) -> Result<Vec<String>, OnnxError> {
+    let mut names = Vec::with_capacity(Fields::with(bytes, tag).count());
+    for name in Fields::with(bytes, tag) {
+        names.push(string(name)?);
     }
+    Ok(names)
+}
+
+/// An integer as the text of a key.
+fn integer_text(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("its external data has `{text}` where a number belongs"))
+}
+
+impl Node {
+    fn decode(bytes: &[u8], external: &mut External<'_>) -> Result<Self, OnnxError> {
+        let (name, op) = (text(bytes, node::NAME)?, text(bytes, node::OP_TYPE)?);
+        let attributes = decode_attributes(bytes, node::ATTRIBUTE, [&name, &op], external)?;
+        let mut domain = text(bytes, node::DOMAIN)?;
+        if domain == "ai.onnx" {
+            domain = String::new();
+        }
+        let (inputs, outputs) = (names(bytes, node::INPUT)?, names(bytes, node::OUTPUT)?);
+        Ok(Self { name, op, domain, inputs, outputs, attributes })
+    }
+}
+
+/// Attributes in fields of a number, of a node of this name and operator.
+fn decode_attributes(
+    bytes: &[u8],
+    tag: u32,
+    [node, op]: [&str; 2],
+    external: &mut External<'_>,
+) -> Result<Attributes, OnnxError> {
+    let mut attributes = Attributes::with_capacity(Fields::with(bytes, tag).count());
+    for content in Fields::with(bytes, tag) {
+        let bytes = message(content)?;
+        let (name, kind) = (text(bytes, attribute::NAME)?, integer(bytes, attribute::TYPE)? as i32);
+        // Of a function's node: the value is the call's.
+        if !text(bytes, attribute::REF_ATTR_NAME)?.is_empty() {
+            continue;
+        }
+        let Some(value) = Attribute::decode(bytes, kind, external)? else {
+            let (node, op) = (node.to_owned(), op.to_owned());
+            return Err(OnnxError::Attribute { node, op, name, kind: attribute_type::name(kind) });
+        };
+        attributes.insert(name, value);
+    }
+    Ok(attributes)
 }
 
 impl Attribute {
     /// The value of an attribute, or `None` when it is of another kind.
-    fn decode(bytes: &[u8], kind: i32) -> Result<Option<Self>, OnnxError> {
+    fn decode(bytes: &[u8], kind: i32, external: &mut External<'_>) -> Result<Option<Self>, OnnxError> {
         let block = |tag| Fields::with(bytes, tag).last().map_or(Ok(&[][..]), message);
         Ok(Some(match kind {
             attribute_type::INT => Self::Int(integer(bytes, attribute::I)?),
@@ -173,7 +230,7 @@ impl Attribute {
                 Self::Strings(values)
             }
             attribute_type::TENSOR if !block(attribute::T)?.is_empty() => {
-                Self::Tensor(tensor::decode(block(attribute::T)?)?.1)
+                Self::Tensor(tensor::decode(block(attribute::T)?, external)?.1)
             }
             _ => return Ok(None),
         }))

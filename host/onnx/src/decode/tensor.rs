@@ -1,8 +1,11 @@
 //! Tensors, straight from the file: their elements are most of it, and how many there are is known before any
 //! is kept.
 
+use super::external::External;
 use super::{OnnxError, lossy};
-use crate::proto::{data_type, tensor as field};
+use half::{bf16, f16};
+
+use crate::proto::{data_type, element_name, tensor as field};
 use crate::wire::{Content, Fields, Varints};
 use crate::{Data, Tensor};
 
@@ -10,7 +13,7 @@ use crate::{Data, Tensor};
 const RANK: usize = 16;
 
 /// A tensor and its name.
-pub fn decode(bytes: &[u8]) -> Result<(String, Tensor), OnnxError> {
+pub fn decode(bytes: &[u8], external: &mut External<'_>) -> Result<(String, Tensor), OnnxError> {
     let (mut name, mut raw, mut kind, mut location) = (String::new(), &[][..], 0, 0);
     for part in Fields::of(bytes) {
         match part.ok_or(OnnxError::Malformed)? {
@@ -21,16 +24,17 @@ pub fn decode(bytes: &[u8]) -> Result<(String, Tensor), OnnxError> {
             _ => {}
         }
     }
-    match tensor(bytes, raw, kind, location) {
+    let read = match location {
+        0 => tensor(bytes, raw, kind),
+        _ => external.read(bytes).and_then(|raw| tensor(bytes, &raw, kind)),
+    };
+    match read {
         Ok(tensor) => Ok((name, tensor)),
         Err(problem) => Err(OnnxError::Tensor { name, problem }),
     }
 }
 
-fn tensor(bytes: &[u8], raw: &[u8], kind: i32, location: u64) -> Result<Tensor, String> {
-    if location != 0 {
-        return Err("its data is in an external file; save the model as one file".into());
-    }
+fn tensor(bytes: &[u8], raw: &[u8], kind: i32) -> Result<Tensor, String> {
     let rank = integers(bytes, field::DIMS).count();
     if rank > RANK {
         return Err(format!("{rank} dimensions, more than {RANK}"));
@@ -48,6 +52,16 @@ fn tensor(bytes: &[u8], raw: &[u8], kind: i32, location: u64) -> Result<Tensor, 
         data_type::DOUBLE => {
             source.fixed(field::DOUBLE_DATA, |all| f64::from_le_bytes(all) as f32).map(Data::F32)
         }
+        data_type::FLOAT16 => {
+            let (whole, bits) =
+                (|all| f16::from_le_bytes(all).to_f32(), |v| f16::from_bits(v as u16).to_f32());
+            source.integers(field::INT32_DATA, whole, bits).map(Data::F32)
+        }
+        data_type::BFLOAT16 => {
+            let (whole, bits) =
+                (|all| bf16::from_le_bytes(all).to_f32(), |v| bf16::from_bits(v as u16).to_f32());
+            source.integers(field::INT32_DATA, whole, bits).map(Data::F32)
+        }
         data_type::INT64 => {
             source.integers(field::INT64_DATA, i64::from_le_bytes, |v| v as i64).map(Data::I64)
         }
@@ -57,7 +71,10 @@ fn tensor(bytes: &[u8], raw: &[u8], kind: i32, location: u64) -> Result<Tensor, 
         data_type::INT8 => source.integers(field::INT32_DATA, i8::from_le_bytes, |v| v as i8).map(Data::I8),
         data_type::UINT8 => source.integers(field::INT32_DATA, u8::from_le_bytes, |v| v as u8).map(Data::U8),
         data_type::BOOL => source.integers(field::INT32_DATA, |[v]| v != 0, |v| v != 0).map(Data::Bool),
-        other => return Err(format!("unsupported element type {other}")),
+        other => {
+            let known = "float, float16, bfloat16, double, int8, uint8, int32, int64 and bool";
+            return Err(format!("unsupported element type {}; supported are {known}", element_name(other)));
+        }
     };
     match data {
         Ok(data) => Ok(Tensor { shape, data }),
@@ -138,21 +155,36 @@ mod tests {
             [&[0x3a, 13, 1, 0xac, 0x02], &minus_one[..]].concat(),
             [&[0x38, 1, 0x38, 0xac, 0x02, 0x38], &minus_one[..]].concat(),
         ] {
-            let (name, tensor) = decode(&[&head, &*body].concat()).unwrap();
+            let (name, tensor) = decode(&[&head, &*body].concat(), &mut External::none()).unwrap();
             assert_eq!((name.as_str(), &tensor), ("a", &expected), "{body:?}");
         }
         let float = [0x0a, 1, 1, 0x10, data_type::FLOAT as u8, 0x25, 0, 0, 0x80, 0x3f];
-        assert_eq!(decode(&float).unwrap().1, Tensor::f32(&[1], vec![1.0]));
+        assert_eq!(decode(&float, &mut External::none()).unwrap().1, Tensor::f32(&[1], vec![1.0]));
         let unsigned = [0x08, 2, 0x10, data_type::UINT8 as u8, 0x2a, 3, 7, 0xff, 0x01];
-        assert_eq!(decode(&unsigned).unwrap().1, Tensor::new(&[2], Data::U8(vec![7, 255])));
+        assert_eq!(
+            decode(&unsigned, &mut External::none()).unwrap().1,
+            Tensor::new(&[2], Data::U8(vec![7, 255]))
+        );
+    }
+
+    #[test]
+    fn half_floats_become_floats() {
+        let raw = [0x08, 2, 0x10, data_type::FLOAT16 as u8, 0x4a, 4, 0, 0x3e, 0, 0xc0];
+        let fields = [0x08, 2, 0x10, data_type::FLOAT16 as u8, 0x2a, 5, 0x80, 0x7c, 0x80, 0x80, 0x03];
+        let brain = [0x08, 1, 0x10, data_type::BFLOAT16 as u8, 0x4a, 2, 0xc0, 0x3f];
+        let read = |bytes: &[u8]| decode(bytes, &mut External::none()).unwrap().1;
+        assert_eq!(read(&raw), Tensor::f32(&[2], vec![1.5, -2.0]));
+        assert_eq!(read(&fields), Tensor::f32(&[2], vec![1.5, -2.0]));
+        assert_eq!(read(&brain), Tensor::f32(&[1], vec![1.5]));
     }
 
     #[test]
     fn what_does_not_fit_its_shape_is_named() {
-        let problem = |bytes: &[u8]| decode(bytes).unwrap_err().to_string();
+        let problem = |bytes: &[u8]| decode(bytes, &mut External::none()).unwrap_err().to_string();
         let short = [0x08, 9, 0x10, data_type::INT8 as u8, 0x42, 1, b'w', 0x4a, 2, 1, 2];
         assert_eq!(problem(&short), "tensor `w`: shape [9] wants 9 elements, the file holds 2");
-        assert_eq!(problem(&[0x10, 99]), "tensor ``: unsupported element type 99");
+        assert!(problem(&[0x10, 99]).contains("unsupported element type 99"));
+        assert!(problem(&[0x10, 14]).contains("unsupported element type complex64; supported are float,"));
         assert!(problem(&[0x08, 1].repeat(17)).contains("17 dimensions"));
         assert!(problem(&[0x4a, 200]).contains("no protobuf"));
     }

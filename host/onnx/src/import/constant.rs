@@ -1,14 +1,19 @@
 //! Constant folding: nodes that read nothing but constants, as exporters leave them around shapes and
 //! weights.
 
+use super::elementwise::{self, COMPARED, LOGICAL, UNARY};
 use super::known::Constant;
 use super::{Node, Problem, Tensor, quantized, unsupported};
 use crate::operators::FOLDS;
+use crate::proto::{data_type, element_name};
 use crate::{Attribute, Data};
 
 /// Maximum number of elements of a folded tensor that its inputs do not account for: a file must not
 /// make the importer allocate more than a few times its own size.
-const LIMIT: usize = 1 << 12;
+pub const LIMIT: usize = 1 << 12;
+
+/// Maximum number of dimensions that are looked at to find how many elements a node makes.
+const LIST: usize = 16;
 
 /// The tensor that a node holds.
 pub fn given(node: &Node) -> Option<&Tensor> {
@@ -21,8 +26,10 @@ pub fn given(node: &Node) -> Option<&Tensor> {
 /// At least as many bytes as [`fold`] makes of these inputs.
 pub fn most_bytes(node: &Node, inputs: &[Option<Constant<'_>>]) -> usize {
     let longs = inputs.iter().flatten().any(|tensor| matches!(tensor.data, Data::I64(_)));
-    let makes_longs = matches!(&*node.op, "Cast" | "Constant" | "ConstantOfShape" | "Shape")
-        || matches!(fold_of(&node.op), Some(Fold::Parts(_)));
+    let makes_longs = matches!(
+        &*node.op,
+        "Cast" | "CastLike" | "Constant" | "ConstantOfShape" | "Range" | "Shape" | "Size"
+    ) || matches!(fold_of(&node.op), Some(Fold::Parts(_)));
     let bytes = if longs || makes_longs { size_of::<i64>() } else { size_of::<f32>() };
     most_elements(node, inputs).saturating_mul(bytes)
 }
@@ -31,17 +38,44 @@ fn most_elements(node: &Node, inputs: &[Option<Constant<'_>>]) -> usize {
     let sizes = inputs.iter().flatten().map(|tensor| tensor.data.len());
     match &*node.op {
         "Constant" => node.attributes.values().map(attribute_elements).sum(),
+        // As often as the second input says.
+        "Expand" | "Tile" => {
+            let own = inputs.first().and_then(Option::as_ref).map_or(0, |input| input.data.len());
+            let times = inputs.get(1).and_then(Option::as_ref).and_then(|times| integers(times));
+            let times = times.into_iter().flatten().take(LIST);
+            times
+                .fold(own, |all, times| all.saturating_mul(times.clamp(1, LIMIT as i64) as usize))
+                .min(own.max(LIMIT))
+        }
+        "Range" => match inputs {
+            [Some(start), Some(limit), Some(delta)] => counted([start, limit, delta]).unwrap_or(0).min(LIMIT),
+            _ => 0,
+        },
         "ConstantOfShape" => {
             let shape = inputs.iter().flatten().filter_map(|tensor| tensor.as_i64()).flatten();
             shape
                 .fold(1usize, |all, &size| all.saturating_mul(size.clamp(0, LIMIT as i64) as usize))
                 .min(LIMIT)
         }
+        "Size" => 1,
         "Shape" => inputs.iter().flatten().map(|tensor| tensor.shape.len()).sum(),
         // Shapes and indices are looked at, not copied.
         "Reshape" | "Squeeze" | "Unsqueeze" | "Slice" => sizes.take(1).sum(),
-        "Gather" => sizes.skip(1).sum(),
+        "Gather" => {
+            let mut sizes = sizes;
+            let axis = node.int("axis").unwrap_or(0);
+            let along = inputs.first().and_then(Option::as_ref).and_then(|input| {
+                let axis = if axis < 0 { axis + input.shape.len() as i64 } else { axis };
+                input.shape.get(usize::try_from(axis).ok()?).copied()
+            });
+            let each = sizes.next().unwrap_or(0) / along.unwrap_or(1).max(1);
+            sizes.next().unwrap_or(0).saturating_mul(each)
+        }
         op => match fold_of(op) {
+            _ if op == "Where" || entry(COMPARED, op).is_some() || entry(LOGICAL, op).is_some() => {
+                let largest = sizes.clone().max().unwrap_or(0).max(LIMIT);
+                sizes.fold(1usize, usize::saturating_mul).min(largest)
+            }
             Some(Fold::Arithmetic(..)) => {
                 let largest = sizes.clone().max().unwrap_or(0).max(LIMIT);
                 sizes.fold(1usize, usize::saturating_mul).min(largest)
@@ -85,19 +119,119 @@ pub fn fold(node: &Node, inputs: &[Option<Constant<'_>>]) -> Result<Tensor, Prob
             }
             _ => unsupported("lacks input 1"),
         },
-        "Sqrt" => map(input(0)?, f32::sqrt),
-        "Neg" => map(input(0)?, |value| -value),
-        "Exp" => map(input(0)?, f32::exp),
-        "Reciprocal" => map(input(0)?, f32::recip),
+        "CastLike" => cast(input(0)?, input(1)?.data.element().into()),
+        "Size" => Ok(Tensor::new(&[], Data::I64(vec![input(0)?.data.len() as i64]))),
+        "Not" => elementwise::not(input(0)?),
+        "Where" => elementwise::choose(input(0)?, input(1)?, input(2)?),
+        "Expand" => match integers(input(1)?) {
+            Some(sizes) => elementwise::expand(input(0)?, &sizes.take(16).collect::<Vec<_>>()),
+            None => unsupported("its shape must be a list of integers"),
+        },
+        "Tile" => tile(input(0)?, input(1)?),
+        "Range" => range([input(0)?, input(1)?, input(2)?]),
         op => match fold_of(op) {
             Some(Fold::Arithmetic(floats, integers)) => arithmetic(input(0)?, input(1)?, *floats, *integers),
             Some(Fold::Parts(join)) => {
                 join(node, &inputs.iter().flatten().map(|tensor| &**tensor).collect::<Vec<_>>())
             }
             None => {
+                if let Some(function) = entry(UNARY, op) {
+                    return elementwise::map(op, input(0)?, function);
+                }
+                if let Some(function) = entry(COMPARED, op) {
+                    return elementwise::compare(input(0)?, input(1)?, function);
+                }
+                if let Some(function) = entry(LOGICAL, op) {
+                    return elementwise::logical(input(0)?, input(1)?, function);
+                }
                 unsupported("cannot be computed from its constants; run the model through a simplifier first")
             }
         },
+    }
+}
+
+/// Operators that are computed of constants, beside those in tables.
+const FOLDED: [&str; 21] = [
+    "Cast",
+    "CastLike",
+    "Constant",
+    "ConstantOfShape",
+    "Expand",
+    "Flatten",
+    "Gather",
+    "Identity",
+    "Not",
+    "QuantizeLinear",
+    "Range",
+    "Reshape",
+    "Shape",
+    "Size",
+    "Slice",
+    "Squeeze",
+    "Tile",
+    "Transpose",
+    "Unsqueeze",
+    "Where",
+    "DequantizeLinear",
+];
+
+/// Whether an operator is computed where it reads nothing but constants.
+pub fn folds(op: &str) -> bool {
+    FOLDED.contains(&op)
+        || fold_of(op).is_some()
+        || entry(UNARY, op).is_some()
+        || entry(COMPARED, op).is_some()
+        || entry(LOGICAL, op).is_some()
+}
+
+fn entry<T: Copy>(table: &[(&str, T)], op: &str) -> Option<T> {
+    table.iter().find(|(known, _)| *known == op).map(|(_, function)| *function)
+}
+
+/// A constant behind itself, so many times along each dimension.
+fn tile(input: &Tensor, repeats: &Tensor) -> Result<Tensor, Problem> {
+    let wanted = integers(repeats).map(|list| list.map(|times| usize::try_from(times).ok()).collect());
+    let Some(Some(repeats)) = wanted.filter(|_| repeats.data.len() == input.shape.len()) else {
+        return unsupported("its repeats must be integers, one for each dimension");
+    };
+    let repeats: Vec<usize> = repeats;
+    let sizes = || input.shape.iter().zip(&repeats);
+    let count = sizes().try_fold(1usize, |all, (size, times)| all.checked_mul(size.checked_mul(*times)?));
+    let Some(count) = count.filter(|&count| count <= LIMIT.max(input.data.len())) else {
+        return unsupported(format!("repeats a constant to more than {LIMIT} elements"));
+    };
+    let shape: Vec<usize> = sizes().map(|(size, times)| size * times).collect();
+    let place = |mut index: usize| {
+        let (mut place, mut stride) = (0, 1);
+        for (&own, &whole) in input.shape.iter().zip(&shape).rev() {
+            place += index % whole % own * stride;
+            stride *= own;
+            index /= whole;
+        }
+        place
+    };
+    Ok(pick(input, &shape, (0..count).map(place)))
+}
+
+/// How many numbers there are from a start to a limit.
+fn counted([start, limit, delta]: [&Tensor; 3]) -> Option<usize> {
+    let long = |tensor: &Tensor| integers(tensor).and_then(|mut list| list.next());
+    let (start, limit, delta) = (long(start)?, long(limit)?, long(delta).filter(|&delta| delta != 0)?);
+    let span = ((i128::from(limit) - i128::from(start)) * i128::from(delta.signum())).max(0).unsigned_abs();
+    usize::try_from(span.div_ceil(delta.unsigned_abs().into())).ok()
+}
+
+/// Numbers at equal distances.
+fn range([start, limit, delta]: [&Tensor; 3]) -> Result<Tensor, Problem> {
+    let first = |tensor: &Tensor| integers(tensor).and_then(|mut list| list.next()).unwrap_or(0);
+    match counted([start, limit, delta]) {
+        Some(count) if count <= LIMIT => {
+            let (start, delta) = (first(start), first(delta));
+            let values = (0..count as i64).map(|index| start.wrapping_add(index.wrapping_mul(delta)));
+            Ok(Tensor::i64s(&values.collect::<Vec<_>>()))
+        }
+        Some(_) => unsupported(format!("counts to more than {LIMIT} elements")),
+        None => unsupported("its start, limit and delta must be integers, the last not 0"),
     }
 }
 
@@ -133,14 +267,31 @@ fn constant_of_shape(node: &Node, shape: &Tensor) -> Result<Tensor, Problem> {
 }
 
 fn cast(input: &Tensor, to: i64) -> Result<Tensor, Problem> {
+    let to = i32::try_from(to).unwrap_or(0);
+    let is_real =
+        [data_type::FLOAT, data_type::FLOAT16, data_type::BFLOAT16, data_type::DOUBLE].contains(&to);
     let data = match (&input.data, to) {
-        (Data::F32(values), 1 | 10 | 11) => Data::F32(values.clone()),
-        (Data::F32(values), 7) => Data::I64(values.iter().map(|&v| v as i64).collect()),
-        (Data::I64(values), 1 | 10 | 11) => Data::F32(values.iter().map(|&v| v as f32).collect()),
-        (Data::I32(values), 1 | 10 | 11) => Data::F32(values.iter().map(|&v| v as f32).collect()),
-        (Data::I32(values), 7) => Data::I64(values.iter().map(|&v| v.into()).collect()),
-        (Data::I64(values), 6 | 7) => Data::I64(values.clone()),
-        _ => return unsupported(format!("casts to type {to}")),
+        (Data::F32(values), _) if is_real => Data::F32(values.clone()),
+        (Data::I64(values), _) if is_real => Data::F32(values.iter().map(|&v| v as f32).collect()),
+        (Data::I32(values), _) if is_real => Data::F32(values.iter().map(|&v| v as f32).collect()),
+        (Data::I8(values), _) if is_real => Data::F32(values.iter().map(|&v| v.into()).collect()),
+        (Data::U8(values), _) if is_real => Data::F32(values.iter().map(|&v| v.into()).collect()),
+        (Data::Bool(values), _) if is_real => Data::F32(values.iter().map(|&v| u8::from(v).into()).collect()),
+        // Integers of 32 bits count as those of 64: they are parts of shapes.
+        (Data::F32(values), data_type::INT32 | data_type::INT64) => {
+            Data::I64(values.iter().map(|&v| v as i64).collect())
+        }
+        (Data::I32(values), data_type::INT32 | data_type::INT64) => {
+            Data::I64(values.iter().map(|&v| v.into()).collect())
+        }
+        (Data::Bool(values), data_type::INT32 | data_type::INT64) => {
+            Data::I64(values.iter().map(|&v| v.into()).collect())
+        }
+        (Data::I64(values), data_type::INT32 | data_type::INT64) => Data::I64(values.clone()),
+        (Data::Bool(values), data_type::BOOL) => Data::Bool(values.clone()),
+        (Data::I64(values), data_type::BOOL) => Data::Bool(values.iter().map(|&v| v != 0).collect()),
+        (Data::F32(values), data_type::BOOL) => Data::Bool(values.iter().map(|&v| v != 0.0).collect()),
+        _ => return unsupported(format!("casts a constant to {}", element_name(to))),
     };
     Ok(Tensor::new(&input.shape, data))
 }
@@ -190,7 +341,7 @@ fn reshape(node: &Node, input: &Tensor, axes: Option<&Tensor>) -> Result<Tensor,
 }
 
 /// The elements at some positions.
-fn pick(input: &Tensor, shape: &[usize], positions: impl Iterator<Item = usize>) -> Tensor {
+pub fn pick(input: &Tensor, shape: &[usize], positions: impl Iterator<Item = usize>) -> Tensor {
     let data = match &input.data {
         Data::F32(values) => Data::F32(positions.map(|at| values[at]).collect()),
         Data::I64(values) => Data::I64(positions.map(|at| values[at]).collect()),
@@ -249,19 +400,30 @@ fn transpose(node: &Node, input: &Tensor) -> Result<Tensor, Problem> {
     Ok(walk(input, &order(node, input)?.into_iter().map(steps).collect::<Vec<_>>()))
 }
 
-/// Along the first axis, as shapes are taken apart.
+/// Along any axis: shapes are taken apart by it, weights seldom.
 fn gather(node: &Node, input: &Tensor, indices: &Tensor) -> Result<Tensor, Problem> {
-    let (&[size], Some(wanted), 0) = (&*input.shape, integers(indices), node.int("axis").unwrap_or(0)) else {
-        return unsupported("gathers from more than one dimension");
+    let (axis, rank) = (node.int("axis").unwrap_or(0), input.shape.len() as i64);
+    let place =
+        usize::try_from(if axis < 0 { axis.saturating_add(rank) } else { axis }).unwrap_or(usize::MAX);
+    let (Some(&size), Some(wanted)) = (input.shape.get(place), integers(indices)) else {
+        return unsupported(format!("gathers along axis {axis} of {:?}", input.shape));
     };
     let position = |index: i64| {
         let index = if index < 0 { index.checked_add(size as i64)? } else { index };
         usize::try_from(index).ok().filter(|&index| index < size)
     };
-    match wanted.clone().all(|index| position(index).is_some()) {
-        true => Ok(pick(input, &indices.shape, wanted.map(|index| position(index).unwrap_or(0)))),
-        false => unsupported(format!("index outside of {size} elements")),
+    if !wanted.clone().all(|index| position(index).is_some()) {
+        return unsupported(format!("index outside of {size} elements"));
     }
+    let (lead, behind) = (&input.shape[..place], &input.shape[place + 1..]);
+    let (before, each): (usize, usize) = (lead.iter().product(), behind.iter().product());
+    let shape = [lead, &indices.shape, behind].concat();
+    let rows = (0..before).flat_map(|before| wanted.clone().map(move |index| (before, index)));
+    let places = rows.flat_map(|(before, index)| {
+        let first = (before * size + position(index).unwrap_or(0)) * each;
+        first..first + each
+    });
+    Ok(pick(input, &shape, places))
 }
 
 /// How an operator that can stand on activations is computed of constants.
@@ -343,13 +505,6 @@ fn slice(inputs: &[Option<Constant<'_>>]) -> Result<Tensor, Problem> {
         };
     }
     Ok(walk(input, &kept))
-}
-
-fn map(input: &Tensor, function: fn(f32) -> f32) -> Result<Tensor, Problem> {
-    match input.as_f32() {
-        Some(values) => Ok(Tensor::f32(&input.shape, values.iter().map(|&value| function(value)).collect())),
-        None => unsupported("of constants other than floats"),
-    }
 }
 
 /// Two constants with broadcasting.

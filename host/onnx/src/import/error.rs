@@ -1,6 +1,6 @@
 //! Why a model cannot be imported: all nodes that have no int8 form in one message.
 
-use super::NODES;
+use super::{NODES, OPSETS};
 use crate::info::InfoError;
 
 /// Why a model cannot be imported.
@@ -8,11 +8,33 @@ use crate::info::InfoError;
 #[non_exhaustive]
 pub enum ImportError {
     /// The model's operator set is outside `OPSETS`.
-    #[error("the model uses ONNX opset {0}, supported are 11 to 21; export it again with one of these")]
+    #[error(
+        "the model uses ONNX opset {0}, supported are {first} to {last}; export it again with one of these",
+        first = OPSETS.start(),
+        last = OPSETS.end()
+    )]
     Opset(i64),
     /// The inputs are not one image.
     #[error("{0}; Goldcrest takes one image [batch, channels, height, width] of a fixed size")]
     Input(String),
+    /// The elements of the input are no pixels.
+    #[error(
+        "the elements of the input `{name}` are {found}; supported are float, float16, double, uint8 \
+         (pixels) and int8 (pixels less 128)"
+    )]
+    Element { name: String, found: String },
+    /// The pixels of an integer input are used in ways that do not go together.
+    #[error(
+        "the input `{name}` holds {found} values, and what they stand for is not told by one Cast to \
+         float, or by one scale and zero point; export the model with a float input"
+    )]
+    Pixels { name: String, found: &'static str },
+    /// The file states a normalization that an integer input contradicts.
+    #[error(
+        "the input takes bytes that stand for mean {found_mean:?} and std {found_std:?}, but the model is \
+         said to take mean {mean:?} and std {std:?}; leave the normalization out"
+    )]
+    Contradiction { found_mean: Vec<f32>, found_std: Vec<f32>, mean: Vec<f32>, std: Vec<f32> },
     /// The outputs are not one vector of logits.
     #[error("{0}; Goldcrest takes classifiers with one output [batch, classes]")]
     Output(String),

@@ -9,27 +9,36 @@
 //! take in memory is counted (`Importer::spend`).
 
 mod constant;
+mod elementwise;
 mod error;
 mod image;
 mod importer;
 mod known;
 mod layout;
+mod pixels;
 mod qoperator;
 pub(crate) mod quantized;
+mod tail;
 
 use goldcrest_quantize::FloatGraph;
 use goldcrest_quantize::given::Given;
 use goldcrest_quantize::graph::{ModelInfo, TensorId};
 use goldcrest_quantize::simplify::simplify;
 
+#[cfg(test)]
+pub(crate) use self::constant::folds;
 pub(crate) use self::constant::{Fold, integers};
 pub use self::error::{ImportError, UnsupportedNode};
-pub use self::image::{ImageInput, image_input};
-pub(crate) use self::importer::{Importer, Value};
+pub use self::image::{Element, ImageInput, image_input};
+pub(crate) use self::importer::{Factors, Importer, Value};
 pub(crate) use self::known::Weights;
 pub(crate) use self::layout::{Axis, View};
+use self::pixels::told;
+pub use self::pixels::{Pixels, pixels};
 pub use self::qoperator::is_quantized;
 pub(crate) use self::qoperator::{Form, Operands};
+use self::tail::{Tail, needed};
+pub use self::tail::{classes, for_inference, logits, of_two_classes, values};
 use super::operators::{Problem, RULES, unsupported};
 use super::{Model, Node, Tensor, info};
 
@@ -43,7 +52,7 @@ pub(crate) const RANK: usize = 8;
 const CHANNELS: usize = 1 << 14;
 
 /// The operator sets that rules are written for.
-pub const OPSETS: std::ops::RangeInclusive<i64> = 11..=21;
+pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=23;
 
 /// Imports a float model as a simplified graph with the labels and the normalization of the file.
 ///
@@ -72,7 +81,10 @@ pub fn given_model(model: &Model) -> Result<(FloatGraph, ModelInfo, Given), Impo
     let expanded = qoperator::expand(model)?;
     let mut importer = Importer::new(model, &expanded)?;
     let mut failed = Vec::new();
-    for node in &*expanded.nodes {
+    let outputs: Vec<&str> = model.graph.outputs.iter().map(|output| &*output.name).collect();
+    for (node, _) in
+        expanded.nodes.iter().zip(needed(&expanded.nodes, &outputs)).filter(|(_, needed)| *needed)
+    {
         importer.import(node, &mut failed)?;
     }
     if !failed.is_empty() {
@@ -93,6 +105,29 @@ pub fn given_model(model: &Model) -> Result<(FloatGraph, ModelInfo, Given), Impo
             .collect(),
     };
     let (input, output) = (graph.tensor(graph.input).shape, graph.tensor(graph.output).shape);
-    let info = info::read(&model.metadata, input.channels, output.channels)?;
+    let info = model_info(model, input.channels, output.channels)?;
     Ok((graph, info, given))
+}
+
+/// What a model says beside its graph, for that many input channels and classes: labels, preprocessing and
+/// normalization from its metadata; without a normalization there, the one that its graph tells ([`pixels`]).
+///
+/// # Errors
+/// When the metadata is malformed or does not fit, or when the input takes bytes that stand for other
+/// values than the metadata says.
+pub fn model_info(model: &Model, channels: usize, classes: usize) -> Result<ModelInfo, ImportError> {
+    let mut info = info::read(&model.metadata, channels, classes)?;
+    let Some(pixels) = pixels(model)? else { return Ok(info) };
+    if !model.metadata.contains_key(info::NORMALIZATION) {
+        info.normalization = pixels.normalization;
+    } else if pixels.certain && !pixels.agrees(&info.normalization) {
+        let (found, said) = (pixels.normalization, info.normalization);
+        return Err(ImportError::Contradiction {
+            found_mean: found.mean,
+            found_std: found.std,
+            mean: said.mean,
+            std: said.std,
+        });
+    }
+    Ok(info)
 }

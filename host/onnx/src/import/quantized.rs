@@ -2,16 +2,31 @@
 //! On activations they change nothing here but say which grid the tensor has; on weights and biases they are
 //! computed, and the scales remembered.
 
-use goldcrest_quantize::graph::Quantization;
+use goldcrest_quantize::FloatGraph;
+use goldcrest_quantize::graph::{Activation, FloatOp, Quantization, TensorId};
+use goldcrest_quantize::operators::FloatOperator;
 
 use super::known::{Constant, Dequantized};
-use super::{Importer, Node, Problem, Tensor, Value, constant, unsupported};
+use super::{Importer, Node, Problem, Tensor, Value, View, constant, unsupported};
 use crate::Data;
+use crate::proto::data_type;
 
-/// Notes the grid of an activation.
+/// Notes the grid of an activation, and what it cuts off.
 pub fn quantize(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     let view = importer.activation(node, 0)?;
     let grid = grid(importer, node)?;
+    let view = saturate(importer, node, &view, grid)?;
+    note(importer, view, grid)
+}
+
+/// The inverse: the activation is what it was.
+pub fn dequantize(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
+    let view = importer.activation(node, 0)?;
+    let grid = grid(importer, node)?;
+    note(importer, view, grid)
+}
+
+fn note(importer: &mut Importer<'_>, view: View, grid: Quantization) -> Result<Value, Problem> {
     match importer.grids.get(&view.tensor) {
         Some(known) if *known != grid => unsupported(format!(
             "gives an activation a second grid ({} and {}); only one can be kept",
@@ -24,9 +39,50 @@ pub fn quantize(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Probl
     }
 }
 
-/// The inverse: the activation is what it was.
-pub fn dequantize(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
-    quantize(importer, node)
+/// Bounds an activation by its grid where that computes something: some tools write a Relu as the end of a
+/// grid at 0. Behind a convolution or an addition, bounds cost nothing; elsewhere they are kept where values
+/// below 0 are cut off.
+fn saturate(
+    importer: &mut Importer<'_>,
+    node: &Node,
+    view: &View,
+    grid: Quantization,
+) -> Result<View, Problem> {
+    let tensor = view.tensor;
+    if let Some(&saturated) = importer.saturated.get(&tensor) {
+        return Ok(view.of(saturated));
+    }
+    let graph = &importer.graph;
+    let writes = graph.nodes.iter().rev().find(|node| node.output == tensor);
+    let (Some(writes), false) = (writes, importer.grids.contains_key(&tensor)) else {
+        return Ok(view.clone());
+    };
+    let (low, high) = (-128.0 - f32::from(grid.zero_point), 127.0 - f32::from(grid.zero_point));
+    let (low, high) = (low * grid.scale, high * grid.scale);
+    let cuts = writes.op.rules().takes_bounds() || low == 0.0 && !is_positive(graph, tensor, BACK);
+    if !cuts {
+        return Ok(view.clone());
+    }
+    let clip = FloatOp::Activation(Activation::Clip { low, high });
+    let saturated = importer.push(node, "", clip, &[tensor])?;
+    importer.saturated.insert(tensor, saturated);
+    Ok(view.of(saturated))
+}
+
+/// How many nodes back the sign of a value is looked for.
+const BACK: usize = 8;
+
+/// Whether a tensor is known to have no value below 0.
+fn is_positive(graph: &FloatGraph, tensor: TensorId, back: usize) -> bool {
+    let writes = graph.nodes.iter().rev().find(|node| node.output == tensor);
+    let Some(node) = writes.filter(|_| back > 0) else { return false };
+    let inputs = || node.inputs.iter().all(|&input| is_positive(graph, input, back - 1));
+    match &node.op {
+        FloatOp::Activation(Activation::Sigmoid | Activation::HardSigmoid { .. }) => true,
+        FloatOp::Activation(activation) => activation.bounds().is_some_and(|(low, _)| low >= 0.0),
+        FloatOp::Conv(_) => false,
+        _ => inputs(),
+    }
 }
 
 /// The grid that a node's scale and zero point make; unsigned values are seen as signed ones 128 lower.
@@ -39,12 +95,18 @@ fn grid(importer: &Importer<'_>, node: &Node) -> Result<Quantization, Problem> {
         return unsupported(format!("scale {scale} is not positive"));
     }
     let zero_point = match importer.constant(node, 2)?.as_ref().map(|zero| &zero.data) {
+        None if is_signed(node) => 0,
         None => i8::MIN,
         Some(Data::I8(zero)) if zero.len() == 1 => zero[0],
         Some(Data::U8(zero)) if zero.len() == 1 => (i16::from(zero[0]) - 128) as i8,
         Some(_) => return unsupported("its zero point is not one int8 or uint8 value"),
     };
     Ok(Quantization { scale, zero_point })
+}
+
+/// Whether a node without a zero point makes int8 values.
+fn is_signed(node: &Node) -> bool {
+    node.int("output_dtype") == Some(data_type::INT8.into())
 }
 
 /// Scales and zero points: one of each for a whole tensor, or for each place along one axis.
@@ -160,7 +222,10 @@ pub fn quantized<'a>(
 ) -> Result<Tensor, Problem> {
     let Some(real) = values.as_f32() else { return unsupported("quantizes a constant that is not float") };
     let scales = Scales::of(node, values, scale, zero)?;
-    let signed = matches!(zero.map(|zero| &zero.data), Some(Data::I8(_)));
+    let signed = match zero {
+        Some(zero) => matches!(zero.data, Data::I8(_)),
+        None => is_signed(node),
+    };
     let (low, high) = if signed { (-128.0, 127.0) } else { (0.0, 255.0) };
     let integers = real.iter().enumerate().map(|(index, &value)| {
         let (scale, zero) = scales.at(index);

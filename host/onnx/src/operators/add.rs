@@ -6,23 +6,26 @@
 use goldcrest_quantize::graph::{Clamp, FloatOp, QuantizedOp, TensorId};
 use goldcrest_quantize::operators::QuantizedAdd;
 
-use super::arithmetic::{self, Operands, affine, mismatch, operands, same_shape};
-use super::{Export, Held, Importer, Int8Node, Problem, Reader, Value, Writer};
+use super::arithmetic::{self, Operands, operands};
+use super::{Export, Held, Importer, Int8Node, Problem, Reader, Value, Writer, affine, broadcast};
 use crate::Node;
-use crate::import::{Fold, Form, Operands as Int8Operands};
+use crate::import::{Fold, Form, Operands as Int8Operands, View};
 
 /// From a file.
 pub fn import(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     match operands(importer, node)? {
-        Operands::Activations(a, b) if a.axes == b.axes && same_shape(importer, &a, &b) => {
-            let output = push(importer, node, [a.tensor, b.tensor])?;
-            Ok(Value::Activation(a.of(output)))
-        }
-        Operands::Activations(a, b) => mismatch(importer, &a, &b),
-        Operands::Constant { view, values, .. } => {
-            affine(importer, node, &view, vec![1.0; values.len()], values)
+        Operands::Activations(a, b) => sum(importer, node, &a, &b),
+        Operands::Constant { view, values, index } => {
+            affine::apply(importer, node, index, &view, vec![1.0; values.len()], values)
         }
     }
+}
+
+/// The sum of two activations, of which one may have one value per channel or per position of the other.
+pub fn sum(importer: &mut Importer<'_>, node: &Node, a: &View, b: &View) -> Result<Value, Problem> {
+    let (whole, other) = broadcast::of_one_shape(importer, node, a, b)?;
+    let output = push(importer, node, [whole.tensor, other])?;
+    Ok(Value::Activation(whole.of(output)))
 }
 
 /// The sum of two tensors as the output of a node.

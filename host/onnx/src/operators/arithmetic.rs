@@ -3,44 +3,57 @@
 use goldcrest_engine::requantize::Multiplier;
 use goldcrest_quantize::graph::TensorId;
 
-use super::{Held, Importer, Int8Node, Problem, Reader, RealOp, Value, Writer, affine, unsupported};
+use super::{Held, Importer, Int8Node, Problem, Reader, RealOp, Value, Writer, add, affine, unsupported};
 use crate::import::{Fold, View};
 use crate::{Node, Tensor};
 
 pub fn sub(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     match operands(importer, node)? {
-        Operands::Activations(..) => {
-            unsupported("subtracts two activations; only constants can be subtracted")
+        Operands::Activations(a, b) => {
+            let less = negated(importer, node, "/minus", b.tensor)?;
+            add::sum(importer, node, &a, &b.of(less))
         }
-        Operands::Constant { view, values, first: true } => {
-            affine(importer, node, &view, vec![-1.0; values.len()], values)
+        Operands::Constant { view, values, index: 1 } => {
+            affine::apply(importer, node, 1, &view, vec![-1.0; values.len()], values)
         }
-        Operands::Constant { view, values, first: false } => {
+        Operands::Constant { view, values, index } => {
             let shift = values.iter().map(|value| -value).collect();
-            affine(importer, node, &view, vec![1.0; values.len()], shift)
+            affine::apply(importer, node, index, &view, vec![1.0; values.len()], shift)
         }
     }
 }
 
 pub fn div(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     match operands(importer, node)? {
-        Operands::Constant { view, values, first: false } => {
+        Operands::Constant { view, values, index: 0 } => {
             let scale: Vec<f32> = values.iter().map(|value| value.recip()).collect();
             if !scale.iter().all(|scale| scale.is_finite()) {
                 return unsupported("divides by zero");
             }
             let zeros = vec![0.0; scale.len()];
-            affine(importer, node, &view, scale, zeros)
+            affine::apply(importer, node, 0, &view, scale, zeros)
         }
         _ => unsupported("divides by an activation; only constants can divide"),
     }
 }
 
+/// An activation with the other sign. It vanishes in the convolution that writes the activation, where
+/// nothing else reads it.
+pub fn negated(
+    importer: &mut Importer<'_>,
+    node: &Node,
+    suffix: &str,
+    tensor: TensorId,
+) -> Result<TensorId, Problem> {
+    let channels = importer.graph.tensor(tensor).shape.channels;
+    importer.spend_floats(2 * channels)?;
+    affine::push(importer, node, suffix, tensor, vec![-1.0; channels], vec![0.0; channels])
+}
+
 pub fn neg(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     let view = importer.activation(node, 0)?;
-    let channels = importer.graph.tensor(view.tensor).shape.channels;
-    importer.spend_floats(2 * channels)?;
-    affine(importer, node, &view, vec![-1.0; channels], vec![0.0; channels])
+    let output = negated(importer, node, "", view.tensor)?;
+    Ok(Value::Activation(view.of(output)))
 }
 
 /// `Sub` of constants.
@@ -49,12 +62,22 @@ pub const SUB: Fold = Fold::Arithmetic(|a, b| a - b, i64::wrapping_sub);
 /// `Div` of constants.
 pub const DIV: Fold = Fold::Arithmetic(|a, b| a / b, |a, b| a.checked_div(b).unwrap_or(0));
 
+/// `Mod` of constants: the remainder has the sign of the divisor.
+pub const MOD: Fold = Fold::Arithmetic(
+    |a, b| a - b * (a / b).floor(),
+    |a, b| match a.checked_rem(b).unwrap_or(0) {
+        rest if rest != 0 && (rest < 0) != (b < 0) => rest + b,
+        rest => rest,
+    },
+);
+
 /// What an operator of two operands reads.
 pub enum Operands {
     /// Two activations.
     Activations(View, View),
-    /// An activation and a constant for each of its channels; `first`: the constant is the first operand.
-    Constant { view: View, values: Vec<f32>, first: bool },
+    /// An activation, at this input, and a constant for each of its channels, or for each element of a
+    /// flattened dimension.
+    Constant { view: View, values: Vec<f32>, index: usize },
 }
 
 /// The operands of a node.
@@ -62,31 +85,19 @@ pub fn operands(importer: &Importer<'_>, node: &Node) -> Result<Operands, Proble
     if node.inputs.len() != 2 {
         return unsupported(format!("has {} inputs, supported are two", node.inputs.len()));
     }
-    let (first, second) = (importer.activation(node, 0), importer.activation(node, 1));
-    let (view, constant, first) = match (first, second) {
+    let (view, index) = match (importer.activation(node, 0), importer.activation(node, 1)) {
         (Ok(a), Ok(b)) => return Ok(Operands::Activations(a, b)),
-        (Ok(view), Err(_)) => (view, importer.floats(node, 1)?, false),
-        (Err(_), Ok(view)) => (view, importer.floats(node, 0)?, true),
+        (Ok(view), Err(_)) => (view, 0),
+        (Err(_), Ok(view)) => (view, 1),
         (Err(problem), Err(_)) => return Err(problem),
     };
-    match constant {
+    match importer.floats(node, 1 - index)? {
         Some(constant) => {
-            Ok(Operands::Constant { values: affine::per_channel(importer, &view, &constant)?, view, first })
+            let values = affine::spread(importer, node, index, &view, &constant)?;
+            Ok(Operands::Constant { values, view, index })
         }
         None => unsupported("lacks an operand"),
     }
-}
-
-/// Adds `scale * x + shift` to the graph.
-pub fn affine(
-    importer: &mut Importer<'_>,
-    node: &Node,
-    view: &View,
-    scale: Vec<f32>,
-    shift: Vec<f32>,
-) -> Result<Value, Problem> {
-    let output = affine::push(importer, node, "", view.tensor, scale, shift)?;
-    Ok(Value::Activation(view.of(output)))
 }
 
 /// Whether two tensors have one shape.
@@ -95,7 +106,7 @@ pub fn same_shape(importer: &Importer<'_>, a: &View, b: &View) -> bool {
 }
 
 /// Says that two activations do not go together.
-pub fn mismatch(importer: &Importer<'_>, a: &View, b: &View) -> Result<Value, Problem> {
+pub fn mismatch<T>(importer: &Importer<'_>, a: &View, b: &View) -> Result<T, Problem> {
     unsupported(format!(
         "combines {} and {}; both must have one shape and layout (a product also takes one value per \
          channel)",

@@ -8,7 +8,7 @@ use goldcrest_quantize::graph::{FloatConv, FloatOp, QuantizedOp, TensorId};
 use goldcrest_quantize::operators::{FloatAveragePool, QuantizedAveragePool};
 
 use super::{Export, Importer, Int8Node, Problem, Value, Writer, affine, conv, mul, unsupported, window};
-use crate::import::{Axis, Form, Operands};
+use crate::import::{Axis, Form, Operands, View};
 use crate::{Attribute, Data, Node, Tensor};
 
 /// `AveragePool` from a file.
@@ -31,7 +31,16 @@ pub fn import(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem
         counts = false;
     }
     let suffix = if counts { "" } else { "/with_padding" };
-    let op = FloatOp::AveragePool(FloatAveragePool { window, count_include_pad: true });
+    let op = match window.dilation {
+        [1, 1] => FloatOp::AveragePool(FloatAveragePool { window, count_include_pad: true }),
+        // The mean of pixels apart is a depthwise convolution, which has dilations everywhere.
+        _ => {
+            let (channels, area) = (shape.channels, window.kernel[0] * window.kernel[1]);
+            importer.spend_floats(channels * (area + 1))?;
+            let weights = vec![1.0 / area as f32; channels * area];
+            FloatConv { window, groups: channels, weights, bias: vec![0.0; channels] }.into()
+        }
+    };
     let mut output = importer.push(node, suffix, op, &[view.tensor])?;
     if !counts {
         let factors = factors(importer, node, view.tensor, window)?;
@@ -95,33 +104,67 @@ pub fn global(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem
     Ok(Value::Activation(importer.image_view(output)))
 }
 
-/// A mean over rows and columns, wherever the layout has them.
+/// A mean over rows, columns or both, wherever the layout has them.
 pub fn reduce_mean(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
+    let reduced = reduced(importer, node)?;
+    let op = FloatAveragePool { window: reduced.window, count_include_pad: true };
+    let output = importer.push(node, "", FloatOp::AveragePool(op), &[reduced.input])?;
+    Ok(Value::Activation(reduced.view.of(output)))
+}
+
+/// A sum over rows, columns or both: so many times the mean.
+pub fn reduce_sum(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
+    let reduced = reduced(importer, node)?;
+    let [rows, columns] = reduced.window.kernel;
+    let op = FloatAveragePool { window: reduced.window, count_include_pad: true };
+    let mean = importer.push(node, "/mean", FloatOp::AveragePool(op), &[reduced.input])?;
+    let channels = importer.graph.tensor(mean).shape.channels;
+    importer.spend_floats(2 * channels)?;
+    let (scale, shift) = (vec![(rows * columns) as f32; channels], vec![0.0; channels]);
+    let output = affine::push(importer, node, "", mean, scale, shift)?;
+    Ok(Value::Activation(reduced.view.of(output)))
+}
+
+/// What a reduction reads and how its result is seen.
+pub struct Reduced {
+    /// The activation.
+    pub input: TensorId,
+    /// Its rows, its columns, or both.
+    pub window: Window,
+    /// The dimensions that are left, as a view of the input.
+    pub view: View,
+}
+
+/// What a reduction is over: rows, columns or both.
+pub fn reduced(importer: &Importer<'_>, node: &Node) -> Result<Reduced, Problem> {
     let view = importer.activation(node, 0)?;
-    let Some(axes) = importer.integers(node, 1, "axes")? else {
-        return unsupported("reduces over all dimensions; supported are rows and columns");
+    let axes = importer.integers(node, 1, "axes")?.filter(|axes| !axes.is_empty());
+    let Some(axes) = axes else {
+        return match node.int("noop_with_empty_axes").unwrap_or(0) {
+            0 => unsupported("reduces over all dimensions; supported are rows and columns"),
+            // ONNX Runtime fails on it.
+            _ => unsupported("reduces nothing (noop_with_empty_axes); leave it out"),
+        };
     };
-    let reduced: Option<Vec<usize>> = axes.iter().map(|&axis| view.dimension(axis)).collect();
-    let Some(reduced) = reduced else {
+    let Some(reduced) = axes.iter().map(|&axis| view.dimension(axis)).collect::<Option<Vec<usize>>>() else {
         return unsupported(format!("axes {axes:?} of {}", importer.describe(&view)));
     };
-    let kept = || (0..view.axes.len()).filter(|index| !reduced.contains(index));
-    if !reduced.iter().all(|&index| spatial(&view.axes[index]))
-        || !kept().all(|index| !view.axes[index].iter().any(|axis| spatial(&[*axis])))
-    {
+    if !reduced.iter().all(|&index| spatial(&view.axes[index])) {
         let found = importer.describe(&view);
-        return unsupported(format!(
-            "reduces axes {axes:?} of {found}; supported is exactly rows and columns"
-        ));
+        return unsupported(format!("reduces axes {axes:?} of {found}; supported are rows and columns"));
     }
-    let output = push_global(importer, node, view.tensor)?;
+    let shape = importer.graph.tensor(view.tensor).shape;
+    let over = |axis: Axis| reduced.iter().any(|&index| view.axes[index].contains(&axis));
+    let kernel =
+        [if over(Axis::Row) { shape.height } else { 1 }, if over(Axis::Column) { shape.width } else { 1 }];
+    let kept = |index: &usize| !reduced.contains(index);
     let axes: Vec<Vec<Axis>> = match node.int("keepdims").unwrap_or(1) {
-        0 => kept().map(|index| view.axes[index].clone()).collect(),
+        0 => (0..view.axes.len()).filter(kept).map(|index| view.axes[index].clone()).collect(),
         _ => (0..view.axes.len())
-            .map(|index| if reduced.contains(&index) { vec![] } else { view.axes[index].clone() })
+            .map(|index| if kept(&index) { view.axes[index].clone() } else { vec![] })
             .collect(),
     };
-    Ok(Value::Activation(view.with(axes).of(output)))
+    Ok(Reduced { input: view.tensor, window: Window::new(kernel, [1, 1]), view: view.with(axes) })
 }
 
 fn push_global(importer: &mut Importer<'_>, node: &Node, input: TensorId) -> Result<TensorId, Problem> {

@@ -35,7 +35,7 @@ pub fn gemm(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> 
     let at = |output: usize, input: usize| {
         alpha * weights.at(if transposed { output * inputs + input } else { input * outputs + output })
     };
-    Ok(Value::Activation(push(importer, node, &view, 1, [outputs, inputs], bias, at)?))
+    fully_connected(importer, node, &view, 1, [outputs, inputs], bias, at)
 }
 
 /// Activation times constant matrix, over the last dimension.
@@ -54,7 +54,37 @@ pub fn matmul(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem
     importer.spend_floats(outputs)?;
     let (last, bias) = (view.axes.len() - 1, vec![0.0; outputs]);
     let at = |output: usize, input: usize| weights.at(input * outputs + output);
-    Ok(Value::Activation(push(importer, node, &view, last, [outputs, inputs], bias, at)?))
+    fully_connected(importer, node, &view, last, [outputs, inputs], bias, at)
+}
+
+/// A product over one dimension of a node's first input, with what waits there for its weights.
+fn fully_connected(
+    importer: &mut Importer<'_>,
+    node: &Node,
+    view: &View,
+    dimension: usize,
+    [outputs, inputs]: [usize; 2],
+    mut bias: Vec<f32>,
+    weight: impl Fn(usize, usize) -> f32,
+) -> Result<Value, Problem> {
+    let factors = importer.factors(node, 0).filter(|factors| factors.scale.len() == inputs);
+    let Some(factors) = factors else {
+        return Ok(Value::Activation(push(
+            importer,
+            node,
+            view,
+            dimension,
+            [outputs, inputs],
+            bias,
+            weight,
+        )?));
+    };
+    for (output, bias) in bias.iter_mut().enumerate() {
+        let moved = |(input, &shift): (usize, &f32)| f64::from(weight(output, input)) * f64::from(shift);
+        *bias = (f64::from(*bias) + factors.shift.iter().enumerate().map(moved).sum::<f64>()) as f32;
+    }
+    let scaled = |output: usize, input: usize| weight(output, input) * factors.scale[input];
+    Ok(Value::Activation(push(importer, node, view, dimension, [outputs, inputs], bias, scaled)?))
 }
 
 /// `MatMul` as an int8 operator of another tool.
@@ -94,6 +124,9 @@ pub fn push(
     let shape = importer.graph.tensor(view.tensor).shape;
     let axes = &view.axes[dimension];
     let elsewhere = || view.axes.iter().enumerate().filter(|&(index, _)| index != dimension);
+    if view.axes.iter().flatten().any(|axis| matches!(axis, Axis::Group(_) | Axis::Member(_))) {
+        return unsupported(format!("multiplies over a part of {}", importer.describe(view)));
+    }
     let mixes_batch = axes.contains(&Axis::Batch);
     let alone = elsewhere().all(|(_, axes)| axes.iter().all(|&axis| axis == Axis::Batch));
     let per_position = axes.iter().all(|&axis| axis == Axis::Channel)
@@ -130,7 +163,8 @@ fn place(axes: &[Axis], shape: Shape, index: usize) -> usize {
                 Axis::Row => row,
                 Axis::Column => column,
                 Axis::Channel => channel,
-                Axis::Batch => 0,
+                // A view with split channels is not multiplied.
+                Axis::Batch | Axis::Group(_) | Axis::Member(_) => 0,
             }
     })
 }

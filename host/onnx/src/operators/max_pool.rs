@@ -1,9 +1,10 @@
 //! `MaxPool`, the same on int8.
 
+use goldcrest_engine::shape::{Shape, Window};
 use goldcrest_quantize::graph::{FloatOp, QuantizedOp};
 use goldcrest_quantize::operators::MaxPool;
 
-use super::{Export, Held, Importer, Int8Node, Problem, Reader, Value, Writer, window};
+use super::{Export, Held, Importer, Int8Node, Problem, Reader, Value, Writer, average_pool, window};
 use crate::Node;
 
 /// From a file.
@@ -17,6 +18,23 @@ pub fn import(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem
     window.padding.right += columns;
     let output = importer.push(node, "", FloatOp::MaxPool(MaxPool { window }), &[view.tensor])?;
     Ok(Value::Activation(importer.image_view(output)))
+}
+
+/// `GlobalMaxPool`.
+pub fn global(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
+    let view = importer.image(node, 0)?;
+    let Shape { height, width, .. } = importer.graph.tensor(view.tensor).shape;
+    let window = Window::new([height, width], [1, 1]);
+    let output = importer.push(node, "", FloatOp::MaxPool(MaxPool { window }), &[view.tensor])?;
+    Ok(Value::Activation(importer.image_view(output)))
+}
+
+/// A maximum over rows, columns or both.
+pub fn reduce(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
+    let reduced = average_pool::reduced(importer, node)?;
+    let op = FloatOp::MaxPool(MaxPool { window: reduced.window });
+    let output = importer.push(node, "", op, &[reduced.input])?;
+    Ok(Value::Activation(reduced.view.of(output)))
 }
 
 /// To a float file.

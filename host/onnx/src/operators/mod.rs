@@ -4,9 +4,11 @@
 
 mod activation;
 mod add;
-mod affine;
+pub(crate) mod affine;
 mod arithmetic;
+mod attributes;
 mod average_pool;
+mod broadcast;
 mod concat;
 mod conv;
 mod dense;
@@ -17,6 +19,7 @@ mod pad;
 mod problem;
 mod reshape;
 mod resize;
+mod select;
 mod softmax;
 mod window;
 
@@ -28,6 +31,7 @@ use super::import::{Fold, Form, Importer, Value, quantized};
 use super::int8::{Held, Reader, RealOp, Writer};
 
 pub use activation::write_clamp;
+pub use attributes::check as check_attributes;
 pub use conv::oihw;
 pub use problem::{Problem, unsupported};
 pub use window::node as windowed;
@@ -41,19 +45,28 @@ type Rule = fn(&mut Importer<'_>, &Node) -> Result<Value, Problem>;
 
 /// Every ONNX operator that can stand on activations.
 pub const RULES: &[(&str, Rule)] = &[
+    ("Abs", activation::abs),
     ("Add", add::import),
     ("AveragePool", average_pool::import),
     ("BatchNormalization", affine::batch_normalization),
-    ("Cast", reshape::identity),
+    ("Cast", reshape::cast),
+    ("CastLike", reshape::cast_like),
+    ("Celu", activation::celu),
     ("Clip", activation::clip),
     ("Concat", concat::import),
     ("Conv", conv::import),
     ("DequantizeLinear", quantized::dequantize),
     ("Div", arithmetic::div),
     ("Dropout", reshape::identity),
+    ("Elu", activation::elu),
+    ("Erf", activation::erf),
+    ("Exp", activation::exp),
     ("Flatten", reshape::flatten),
+    ("Gather", select::gather),
+    ("Gelu", activation::gelu),
     ("Gemm", dense::gemm),
     ("GlobalAveragePool", average_pool::global),
+    ("GlobalMaxPool", max_pool::global),
     ("HardSigmoid", activation::hard_sigmoid),
     ("HardSwish", activation::hard_swish),
     ("Identity", reshape::identity),
@@ -63,23 +76,35 @@ pub const RULES: &[(&str, Rule)] = &[
     ("Max", activation::max),
     ("MaxPool", max_pool::import),
     ("Min", activation::min),
+    ("Mish", activation::mish),
     ("Mul", mul::import),
     ("Neg", arithmetic::neg),
     ("PRelu", activation::parametric_relu),
     ("Pad", pad::import),
+    ("Pow", activation::pow),
     ("QuantizeLinear", quantized::quantize),
+    ("ReduceMax", max_pool::reduce),
     ("ReduceMean", average_pool::reduce_mean),
+    ("ReduceSum", average_pool::reduce_sum),
     ("Relu", activation::relu),
     ("Reshape", reshape::reshape),
     ("Resize", resize::import),
+    ("Selu", activation::selu),
     ("Shape", reshape::shape),
     ("Sigmoid", activation::sigmoid),
+    ("Slice", select::slice),
     ("Softmax", softmax::softmax),
+    ("Softplus", activation::softplus),
+    ("Softsign", activation::softsign),
+    ("Split", select::split),
+    ("Sqrt", activation::sqrt),
     ("Squeeze", reshape::squeeze),
     ("Sub", arithmetic::sub),
     ("Tanh", activation::tanh),
+    ("ThresholdedRelu", activation::thresholded_relu),
     ("Transpose", reshape::transpose),
     ("Unsqueeze", reshape::unsqueeze),
+    ("Upsample", resize::upsample),
 ];
 
 /// Operators of activations that exporters apply to constants, such as parts of shapes, too.
@@ -87,7 +112,11 @@ pub const FOLDS: &[(&str, Fold)] = &[
     ("Add", add::FOLD),
     ("Concat", concat::FOLD),
     ("Div", arithmetic::DIV),
+    ("Max", activation::MAX),
+    ("Min", activation::MIN),
+    ("Mod", arithmetic::MOD),
     ("Mul", mul::FOLD),
+    ("Pow", activation::POW),
     ("Sub", arithmetic::SUB),
 ];
 

@@ -6,46 +6,29 @@ use goldcrest_engine::requantize::Multiplier;
 use goldcrest_quantize::graph::{FloatOp, QuantizedOp, TensorId};
 use goldcrest_quantize::operators::QuantizedMul;
 
-use super::arithmetic::{self, Operands, affine, mismatch, operands, same_shape};
-use super::{Export, Held, Importer, Int8Node, Problem, Reader, Value, Writer};
+use super::arithmetic::{self, Operands, operands};
+use super::broadcast::Broadcast;
+use super::{Export, Held, Importer, Int8Node, Problem, Reader, Value, Writer, affine, broadcast};
 use crate::Node;
-use crate::import::{Fold, Form, Operands as Int8Operands, View};
+use crate::import::{Fold, Form, Operands as Int8Operands};
 
 /// From a file.
 pub fn import(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
     match operands(importer, node)? {
         Operands::Activations(a, b) => {
-            // Squeeze-and-excite writes the factor per channel on either side.
-            let (whole, factor) = match broadcasts(importer, &a, &b) {
-                true => (a, b),
-                false => (b, a),
+            // A factor per channel needs no more: squeeze-and-excite writes it on either side.
+            let (whole, factor) = match broadcast::find(importer, &a, &b)? {
+                Broadcast::Channel { whole, other } => (whole, other.tensor),
+                _ => broadcast::of_one_shape(importer, node, &a, &b)?,
             };
-            if !broadcasts(importer, &whole, &factor) {
-                return mismatch(importer, &whole, &factor);
-            }
-            let output = push(importer, node, [whole.tensor, factor.tensor])?;
+            let output = push(importer, node, [whole.tensor, factor])?;
             Ok(Value::Activation(whole.of(output)))
         }
-        Operands::Constant { view, values, .. } => {
+        Operands::Constant { view, values, index } => {
             let zeros = vec![0.0; values.len()];
-            affine(importer, node, &view, values, zeros)
+            affine::apply(importer, node, index, &view, values, zeros)
         }
     }
-}
-
-/// Whether `factor` has the shape of `whole`, or is one value per channel at the same dimension.
-fn broadcasts(importer: &Importer<'_>, whole: &View, factor: &View) -> bool {
-    if whole.axes == factor.axes && same_shape(importer, whole, factor) {
-        return true;
-    }
-    let (a, b) = (importer.graph.tensor(whole.tensor).shape, importer.graph.tensor(factor.tensor).shape);
-    let aligned = || {
-        let lead = whole.axes.len() - factor.axes.len();
-        whole.axes[lead..].iter().zip(&factor.axes).all(|(axes, own)| own.is_empty() || own == axes)
-    };
-    (b.height, b.width, b.channels) == (1, 1, a.channels)
-        && whole.axes.len() >= factor.axes.len()
-        && aligned()
 }
 
 /// The product of two tensors as the output of a node.

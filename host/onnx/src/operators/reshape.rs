@@ -1,15 +1,32 @@
 //! Operators that only change how an activation is seen.
 
-use super::{Importer, Problem, Value, unsupported};
-use crate::import::{RANK, View};
+use super::{Importer, Problem, Value, select, unsupported};
+use crate::import::{Axis, RANK, View};
+use crate::proto::{data_type, element_name};
 use crate::{Node, Tensor};
 
 pub fn identity(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
-    // `Cast` to an integer type would change values; FLOAT, FLOAT16 and DOUBLE do not matter here.
-    match node.int("to") {
-        Some(to) if ![1, 10, 11].contains(&to) => unsupported(format!("casts an activation to type {to}")),
-        _ => Ok(Value::Activation(importer.activation(node, 0)?)),
+    Ok(Value::Activation(importer.activation(node, 0)?))
+}
+
+/// Real numbers of any size are floats here; the bytes of the input become what they are.
+pub fn cast(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
+    let to = node.int("to").and_then(|to| i32::try_from(to).ok()).unwrap_or(0);
+    let view = importer.activation(node, 0)?;
+    let is_real =
+        [data_type::FLOAT, data_type::FLOAT16, data_type::BFLOAT16, data_type::DOUBLE].contains(&to);
+    match is_real {
+        true => Ok(Value::Activation(view)),
+        false => unsupported(format!("casts an activation to {}; supported is float", element_name(to))),
     }
+}
+
+/// To the type of another value: floats stay floats.
+pub fn cast_like(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
+    if importer.activation(node, 1).is_err() {
+        importer.floats(node, 1)?;
+    }
+    Ok(Value::Activation(importer.activation(node, 0)?))
 }
 
 pub fn flatten(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
@@ -50,7 +67,12 @@ pub fn reshape(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Proble
     }
     let target: Vec<usize> = target.into_iter().map(|size| size.unwrap_or(total / known)).collect();
     let shape = importer.graph.tensor(view.tensor).shape;
-    view.reshape(&target, shape, importer.batch).map(Value::Activation).ok_or_else(problem)
+    let reshaped = view.reshape(&target, shape, importer.batch).ok_or_else(problem)?;
+    let Some((dimension, order)) = reshaped.shuffled(shape) else { return Ok(Value::Activation(reshaped)) };
+    let output = select::push(importer, node, "", reshaped.tensor, &order)?;
+    let mut axes = reshaped.axes.clone();
+    axes[dimension] = vec![Axis::Channel];
+    Ok(Value::Activation(reshaped.with(axes).of(output)))
 }
 
 pub fn squeeze(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {

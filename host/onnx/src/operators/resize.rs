@@ -14,10 +14,17 @@ const ATTRIBUTES: [(&str, &str); 3] =
 
 /// From a file.
 pub fn import(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
-    let view = importer.image(node, 0)?;
+    // Opset 10 has no region of interest, and counts outputs from their corner.
+    let old = importer.opset < 11;
     let mode = node.string("mode").unwrap_or("nearest");
-    let transform = node.string("coordinate_transformation_mode").unwrap_or("half_pixel");
-    let nearest = node.string("nearest_mode").unwrap_or("round_prefer_floor");
+    let transform = match old {
+        true => "asymmetric",
+        false => node.string("coordinate_transformation_mode").unwrap_or("half_pixel"),
+    };
+    let nearest = match old {
+        true => "floor",
+        false => node.string("nearest_mode").unwrap_or("round_prefer_floor"),
+    };
     // The pairs for which output 2i and 2i + 1 both read input i.
     let repeats = match transform {
         "asymmetric" => matches!(nearest, "floor" | "round_prefer_floor"),
@@ -27,13 +34,36 @@ pub fn import(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem
     if mode != "nearest" || !repeats {
         return unsupported(format!("mode `{mode}`, `{transform}`, `{nearest}`; supported is plain nearest"));
     }
+    let place = if old { 1 } else { 2 };
+    let scales = importer.floats(node, place)?.filter(|scales| !scales.data.is_empty());
+    let sizes = if old { None } else { importer.constant(node, 3)? };
+    let scales = scales.as_ref().and_then(|scales| scales.as_f32());
+    twice(importer, node, scales, sizes.as_ref().and_then(|sizes| sizes.as_i64()))
+}
+
+/// `Upsample`, which `Resize` replaced: its scales are an input in opset 9, an attribute before.
+pub fn upsample(importer: &mut Importer<'_>, node: &Node) -> Result<Value, Problem> {
+    let mode = node.string("mode").unwrap_or("nearest");
+    if mode != "nearest" {
+        return unsupported(format!("attribute `mode` is `{mode}`; supported is `nearest`"));
+    }
+    let scales = importer.floats(node, 1)?;
+    let scales = scales.as_ref().and_then(|scales| scales.as_f32());
+    twice(importer, node, scales.or(node.floats("scales")), None)
+}
+
+fn twice(
+    importer: &mut Importer<'_>,
+    node: &Node,
+    scales: Option<&[f32]>,
+    target: Option<&[i64]>,
+) -> Result<Value, Problem> {
+    let view = importer.image(node, 0)?;
     let sizes = importer.sizes(&view);
-    let scales = importer.floats(node, 2)?.filter(|scales| !scales.data.is_empty());
-    let doubled = match (scales, importer.constant(node, 3)?) {
-        (Some(scales), _) => scales.as_f32() == Some(&SCALES),
+    let doubled = match (scales, target) {
+        (Some(scales), _) => scales == SCALES,
         (None, Some(target)) => {
-            let wanted = [sizes[0], sizes[1], 2 * sizes[2], 2 * sizes[3]].map(|size| size as i64);
-            target.as_i64() == Some(&wanted)
+            target == [sizes[0], sizes[1], 2 * sizes[2], 2 * sizes[3]].map(|size| size as i64)
         }
         (None, None) => false,
     };

@@ -11,6 +11,7 @@ use goldcrest_quantize::{FloatGraph, Options, QuantizeError, QuantizeReport, qua
 use super::source::{Outcome, Source};
 use super::{Settings, calibrate, signal_to_noise};
 use crate::evaluate::EvaluateError;
+use crate::misfit::Misfit;
 use crate::verify::RunnerError;
 use crate::verify::engine::HostEngine;
 
@@ -37,8 +38,8 @@ pub enum PipelineError {
     #[error("there is no layer `{name}` with weights; there are: {layers}")]
     NoSuchLayer { name: String, layers: String },
     /// Images of another size than the model takes.
-    #[error("the images are {found}, but the model takes {expected}; pass --resize")]
-    Images { found: String, expected: String },
+    #[error("{0}")]
+    Images(Misfit),
     /// No images at all.
     #[error("there are no calibration images; give a data set with training images")]
     NoImages,
@@ -153,8 +154,7 @@ pub(super) fn check_images(graph: &FloatGraph, images: &Split) -> Result<(), Pip
         return Err(PipelineError::NoImages);
     }
     if images.shape() != expected {
-        let (found, expected) = (images.shape().to_string(), expected.to_string());
-        return Err(PipelineError::Images { found, expected });
+        return Err(PipelineError::Images(Misfit { found: images.shape(), expected }));
     }
     Ok(())
 }

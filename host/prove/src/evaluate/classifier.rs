@@ -2,18 +2,20 @@
 
 use goldcrest_data::Split;
 use goldcrest_engine::shape::Shape;
-use goldcrest_onnx::import::{ImageInput, ImportError, image_input};
-use goldcrest_onnx::info::{self, InfoError};
+use goldcrest_onnx::Model;
+use goldcrest_onnx::import::{self, Element, ImageInput, ImportError, image_input};
+use goldcrest_onnx::info::InfoError;
 use goldcrest_onnx::int8::{self, Int8Error};
 use goldcrest_onnx::native::{self, NativeError};
-use goldcrest_onnx::{Dimension, Model};
 use goldcrest_quantize::graph::{ModelInfo, QuantizedModel};
 use ort::session::builder::GraphOptimizationLevel;
+use ort::value::PrimitiveTensorElementType;
 use rayon::prelude::*;
 
 use crate::calibrate::normalize;
+use crate::misfit::Misfit;
 use crate::verify::engine::HostEngine;
-use crate::verify::layout::to_hwc;
+use crate::verify::layout::{to_hwc, to_nchw};
 use crate::verify::onnxruntime::OnnxRuntime;
 use crate::verify::{Pixels, Runner, RunnerError};
 
@@ -49,8 +51,8 @@ pub enum EvaluateError {
     #[error("the output `{0}` is not [batch, classes] with a fixed number of classes")]
     Output(String),
     /// Images of another size than the model takes.
-    #[error("the images are {found}, but the model takes {expected}; pass --resize")]
-    Images { found: Shape, expected: Shape },
+    #[error("{0}")]
+    Images(Misfit),
     /// The data set has another number of classes than the model.
     #[error("the data set has {found} classes, the model {expected}; is it the data set it was trained on?")]
     Classes { found: usize, expected: usize },
@@ -101,7 +103,7 @@ pub fn logits(
         return Err(EvaluateError::NoImages);
     }
     if images.shape() != classifier.input() {
-        return Err(EvaluateError::Images { found: images.shape(), expected: classifier.input() });
+        return Err(EvaluateError::Images(Misfit { found: images.shape(), expected: classifier.input() }));
     }
     let starts: Vec<usize> = (0..images.len()).step_by(CHUNK).collect();
     let chunks = starts.into_par_iter().map(|start| {
@@ -150,6 +152,8 @@ pub struct FloatClassifier {
     runtime: OnnxRuntime,
     input: ImageInput,
     info: ModelInfo,
+    /// Values of its output for one image.
+    values: usize,
 }
 
 impl FloatClassifier {
@@ -163,23 +167,47 @@ impl FloatClassifier {
         let Some(output) = model.graph.outputs.first() else {
             return Err(EvaluateError::Output(String::new()));
         };
-        let classes = match output.shape.as_deref() {
-            Some(&[_, Dimension::Fixed(classes @ 1..)]) => classes as usize,
-            _ => return Err(EvaluateError::Output(output.name.clone())),
-        };
-        let info = info::read(&model.metadata, input.shape.channels, classes)?;
         let mut output = output.clone();
+        let values = match import::values(model) {
+            Some(values) => values,
+            // Some exporters leave the shape of the output out; the imported graph has it.
+            None => match import::float_model(model) {
+                Ok((graph, _)) => graph.tensor(graph.output).shape.channels,
+                Err(_) => return Err(EvaluateError::Output(output.name.clone())),
+            },
+        };
+        let info = import::model_info(model, input.shape.channels, values.max(2))?;
         // Logits, not probabilities: what int8 models end with.
-        let last = model.graph.nodes.iter().find(|node| node.outputs.first() == Some(&output.name));
-        if let Some(node) = last.filter(|node| ["Softmax", "LogSoftmax"].contains(&&*node.op))
-            && let Some(before) = node.inputs.first()
-        {
-            output.name.clone_from(before);
+        if let Some(name) = import::logits(model) {
+            output.name = name.to_owned();
         }
         let Shape { height, width, channels } = input.shape;
         let sizes = if input.channels_last { [height, width, channels] } else { [channels, height, width] };
-        let runtime = OnnxRuntime::load(model, sizes, vec![output], GraphOptimizationLevel::All)?;
-        Ok(Self { runtime, input, info })
+        // What the output does not need may be operators that ONNX Runtime does not know.
+        let model = import::for_inference(model, &output.name);
+        let runtime = OnnxRuntime::load(&model, sizes, vec![output], GraphOptimizationLevel::All)?;
+        Ok(Self { runtime, input, info, values })
+    }
+
+    /// Adds the logits of images (channels x height x width each), no more than the model's batch.
+    fn run<T>(&self, mut values: Vec<T>, logits: &mut Vec<f32>) -> Result<(), RunnerError>
+    where
+        T: PrimitiveTensorElementType + std::fmt::Debug + Clone + Copy + Default + 'static,
+    {
+        let size = self.input.shape.len();
+        let images = values.len() / size;
+        // A model exported with a fixed batch takes just that many images.
+        values.resize(self.input.batch.unwrap_or(images) * size, T::default());
+        if self.input.channels_last {
+            values = to_hwc(&values, self.input.shape);
+        }
+        let outputs = self.runtime.run::<T, f32>(&values)?;
+        let found: Vec<f32> = outputs.into_iter().flatten().take(images * self.values).collect();
+        match self.values {
+            1 => logits.extend(import::of_two_classes(&found)),
+            _ => logits.extend(found),
+        }
+        Ok(())
     }
 
     /// The logits of normalized images (channels x height x width each), one image after the other.
@@ -189,17 +217,22 @@ impl FloatClassifier {
     pub fn logits_of_values(&self, images: &[f32]) -> Result<Vec<f32>, RunnerError> {
         let size = self.input.shape.len();
         let mut logits = Vec::new();
-        // A model exported with a fixed batch takes just that many images.
         let batch = self.input.batch.unwrap_or((images.len() / size).max(1));
         for chunk in images.chunks(batch * size) {
-            let mut values = chunk.to_vec();
-            values.resize(batch * size, 0.0);
-            if self.input.channels_last {
-                values = to_hwc(&values, self.input.shape);
-            }
-            let outputs = self.runtime.run::<f32, f32>(&values)?;
-            let wanted = chunk.len() / size * self.info.labels.len();
-            logits.extend(outputs.iter().flatten().take(wanted));
+            self.run(chunk.to_vec(), &mut logits)?;
+        }
+        Ok(logits)
+    }
+
+    /// The logits of pictures (u8, HWC) for a model that takes their bytes.
+    fn logits_of_bytes<T>(&self, pictures: &[&[u8]], byte: fn(u8) -> T) -> Result<Vec<f32>, RunnerError>
+    where
+        T: PrimitiveTensorElementType + std::fmt::Debug + Clone + Copy + Default + 'static,
+    {
+        let mut logits = Vec::new();
+        for chunk in pictures.chunks(self.input.batch.unwrap_or(pictures.len()).max(1)) {
+            let bytes: Vec<T> = chunk.concat().into_iter().map(byte).collect();
+            self.run(to_nchw(&bytes, self.input.shape), &mut logits)?;
         }
         Ok(logits)
     }
@@ -215,6 +248,12 @@ impl Classifier for FloatClassifier {
     }
 
     fn logits(&self, pictures: &[&[u8]]) -> Result<Vec<f32>, RunnerError> {
-        self.logits_of_values(&normalize(&self.info.normalization, self.input.shape, pictures))
+        match self.input.element {
+            Element::Uint8 => self.logits_of_bytes(pictures, |pixel| pixel),
+            Element::Int8 => self.logits_of_bytes(pictures, |pixel| (pixel ^ 0x80) as i8),
+            Element::Float => {
+                self.logits_of_values(&normalize(&self.info.normalization, self.input.shape, pictures))
+            }
+        }
     }
 }

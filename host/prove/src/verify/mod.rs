@@ -2,6 +2,7 @@
 //! executable specification compute every layer of every image, and every value is compared; then the same on
 //! accumulators placed next to rounding ties.
 
+pub mod answers;
 mod compare;
 pub mod emulator;
 pub mod engine;

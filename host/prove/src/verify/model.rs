@@ -6,11 +6,12 @@ use goldcrest_board::emulator::EmulatorError;
 use goldcrest_board::table::Board;
 use goldcrest_data::Split;
 use goldcrest_engine::kernels::Family;
-use goldcrest_engine::shape::Shape;
 use goldcrest_onnx::int8::{self, Int8Error};
 use goldcrest_onnx::{Model, OnnxError};
 use goldcrest_quantize::graph::QuantizedModel;
 use goldcrest_quantize::pack::PackOptions;
+
+use crate::misfit::Misfit;
 
 use super::emulator::{EmulatedBoard, StartError};
 use super::engine::{ForeignImage, HostEngine};
@@ -42,8 +43,8 @@ pub enum VerifyModelError {
     #[error(transparent)]
     Verify(#[from] VerifyError),
     /// Images of another size than the model takes.
-    #[error("the images are {found}, but the model takes {expected}; pass --resize")]
-    Images { found: Shape, expected: Shape },
+    #[error("{0}")]
+    Images(Misfit),
     /// No images at all.
     #[error("there are no images to compare on")]
     NoImages,
@@ -116,7 +117,7 @@ impl Int8File {
             return Err(VerifyModelError::NoImages);
         }
         if images.shape() != expected {
-            return Err(VerifyModelError::Images { found: images.shape(), expected });
+            return Err(VerifyModelError::Images(Misfit { found: images.shape(), expected }));
         }
         let contestants = start(model, &self.onnx, &self.bytes, scope)?;
         let participants: Vec<Participant<'_>> = contestants.iter().map(Contestant::participant).collect();

@@ -16,6 +16,9 @@ use crate::runtime;
 /// Images that ONNX Runtime computes at once.
 const BATCH: usize = 16;
 
+/// The latest operator set of the oldest ONNX Runtime that may be loaded.
+const OPSET: i64 = 21;
+
 /// A model in ONNX Runtime. Threads that run it at once get a session each.
 pub struct OnnxRuntime {
     onnx: Vec<u8>,
@@ -40,6 +43,8 @@ impl OnnxRuntime {
         runtime::load(&runtime::Choice::default())?;
         let mut model = model.clone();
         model.graph.outputs = outputs;
+        // Later operator sets only add types and operators, and older runtimes refuse their numbers.
+        model.opset = model.opset.min(OPSET);
         let loaded = Self { onnx: model.encode(), level, idle: Mutex::new(Vec::new()), input };
         let session = loaded.session()?;
         loaded.give_back(session);

@@ -92,6 +92,11 @@ pub fn load(name_or_path: &str) -> Result<Architecture, ArchitectureError> {
     Architecture::parse(name_or_path, &text)
 }
 
+/// Whether a name is that of an architecture that comes with Goldcrest.
+pub fn is_built_in(name: &str) -> bool {
+    ARCHITECTURES.iter().any(|(known, _)| *known == name)
+}
+
 impl Architecture {
     /// Reads a description; `origin` names it in messages.
     ///

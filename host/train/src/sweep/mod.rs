@@ -135,8 +135,7 @@ pub fn sweep(
     let space = options.search.take().filter(|space| !space.is_empty()).ok_or(SweepError::NoSpace)?;
     let base = options.clone().resolve()?;
     let share = if base.validate > 0.0 { base.validate } else { VALIDATE };
-    let aside = (dataset.train.len() as f64 * f64::from(share)).round() as usize;
-    let (train, test) = dataset.train.divide(aside, base.seed);
+    let (train, test) = dataset.train.set_aside(share.into(), base.split_seed);
     if test.is_empty() || train.is_empty() {
         return Err(SweepError::NoValidation { images: dataset.train.len(), share });
     }

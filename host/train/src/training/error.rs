@@ -77,6 +77,12 @@ pub enum TrainError {
     /// There are too few images.
     #[error("the data set has no {part} images")]
     Empty { part: &'static str },
+    /// The share to be set aside is less than an image.
+    #[error(
+        "--validate {share} of {images} training images sets no image of any class aside; give a larger \
+         share, or leave it out to choose the best model by the test images"
+    )]
+    NoValidation { share: f32, images: usize },
     /// The loss is not a number any more.
     #[error(
         "the loss became {loss} in step {step} of epoch {epoch} with learning rate {learning_rate}; \

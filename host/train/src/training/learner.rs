@@ -8,10 +8,11 @@ use goldcrest_data::{BatchOptions, Batches, Dataset, Normalization, Split};
 use goldcrest_onnx::Model;
 use goldcrest_quantize::graph::ModelInfo;
 
+use super::defaults::RECIPE;
 use super::error::{TrainError, write_error};
 use super::export;
 use super::metrics::{self, Confusion, Epoch};
-use super::position::{Position, Sums};
+use super::position::{Best, Position, Sums};
 use super::processor_time;
 use super::quantization_aware::Prepared;
 use super::recipe::Recipe;
@@ -98,9 +99,9 @@ impl Learner<'_, '_> {
             seconds: start.elapsed().as_secs_f64(),
             waited: sums.waited / sums.seconds,
         };
-        let accuracy = epoch.validation_accuracy.unwrap_or(epoch.test_accuracy);
-        if accuracy > self.position.best {
-            self.position.best = accuracy;
+        let best = Best::of(&epoch);
+        if best.beats(&self.position.best) {
+            self.position.best = best;
             self.export(self.job.run.best())?;
         }
         // The checkpoint comes last: a run that is cut short before it repeats the epoch.
@@ -214,6 +215,7 @@ impl Learner<'_, '_> {
             preprocessing: dataset.preprocessing,
         };
         let mut trained = export::trained(model, &self.session.state()?, &description);
+        trained.metadata.insert(RECIPE.into(), self.job.recipe.to_toml());
         if let Some(prepared) = prepared {
             trained = prepared.settled(&trained);
         }

@@ -24,9 +24,11 @@ pub struct Manifest {
     pub images: [usize; 2],
     /// SHA-256 of pixels and labels.
     pub data_sha256: String,
-    /// Share of the training images set aside, which the seed chooses.
+    /// Share of the training images set aside.
     pub validate: f32,
-    /// Seed of that choice, of the order of the images and of their augmentation.
+    /// Seed of the choice of those.
+    pub split_seed: u64,
+    /// Seed of the weights, of the order of the images and of their augmentation.
     pub seed: u64,
     /// Images per step.
     pub batch: usize,
@@ -97,6 +99,7 @@ impl Manifest {
             images: [dataset.train.len(), dataset.test.len()],
             data_sha256: data_sum([&dataset.train, &dataset.test]),
             validate: recipe.validate,
+            split_seed: recipe.split_seed,
             seed: recipe.seed,
             batch: recipe.batch,
             qat: recipe.qat,
@@ -160,9 +163,12 @@ impl Manifest {
             let data = |of: &Self| format!("the images {:.12} of {}", of.data_sha256, of.data);
             return differs(data(self), data(now));
         }
-        if (self.validate, self.seed) != (now.validate, now.seed) {
-            let split = |of: &Self| format!("--validate {} --seed {}", of.validate, of.seed);
+        if (self.validate, self.split_seed) != (now.validate, now.split_seed) {
+            let split = |of: &Self| format!("--validate {} --split-seed {}", of.validate, of.split_seed);
             return differs(split(self), split(now));
+        }
+        if self.seed != now.seed {
+            return differs(format!("--seed {}", self.seed), format!("--seed {}", now.seed));
         }
         if self.qat != now.qat {
             let qat = |of: &Self| format!("--qat {}", of.qat);

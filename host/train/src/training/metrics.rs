@@ -67,29 +67,21 @@ impl Epoch {
     }
 }
 
-impl std::fmt::Display for Epoch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "epoch {:>3}  train loss {:.4}  train {:>5.2} %  ",
-            self.epoch,
-            self.train_loss,
-            100.0 * self.train_accuracy,
-        )?;
+impl Epoch {
+    /// A line of text, in which the test images are called `test`: a sweep's are validation images.
+    pub fn line(&self, test: &str) -> String {
+        let percent = |share: f64| 100.0 * share;
+        let mut line = format!("epoch {:>3}  train loss {:.4}  ", self.epoch, self.train_loss);
+        line += &format!("train {:>5.2} %  ", percent(self.train_accuracy));
         if let Some(accuracy) = self.validation_accuracy {
-            write!(f, "validation {:>5.2} %  ", 100.0 * accuracy)?;
+            line += &format!("validation {:>5.2} %  ", percent(accuracy));
         }
-        write!(f, "test {:>5.2} %  ", 100.0 * self.test_accuracy)?;
+        line += &format!("{test} {:>5.2} %  ", percent(self.test_accuracy));
         if let Some(balanced) = self.balanced_accuracy() {
-            write!(f, "balanced {:>5.2} %  ", 100.0 * balanced)?;
+            line += &format!("balanced {:>5.2} %  ", percent(balanced));
         }
-        write!(
-            f,
-            "{:>6.0} samples/s  {:.1} s  waited {:.1} %",
-            self.samples_per_second,
-            self.seconds,
-            100.0 * self.waited,
-        )
+        let (rate, waited) = (self.samples_per_second, percent(self.waited));
+        line + &format!("{rate:>6.0} samples/s  {:.1} s  waited {waited:.1} %", self.seconds)
     }
 }
 

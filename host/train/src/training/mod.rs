@@ -4,6 +4,7 @@
 pub mod api_session;
 #[allow(unsafe_code)]
 pub mod checkpoint;
+pub mod defaults;
 pub mod error;
 pub mod export;
 mod fit;

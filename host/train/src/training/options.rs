@@ -78,15 +78,15 @@ options! {
     /// Images per step
     batch: usize = 64, "N";
     /// Peak learning rate
-    learning_rate: f32 = 0.01, "RATE";
+    learning_rate: f32 = 0.02, "RATE";
     /// How gradients become steps
     optimizer: Optimizer = Optimizer::Sgd, "NAME";
     /// Momentum of the stochastic gradient descent
-    momentum: f32 = 0.5, "SHARE";
+    momentum: f32 = 0.9, "SHARE";
     /// Look one step ahead with the momentum (Nesterov)
-    nesterov: bool = false, "BOOL";
+    nesterov: bool = true, "BOOL";
     /// Pull of the weights towards 0, biases and normalizations left out
-    weight_decay: f32 = 0.0, "RATE";
+    weight_decay: f32 = 5e-4, "RATE";
     /// The pull of `sgd` does not enter its momentum (`adamw`'s never does)
     decoupled_decay: bool = false, "BOOL";
     /// Parameters whose names begin with one of these keep their values
@@ -96,8 +96,8 @@ options! {
     /// Largest norm of a step's gradients, over all parameters; 0 clips nothing
     clip_norm: f32 = 0.0, "NORM";
     /// Shape of the learning rate after the warm-up
-    schedule: Shape = Shape::Constant, "NAME";
-    /// Epochs over which the learning rate rises at the start
+    schedule: Shape = Shape::OneCycle, "NAME";
+    /// Epochs over which the learning rate rises at the start; one-cycle rises over 30 % of all without it
     warmup: f32 = 0.0, "EPOCHS";
     /// Epochs between two drops of the `step` schedule
     step_every: usize = 10, "EPOCHS";
@@ -105,13 +105,15 @@ options! {
     step_factor: f32 = 0.1, "FACTOR";
     /// Random changes of the training images, as `flip,rotate=15,crop=4,cutout=8,jitter=0.2`,
     /// then of whole batches, as `mixup=0.2,cutmix=1`, or `none`
-    augment: String = "flip,rotate=15".to_owned(), "STEPS";
+    augment: String = "none".to_owned(), "STEPS";
     /// Mean that is subtracted per channel, of pixels in 0..1; one value stands for all channels
     mean: Vec<f32> = vec![0.5], "MEAN,...";
     /// Standard deviation that is divided by per channel
     std: Vec<f32> = vec![0.5], "STD,...";
-    /// Share of the training images set aside to choose best.onnx by, in place of the test images
+    /// Share of each class's training images set aside to choose best.onnx by, in place of the test images
     validate: f32 = 0.0, "SHARE";
+    /// Chooses other images to set aside; --seed does not, so training on from a model keeps them
+    split_seed: u64 = 0, "N";
     /// Keep a running mean of the weights, of which a step keeps this share, and evaluate and export that; 0
     /// keeps none
     ema: f32 = 0.0, "SHARE";
@@ -229,6 +231,7 @@ impl RecipeOptions {
             mean: values.mean,
             std: values.std,
             validate: values.validate,
+            split_seed: values.split_seed,
             ema: values.ema,
             distillation,
             qat: values.qat,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::checkpoint::{Property, State};
+use super::metrics::Epoch;
 
 /// How far training is; with the parameters, all that a resumed run needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -12,8 +13,35 @@ pub(super) struct Position {
     /// Finished steps of the epoch after those.
     pub step: usize,
     pub sums: Sums,
-    /// Best accuracy so far, of the images that the best model is chosen by.
-    pub best: f64,
+    /// Best accuracy so far, of the images that the best model is chosen by, its loss, and its epoch.
+    pub best: Best,
+}
+
+/// The epoch that is best so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Best {
+    pub accuracy: f64,
+    pub loss: f64,
+    /// From 1; 0 before the first.
+    pub epoch: usize,
+}
+
+impl Best {
+    /// An epoch, as the best model is chosen.
+    pub fn of(epoch: &Epoch) -> Self {
+        Self {
+            accuracy: epoch.validation_accuracy.unwrap_or(epoch.test_accuracy),
+            loss: epoch.validation_loss.unwrap_or(epoch.test_loss),
+            epoch: epoch.epoch,
+        }
+    }
+
+    /// Whether this is better: by accuracy, and of equals the one of lower loss.
+    pub fn beats(&self, before: &Self) -> bool {
+        before.epoch == 0
+            || self.accuracy > before.accuracy
+            || self.accuracy == before.accuracy && self.loss < before.loss
+    }
 }
 
 /// Sums over the images of an epoch.
@@ -52,7 +80,9 @@ impl Position {
             ("goldcrest.seconds".into(), bits(self.sums.seconds)),
             ("goldcrest.waited".into(), bits(self.sums.waited)),
             ("goldcrest.processor".into(), bits(self.sums.processor)),
-            ("goldcrest.best".into(), bits(self.best)),
+            ("goldcrest.best".into(), bits(self.best.accuracy)),
+            ("goldcrest.best_loss".into(), bits(self.best.loss)),
+            ("goldcrest.best_epoch".into(), count(self.best.epoch)),
         ])
     }
 
@@ -71,7 +101,26 @@ impl Position {
                 // Checkpoints of earlier versions do not say it.
                 processor: double("goldcrest.processor").unwrap_or(0.0),
             },
-            best: double("goldcrest.best")?,
+            best: Best {
+                accuracy: double("goldcrest.best")?,
+                loss: double("goldcrest.best_loss")?,
+                epoch: count("goldcrest.best_epoch")?,
+            },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_accuracies_are_told_apart_by_loss() {
+        let first = Best { accuracy: 0.9, loss: 0.5, epoch: 1 };
+        assert!(first.beats(&Best::default()));
+        assert!(Best { loss: 0.4, epoch: 2, ..first }.beats(&first));
+        assert!(!Best { loss: 0.6, epoch: 2, ..first }.beats(&first));
+        assert!(!Best { accuracy: 0.8, loss: 0.1, epoch: 2 }.beats(&first));
+        assert!(Best { accuracy: 0.0, loss: 9.0, epoch: 1 }.beats(&Best::default()));
     }
 }

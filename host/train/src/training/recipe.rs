@@ -1,12 +1,15 @@
 //! How to train: a complete recipe with values in range.
 //!
 //! It comes from [`RecipeOptions`], each of which is a TOML key and a flag of the same name. Flags win over
-//! the file, the file over the defaults. The effective recipe is saved in the run.
+//! the file, the file over what suits the network and the data. The effective recipe is saved in the run and
+//! in the model's metadata.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::defaults::RECIPE;
+pub use super::defaults::{Origin, SUITED};
 pub use super::key::Key;
 pub use super::options::{KEYS, RecipeOptions};
 use super::schedule::{Schedule, Shape};
@@ -63,8 +66,10 @@ pub struct Recipe {
     pub mean: Vec<f32>,
     /// One value, or one per channel.
     pub std: Vec<f32>,
-    /// Share of the training images that are not trained on.
+    /// Share of each class's training images that are not trained on.
     pub validate: f32,
+    /// Chooses those.
+    pub split_seed: u64,
     /// Share of the mean weights that a step keeps; 0: no mean is kept.
     pub ema: f32,
     pub distillation: Option<Distillation>,
@@ -91,6 +96,9 @@ pub enum RecipeError {
     /// Values that are none of a recipe.
     #[error("{source}")]
     Table { source: toml::de::Error },
+    /// The recipe in a model's metadata is not one.
+    #[error("the model's metadata `{RECIPE}`: {source}")]
+    Metadata { source: toml::de::Error },
     /// A recipe that is yet to be found.
     #[error("the recipe has a [search] table: `goldcrest sweep` reads it and writes a recipe to train with")]
     Search,
@@ -206,6 +214,7 @@ impl Recipe {
             mean: Some(self.mean.clone()),
             std: Some(self.std.clone()),
             validate: Some(self.validate),
+            split_seed: Some(self.split_seed),
             ema: Some(self.ema),
             teacher: self.distillation.as_ref().map(|distillation| distillation.teacher.clone()),
             distill_weight: self.distillation.as_ref().map(|distillation| distillation.weight),
@@ -285,7 +294,7 @@ mod tests {
             RecipeOptions::read(Path::new(name)).unwrap().resolve().unwrap();
         }
         let missing = RecipeOptions::read(Path::new("resnet9")).unwrap_err().to_string();
-        assert!(missing.contains("built in are resnet8"), "{missing}");
+        assert!(missing.contains("built in are lenet5, resnet8"), "{missing}");
     }
 
     #[test]

@@ -13,8 +13,8 @@ pub enum Shape {
     Step,
     /// Half a cosine from the learning rate down to 0
     Cosine,
-    /// Up from a 25th and down to 0, each half a cosine, the peak after 30 % of the steps (Smith and Topin,
-    /// 2018)
+    /// Up from a 25th and down to 0, each half a cosine, the peak after 30 % of the steps, or after the
+    /// warm-up where one is given (Smith and Topin, 2018)
     OneCycle,
 }
 
@@ -25,7 +25,8 @@ pub struct Schedule {
     pub shape: Shape,
     /// The peak.
     pub learning_rate: f32,
-    /// Steps over which the rate rises linearly to the peak at the start.
+    /// Steps over which the rate rises to the peak at the start: linearly, but for [`Shape::OneCycle`], whose
+    /// own rise takes as long.
     pub warmup_steps: usize,
     /// Steps of the whole run.
     pub total_steps: usize,
@@ -44,6 +45,9 @@ const START: f64 = 1.0 / 25.0;
 impl Schedule {
     /// The learning rate of step `step`, counted from 0.
     pub fn rate(&self, step: usize) -> f32 {
+        if self.shape == Shape::OneCycle {
+            return self.one_cycle(step);
+        }
         if step < self.warmup_steps {
             return self.learning_rate * (step + 1) as f32 / self.warmup_steps as f32;
         }
@@ -53,9 +57,17 @@ impl Schedule {
         let share = match self.shape {
             Shape::Constant => 1.0,
             Shape::Step => f64::from(self.drop_factor).powi((step / self.drop_every.max(1)) as i32),
-            Shape::Cosine => ease(1.0, 0.0, progress),
-            Shape::OneCycle if progress < RISE => ease(START, 1.0, progress / RISE),
-            Shape::OneCycle => ease(1.0, 0.0, (progress - RISE) / (1.0 - RISE)),
+            Shape::Cosine | Shape::OneCycle => ease(1.0, 0.0, progress),
+        };
+        (f64::from(self.learning_rate) * share) as f32
+    }
+
+    fn one_cycle(&self, step: usize) -> f32 {
+        let total = self.total_steps.max(1) as f64;
+        let rise = if self.warmup_steps > 0 { self.warmup_steps as f64 } else { RISE * total };
+        let share = match (step as f64).min(total) {
+            step if step < rise => ease(START, 1.0, step / rise),
+            step => ease(1.0, 0.0, (step - rise) / (total - rise).max(1.0)),
         };
         (f64::from(self.learning_rate) * share) as f32
     }
@@ -98,5 +110,13 @@ mod tests {
         let schedule = Schedule { warmup_steps: 4, ..schedule(Shape::Cosine) };
         assert_eq!(rates(schedule, [0, 1, 3, 4]), [0.05, 0.1, 0.2, 0.2]);
         assert!(schedule.rate(5) < 0.2);
+    }
+
+    #[test]
+    fn one_cycle_rises_once_as_long_as_the_warm_up() {
+        let schedule = Schedule { warmup_steps: 100, ..schedule(Shape::OneCycle) };
+        assert_eq!(rates(schedule, [0, 50, 100, 550]), [0.008, 0.104, 0.2, 0.1]);
+        let all: Vec<f32> = (0..1000).map(|step| schedule.rate(step)).collect();
+        assert!(all[..=100].is_sorted() && all[100..].is_sorted_by(|a, b| a >= b));
     }
 }

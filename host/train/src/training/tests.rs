@@ -8,6 +8,7 @@ use goldcrest_onnx::{Attribute, Model, Node};
 use goldcrest_quantize::given::Moved;
 
 use super::checkpoint::State;
+use super::defaults::RECIPE;
 use super::metrics::{self, Epoch};
 use super::recipe::{Optimizer, Recipe, RecipeOptions};
 use super::run::{Existing, Run};
@@ -399,15 +400,31 @@ fn the_best_model_is_chosen_on_validation_images_where_there_are_some() {
         summary.epochs.iter().map(|epoch| epoch.validation_accuracy.unwrap()).collect();
     // 50 images are set aside.
     assert!(accuracies.iter().all(|accuracy| (accuracy * 50.0).fract() == 0.0), "{accuracies:?}");
-    let best = accuracies.iter().copied().fold(0.0, f64::max);
-    let last_is_best = accuracies[..2].iter().all(|&accuracy| accuracy < best);
-    let same =
-        std::fs::read(path.join("best.onnx")).unwrap() == std::fs::read(path.join("model.onnx")).unwrap();
-    assert_eq!(same, last_is_best, "{accuracies:?}");
+    let best = summary.best().unwrap();
+    assert!(accuracies.iter().all(|&accuracy| accuracy <= best.validation_accuracy.unwrap()));
+    let same = std::fs::read(&summary.best_model).unwrap() == std::fs::read(path.join("model.onnx")).unwrap();
+    assert_eq!(same, best.epoch == 3, "{accuracies:?}");
     let confusions: Vec<metrics::Confusion> = metrics::read(&path.join("confusion.jsonl")).unwrap();
     assert_eq!(confusions.len(), 3);
     assert_eq!(confusions[2].confusion.iter().flatten().sum::<usize>(), 50);
     assert_eq!(confusions[2].per_class(), summary.epochs[2].per_class);
+}
+
+#[test]
+fn a_share_of_no_image_is_an_error_and_not_the_test_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = recipe(RecipeOptions { validate: Some(1e-4), ..RecipeOptions::default() });
+    let error = run(&folder.path().join("run"), Existing::Refuse, &recipe, usize::MAX).unwrap_err();
+    assert!(error.to_string().contains("sets no image of any class aside"), "{error}");
+}
+
+#[test]
+fn a_trained_model_holds_its_recipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = recipe(RecipeOptions { epochs: Some(1), validate: Some(0.2), ..RecipeOptions::default() });
+    let summary = run(&folder.path().join("run"), Existing::Refuse, &recipe, usize::MAX).unwrap();
+    let model = Model::read(&summary.model).unwrap();
+    assert_eq!(model.metadata[RECIPE], recipe.to_toml());
 }
 
 #[test]

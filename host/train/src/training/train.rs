@@ -16,7 +16,7 @@ use super::learner::{Job, Learner};
 use super::manifest::{self, Manifest, ManifestError};
 use super::metrics::{self, Confusion, Epoch};
 use super::plain_session::PlainSession;
-use super::position::Position;
+use super::position::{Best, Position};
 use super::quantization_aware::Prepared;
 use super::recipe::Recipe;
 use super::run::Run;
@@ -44,14 +44,25 @@ pub struct Summary {
     pub epochs: Vec<Epoch>,
     /// Training was stopped before its end; the checkpoint holds all that was done.
     pub stopped: bool,
-    /// The float model.
+    /// The float model after the last epoch.
     pub model: PathBuf,
+    /// The float model of the best epoch, once there is one.
+    pub best_model: PathBuf,
 }
 
 impl Summary {
     /// Seconds of all epochs, evaluations included.
     pub fn seconds(&self) -> f64 {
         self.epochs.iter().map(|epoch| epoch.seconds).sum()
+    }
+
+    /// The epoch of the best model: by accuracy on the validation images, or on the test images where none
+    /// are set aside; of equals the one of lower loss, then the first.
+    pub fn best(&self) -> Option<&Epoch> {
+        let best = |epoch: &Epoch| Best::of(epoch);
+        self.epochs
+            .iter()
+            .reduce(|before, epoch| if best(epoch).beats(&best(before)) { epoch } else { before })
     }
 
     /// Training images per second over all epochs, evaluations not counted.
@@ -77,10 +88,12 @@ pub fn train(
 ) -> Result<Summary, TrainError> {
     check(model, dataset)?;
     let mut normalization = recipe.normalization(dataset.shape.channels)?;
-    let set_aside = (dataset.train.len() as f64 * f64::from(recipe.validate)).round() as usize;
-    let (train, validation) = dataset.train.divide(set_aside, recipe.seed);
+    let (train, validation) = dataset.train.set_aside(recipe.validate.into(), recipe.split_seed);
     if train.is_empty() {
         return Err(TrainError::Empty { part: "training" });
+    }
+    if recipe.validate > 0.0 && validation.is_empty() {
+        return Err(TrainError::NoValidation { share: recipe.validate, images: dataset.train.len() });
     }
     let steps = train.len().div_ceil(recipe.batch);
     let mut manifest = Manifest::of(model, dataset, recipe)?;
@@ -154,7 +167,7 @@ pub fn train(
         }
     }
     let model = learner.export(run.model())?;
-    Ok(Summary { epochs, stopped, model })
+    Ok(Summary { epochs, stopped, model, best_model: run.best() })
 }
 
 /// The network that computes as its int8 form does: quantized once for a run, so that a resumed one has the

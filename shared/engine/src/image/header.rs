@@ -100,7 +100,7 @@ impl<'a> Image<'a> {
     }
 
     /// Whether it was packed for the instructions of this build. If not, it runs right but slower than the
-    /// core could: `goldcrest pack --board BOARD` for the board, or `--kernels` for its cores.
+    /// core could; `goldcrest pack --board BOARD`, with a board of the same core, makes one that does not.
     pub fn is_native(&self) -> bool {
         self.family() == Family::NATIVE
     }

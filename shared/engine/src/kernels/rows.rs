@@ -154,7 +154,6 @@ impl<'a> Rows<'a> {
     }
 
     /// Bytes of a row.
-    #[cfg(any(goldcrest_mve, goldcrest_dsp, not(target_os = "none")))]
     pub fn pitch(&self) -> usize {
         self.pitch
     }

@@ -102,7 +102,7 @@ fn each_wrong_manifest_has_its_name_and_erases_nothing() {
     let large = Manifest::new(5, 0, (SLOT - 31) as u32, BOARD, [0; 64]).unwrap();
     assert_eq!(begin(&sign(&ours, &large)), Some(Refusal::TooLarge { slot: (SLOT - 32) as u32 }));
     let write = Request::Write { update: 2, total: old.len() as u32, offset: 0, bytes: &old[..PIECE] };
-    assert_eq!(board.first(&[write.clone()]), Err(Refusal::NotBegun));
+    assert_eq!(board.first(std::slice::from_ref(&write)), Err(Refusal::NotBegun));
     assert_eq!(board.spare(), before);
     // A step back that is signed as one, for a family of boards.
     let back = sign(&ours, &manifest(&old, 2, 4, "portable"));
