@@ -27,7 +27,7 @@ const BACKGROUND: [u8; 3] = [200, 10, 60];
 /// A picture of noise in one of eight forms.
 fn noise(random: &mut Random) -> Vec<u8> {
     let mut below = |limit: u32| (random.bits() % u64::from(limit)) as u32;
-    let (width, height, form) = (1 + below(90), 1 + below(90), below(8));
+    let (width, height, form) = (1 + below(50), 1 + below(50), below(8));
     let image: DynamicImage = DynamicImage::ImageRgba16(ImageBuffer::from_fn(width, height, |_, _| {
         Rgba([(); 4].map(|()| below(65536) as u16))
     }));
@@ -123,7 +123,11 @@ fn every_path_makes_the_same_input() {
                 assert_eq!(from_loader, input, "{} {fit} {channels}, loaded", path.display());
                 let stored = from_flash(&preprocessing, &picture, split.shape());
                 assert_eq!(stored, input, "{}, from flash", path.display());
-                // The picture as it is goes over the link, and the emulated board makes the input.
+                // The picture as it is goes over the link, and the emulated board makes the input: in every
+                // way, half of the pictures in gray and half in colour, since each byte takes QEMU its time.
+                if (number % 2 == 0) != (channels == 1) {
+                    continue;
+                }
                 let start = Instant::now();
                 let answer = board.client().infer_picture(picture.shape, &picture.pixels);
                 let (answer, crc) = answer.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -136,5 +140,5 @@ fn every_path_makes_the_same_input() {
         }
     }
     println!("{compared} pictures, the slowest in {slowest:?}");
-    assert_eq!(compared, 6 * PICTURES);
+    assert_eq!(compared, Fit::ALL.len() * PICTURES);
 }

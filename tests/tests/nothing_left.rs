@@ -31,8 +31,8 @@ fn marked(mark: &str) -> Vec<(String, String)> {
     fs::read_dir("/proc").unwrap().flatten().filter_map(found).collect()
 }
 
-/// The command, with the signals as they are for a person's: a shell in the background has SIGINT ignored, and
-/// whatever it starts inherits that.
+/// The command, with the signals as they are for a person's: a shell in the background has SIGINT ignored,
+/// and whatever it starts inherits that.
 fn command() -> Command {
     let mut command = Command::new(binary());
     let reset = || {
