@@ -300,11 +300,11 @@ fn a_board_with_a_key_takes_later_models_that_are_signed_for_it() {
     assert_eq!(updates(), expected(1));
     let check = ["infer", "--port", &port, "--check", "--model", text(&back), text(picture)];
     assert_eq!(goldcrest_json(&check, 0)["mismatches"], 0);
-    // To look at a signature takes no more stack than the boards with a second slot have: 8 KiB.
+    // To look at a signature takes less stack than the boards with a second slot have: 12 KiB.
     let line = UnixStream::connect(board.folder.path().join("serial")).unwrap();
     let stack = Client::connect(line, Patience::default()).unwrap().info().unwrap().stack_bytes;
     println!("{stack} bytes of stack");
-    assert!((1..7 * 1024).contains(&stack), "{stack} bytes of stack");
+    assert!((1..11 * 1024).contains(&stack), "{stack} bytes of stack");
 }
 
 #[test]

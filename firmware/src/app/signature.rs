@@ -29,8 +29,10 @@ const fn digit(character: u8) -> u8 {
     }
 }
 
-/// The manifest that `key` signed: `signed` is its bytes and the signature.
+/// The manifest that `key` signed: `signed` is its bytes and the signature. Never inlined: its tables of points
+/// are on the stack only while it looks, and not below every inference.
 #[cfg(feature = "signature")]
+#[inline(never)]
 pub fn manifest(key: &[u8; 32], signed: &[u8]) -> Option<Manifest> {
     use ed25519_dalek::{Signature, VerifyingKey};
     let (manifest, bytes, signature) = Manifest::split(signed)?;
@@ -41,6 +43,7 @@ pub fn manifest(key: &[u8; 32], signed: &[u8]) -> Option<Manifest> {
 
 /// Whether a device image is the one that a manifest was signed for.
 #[cfg(feature = "signature")]
+#[inline(never)]
 pub fn is_of(manifest: &Manifest, image: &[u8]) -> bool {
     use sha2::{Digest, Sha512};
     image.len() == manifest.length as usize && Sha512::digest(image)[..] == manifest.digest

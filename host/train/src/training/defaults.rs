@@ -123,8 +123,8 @@ impl RecipeOptions {
         let wanted = if is_model { self.batch.unwrap_or(batch) } else { wanted };
         suited.batch = Some(wanted);
         let learning_rate = own.learning_rate.unwrap_or(usual.learning_rate);
-        // The rate goes with the root of the batch (Krizhevsky, 2014): in proportion to it, short trainings on
-        // few images end before they have learned.
+        // The rate goes with the root of the batch (Krizhevsky, 2014): in proportion to it, short trainings
+        // on few images end before they have learned.
         suited.learning_rate = Some(round(rate * learning_rate * (wanted as f32 / batch as f32).sqrt()));
         if is_model {
             suited.schedule = Some(Shape::Cosine);
