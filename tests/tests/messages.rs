@@ -472,7 +472,7 @@ fn packing_says_where_a_model_does_not_fit() {
 fn commands(text: &str) -> impl Iterator<Item = Vec<String>> {
     let lines = text.lines().map(str::trim).filter(|line| line.starts_with("goldcrest "));
     lines.map(|line| {
-        let line = line.split(" #").next().unwrap_or(line);
+        let line = [" #", " >", " |"].iter().fold(line, |line, end| line.split(end).next().unwrap_or(line));
         line.split_whitespace().map(|word| word.trim_matches('"').to_owned()).collect()
     })
 }

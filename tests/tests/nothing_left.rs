@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -29,6 +29,22 @@ fn marked(mark: &str) -> Vec<(String, String)> {
         has.then(|| (number, command.trim().to_owned()))
     };
     fs::read_dir("/proc").unwrap().flatten().filter_map(found).collect()
+}
+
+/// The command, with the signals as they are for a person's: a shell in the background has SIGINT ignored, and
+/// whatever it starts inherits that.
+fn command() -> Command {
+    let mut command = Command::new(binary());
+    let reset = || {
+        for signal in SIGNALS {
+            // SAFETY: no handler is set, and `signal` may be called between fork and exec.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: the function calls nothing else.
+    unsafe { command.pre_exec(reset) };
+    command
 }
 
 fn names(folder: &Path) -> Vec<PathBuf> {
@@ -59,7 +75,7 @@ fn a_run_that_is_ended_while_it_builds_the_firmware_ends_the_build() {
     let mark = format!("GOLDCREST_TEST_RUN={}-build", std::process::id());
     let (name, value) = mark.split_once('=').unwrap();
     for signal in SIGNALS {
-        let mut child = Command::new(binary())
+        let mut child = command()
             .args(["emulate", "--board", BOARD, "--model", text(&model), "--data", "glyphs:100,100"])
             .arg("--by-position")
             .env("CARGO", &cargo)
@@ -95,7 +111,7 @@ fn a_run_that_is_ended_leaves_nothing_behind() {
         let mark = format!("GOLDCREST_TEST_RUN={}-{run}", std::process::id());
         let (name, value) = mark.split_once('=').unwrap();
         let arguments = commands[run as usize % 2];
-        let mut child = Command::new(binary())
+        let mut child = command()
             .args(arguments)
             .args(["--by-position"])
             .env("TMPDIR", &temporary)
