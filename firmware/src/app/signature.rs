@@ -29,8 +29,8 @@ const fn digit(character: u8) -> u8 {
     }
 }
 
-/// The manifest that `key` signed: `signed` is its bytes and the signature. Never inlined: its tables of points
-/// are on the stack only while it looks, and not below every inference.
+/// The manifest that `key` signed: `signed` is its bytes and the signature. Never inlined: its tables of
+/// points are on the stack only while it looks, and not below every inference.
 #[cfg(feature = "signature")]
 #[inline(never)]
 pub fn manifest(key: &[u8; 32], signed: &[u8]) -> Option<Manifest> {
