@@ -15,7 +15,7 @@ pub struct Transfer {
     stage: Stage,
 }
 
-#[expect(clippy::large_enum_variant, reason = "there is one, and no heap to put a variant on")]
+#[allow(clippy::large_enum_variant, reason = "there is one, and no heap to put a variant on")]
 enum Stage {
     /// Nothing was loaded, or a run consumed what was.
     Spent,
